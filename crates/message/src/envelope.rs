@@ -1,0 +1,122 @@
+//! The envelope: from whom, to whom, and how the sender wants it handled.
+
+use std::fmt;
+
+use postroad_address_space::Mailbox;
+
+use crate::recipient::Recipient;
+
+/// What travels with the content and is not part of it (RFC 5321 section 2.3.1, RFC 3461, RFC 6152).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Envelope {
+    /// Whom failures are reported to.
+    pub reverse_path: ReversePath,
+    /// Everyone it goes to.
+    pub recipients: Vec<Recipient>,
+    /// `RET`: how much of the original a report carries.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub ret: Option<Return>,
+    /// `ENVID`, xtext decoded.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub envelope_id: Option<String>,
+    /// `BODY`: what the content may hold.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub body: Body,
+    /// `SMTPUTF8` was asked for (RFC 6531).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub smtputf8: bool,
+    /// `REQUIRETLS` was asked for (RFC 8689).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub require_tls: bool,
+}
+
+impl Envelope {
+    /// An envelope that asks for nothing special.
+    pub fn new(reverse_path: ReversePath, recipients: Vec<Recipient>) -> Self {
+        Self {
+            reverse_path,
+            recipients,
+            ret: None,
+            envelope_id: None,
+            body: Body::default(),
+            smtputf8: false,
+            require_tls: false,
+        }
+    }
+}
+
+/// `Reverse-path = Path / "<>"` (RFC 5321 section 4.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(into = "String", try_from = "String"))]
+pub enum ReversePath {
+    /// `<>`: a report, never answered with another.
+    Null,
+    /// A mailbox that reports go to.
+    Mailbox(Mailbox),
+}
+
+impl ReversePath {
+    /// Whether this is `<>`.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The mailbox, unless it is null.
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Null => None,
+            Self::Mailbox(mailbox) => Some(mailbox),
+        }
+    }
+}
+
+/// With angle brackets, as in `MAIL FROM:`.
+impl fmt::Display for ReversePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("<>"),
+            Self::Mailbox(mailbox) => write!(f, "<{mailbox}>"),
+        }
+    }
+}
+
+impl From<ReversePath> for String {
+    fn from(path: ReversePath) -> Self {
+        path.to_string()
+    }
+}
+
+impl TryFrom<String> for ReversePath {
+    type Error = postroad_address_space::ParseError;
+
+    /// Reads what `Display` prints; the brackets may be missing.
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(&text);
+        if inner.is_empty() { Ok(Self::Null) } else { Mailbox::parse(inner).map(Self::Mailbox) }
+    }
+}
+
+/// `RET=FULL` or `RET=HDRS` (RFC 3461 section 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Return {
+    /// The whole message comes back with a failure.
+    Full,
+    /// Its header block only.
+    Headers,
+}
+
+/// `BODY=7BIT`, `8BITMIME` (RFC 6152) or `BINARYMIME` (RFC 3030).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+pub enum Body {
+    /// Lines of 7-bit text.
+    #[default]
+    SevenBit,
+    /// Lines that may hold bytes above 127.
+    EightBitMime,
+    /// Any bytes, lines of any length.
+    BinaryMime,
+}
