@@ -1,0 +1,1 @@
+//! What a server says it can do: the lines of its EHLO reply.

@@ -1,0 +1,1 @@
+//! The client side of a session: what is said, what is awaited, and one outcome for each recipient.

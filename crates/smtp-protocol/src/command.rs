@@ -1,0 +1,1 @@
+//! The commands of a client, as a server reads them.

@@ -1,0 +1,1 @@
+//! Cuts the command stream into lines, and never holds more than one.

@@ -1,0 +1,1 @@
+//! The parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, RET, ENVID, NOTIFY, ORCPT, AUTH.

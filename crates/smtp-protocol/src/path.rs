@@ -1,0 +1,1 @@
+//! The path in MAIL FROM and RCPT TO: reverse-path and forward-path.

@@ -1,0 +1,1 @@
+//! Replies of a server, as a client reads them.

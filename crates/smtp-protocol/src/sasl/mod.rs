@@ -1,0 +1,1 @@
+//! The SASL exchanges that AUTH carries, both sides.

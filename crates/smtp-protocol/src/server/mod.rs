@@ -1,0 +1,1 @@
+//! The server side of a session: events to judge, and the replies that follow the verdicts.
