@@ -1,0 +1,97 @@
+//! Our relay as a process: started, waited for, asked to end, or killed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::patience;
+
+/// A running relay; killed when dropped.
+#[derive(Debug)]
+pub struct Relay {
+    child: Child,
+    output: Receiver<String>,
+    log: PathBuf,
+}
+
+impl Relay {
+    /// Starts `relay run --config configuration` and waits for its line `ready`.
+    ///
+    /// Its log goes to `relay.log` beside the configuration, after what an earlier run left there.
+    pub fn run(program: &Path, configuration: &Path) -> Self {
+        let mut relay = Self::spawn(program, configuration);
+        relay.wait_for_line("ready");
+        relay
+    }
+
+    /// Starts it without waiting.
+    pub fn spawn(program: &Path, configuration: &Path) -> Self {
+        let log = configuration.with_file_name("relay.log");
+        let mut child = Command::new(program)
+            .args(["run", "--config"])
+            .arg(configuration)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(append_to(&log))
+            .spawn()
+            .expect("start the relay");
+        let stdout = child.stdout.take().expect("the relay's standard output");
+        let (sender, output) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // Nobody waits for lines any more: the relay itself must not stop at a full pipe.
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, output, log }
+    }
+
+    /// Waits until the relay prints `line`, and panics with its log when it ends or is silent for too long.
+    pub fn wait_for_line(&mut self, line: &str) {
+        loop {
+            match self.output.recv_timeout(patience::LONGEST) {
+                Ok(printed) if printed.trim() == line => return,
+                Ok(_) => {}
+                Err(error) => panic!("the relay did not print {line:?} ({error}); its log:\n{}", self.log()),
+            }
+        }
+    }
+
+    /// Kills it as a power failure would: SIGKILL, no last word.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill the relay");
+        self.child.wait().expect("wait for the relay");
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn terminate(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("send SIGTERM to the relay");
+        patience::until("the relay's end after SIGTERM", || {
+            self.child.try_wait().expect("wait for the relay")
+        })
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the relay logged:\n{}", self.log());
+        }
+    }
+}
+
+fn append_to(log: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(log).expect("open the relay's log")
+}

@@ -1,0 +1,39 @@
+//! swaks, the postmaster's own test application, told to send given bytes and nothing else.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+
+use crate::Scratch;
+use crate::application::stuffed;
+
+/// The command `swaks --server ADDRESS --from FROM --to TO`, for a test that wants further options.
+pub fn command(server: SocketAddr, from: &str, to: &str) -> Command {
+    let mut command = Command::new("swaks");
+    command.args(["--server", &server.to_string(), "--from", from, "--to", to, "--helo", "application.test"]);
+    command
+}
+
+/// Sends `content` as it is, and panics with the dialogue unless the server took it.
+pub fn send(scratch: &Scratch, mut command: Command, content: &[u8]) {
+    // swaks ends the data with CRLF itself, so that the last line is the lone dot.
+    let mut block = stuffed(content);
+    block.push(b'.');
+    let file = tempfile::NamedTempFile::new_in(scratch.path()).expect("a file for swaks");
+    fs::write(file.path(), &block).expect("write the file for swaks");
+    command.arg("--no-data-fixup").arg("--data").arg(format!("@{}", file.path().display()));
+    succeed(command);
+}
+
+/// Runs swaks, and panics with the dialogue unless it ends well.
+pub fn succeed(mut command: Command) -> Output {
+    let output = command.output().expect("run swaks (Debian package swaks)");
+    assert!(
+        output.status.success(),
+        "swaks ended with {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
