@@ -1,0 +1,125 @@
+//! The contract of a queue store: what each call promises about durability, cost and failure.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use postroad_message::{Content, NextHop, Timestamp};
+
+use crate::error::QueueError;
+use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
+use crate::listing::{Changed, Filter, Listed, QueueSummary};
+use crate::message_id::MessageId;
+
+/// What every call of a store gives: a box beside a sync to disk is nothing.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> + Send + 'a>>;
+
+/// Where accepted mail waits, so that none of it is ever lost.
+///
+/// **Durability.** A call that is marked *durable* has reached the disk, synced, when its future is ready with
+/// `Ok`: neither kill -9 nor a power failure undoes it. The others survive the end of the process as a rule,
+/// and losing one costs no mail.
+///
+/// **All or nothing.** A call that gives an error changed nothing that anyone can see. A future dropped before
+/// it is ready leaves open whether the call took place.
+///
+/// **Many at once.** Calls may come from any number of tasks; the store lets them share its syncs. Other
+/// processes may use the same store at the same time.
+///
+/// **Leases.** A claimed delivery is lent to nobody else until it is settled or released, or the lease runs out.
+/// A lease that ran out can still be settled until someone else claims the delivery; from then on it is lost.
+///
+/// **Damage.** A record that cannot be read sets its message aside, with the reason in the listing; it never
+/// stops the others.
+///
+/// [`contract::check`](crate::contract::check) runs these promises, those about power failure aside, on any store.
+pub trait QueueStore: Send + Sync {
+    /// Declares that the server `owner` starts: what it held under leases is free at once, because the one that
+    /// held them is gone. Leases taken through this store bear that name from now on.
+    ///
+    /// Gives the number of leases made void. Commands that work beside a running server do not call this.
+    /// Durable. Cost: the number of deliveries under lease.
+    fn start(&self, owner: &str) -> BoxFuture<'_, u64>;
+
+    /// Queues one message: see [`enqueue_all`](Self::enqueue_all).
+    fn enqueue(&self, message: NewMessage) -> BoxFuture<'_, MessageId> {
+        let all = self.enqueue_all(vec![message]);
+        Box::pin(async move { all.await?.first().copied().ok_or(QueueError::NothingToDeliver) })
+    }
+
+    /// Queues all of these messages or none, and gives their ids in the same order: a message, and the reports
+    /// it already owes for recipients that were refused.
+    ///
+    /// Where the `source_key` of any of them was queued before, nothing is queued; the answer is the earlier
+    /// messages' ids, as many as there were, also when they have left since. So a source that was interrupted
+    /// between queueing and deleting its file simply tries again.
+    /// Fails with [`QueueError::NothingToDeliver`] for a message that has no delivery, or one without recipients.
+    ///
+    /// Durable. Cost: the size of the messages, and a sync that is shared with whoever calls at the time.
+    fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>>;
+
+    /// Forgets a `source_key`: its source has deleted the file and will not come with it again. Forgetting one
+    /// that is not known is no error.
+    fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()>;
+
+    /// For each queue that is not suspended and has a delivery that nobody works on: when the first is due.
+    ///
+    /// Leases that ran out by `now` count as free. Cost: O(q log d) for q queues and d deliveries.
+    fn due(&self, now: Timestamp) -> BoxFuture<'_, Vec<(NextHop, Timestamp)>>;
+
+    /// Lends deliveries, those longest due first. Cost: O(log d) and the size of what is lent.
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Claimed>;
+
+    /// The content of a message, exactly as it was queued.
+    ///
+    /// Fails with [`QueueError::UnknownMessage`], or with [`QueueError::Corrupt`] after setting the message
+    /// aside. Cost: its size.
+    fn content(&self, message: MessageId) -> BoxFuture<'_, Content>;
+
+    /// Ends a lease: who stays, who leaves, and the reports owed, all at once. Gives the ids of the reports.
+    ///
+    /// Fails with [`QueueError::LeaseLost`] where someone else has the delivery by now or it was removed; the
+    /// reports are not queued then either. Fails with [`QueueError::NoSuchRecipient`] where `keep` does not fit.
+    ///
+    /// Durable. Cost: the recipients, the size of the reports, and a shared sync.
+    fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>>;
+
+    /// Gives the delivery back untried, due at `due`; no attempt is counted.
+    fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()>;
+
+    /// Lets the lease run until `until`. Fails with [`QueueError::LeaseLost`].
+    fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()>;
+
+    /// The deliveries that fit, by age. Cost: a filter by message or queue reads those only, others all.
+    fn list(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Vec<Listed>>;
+
+    /// Every queue that has a delivery, or is suspended. Cost: all deliveries.
+    fn queues(&self, now: Timestamp) -> BoxFuture<'_, Vec<QueueSummary>>;
+
+    /// Holds the deliveries that fit until they are resumed. One that someone works on is held as well, from the
+    /// end of that work on. Durable.
+    fn suspend(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed>;
+
+    /// Lets suspended deliveries go on, and those set aside. Durable.
+    fn resume(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed>;
+
+    /// Holds a whole queue, with what comes into it later; or lets it go on. Durable.
+    fn suspend_queue(&self, next_hop: &NextHop, suspended: bool) -> BoxFuture<'_, ()>;
+
+    /// Makes waiting deliveries due now. Durable.
+    fn retry_now(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed>;
+
+    /// Removes deliveries without a report, and messages that have none left. To report, claim them and settle.
+    /// Those that someone works on stay. Durable.
+    fn remove(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed>;
+
+    /// Sets a message aside, all its deliveries that nobody works on: working on it does harm. Durable.
+    fn set_aside(&self, message: MessageId, reason: &str) -> BoxFuture<'_, ()>;
+
+    /// The number of changes seen so far that may have made something due: queued, kept, released, resumed, by
+    /// this process or another.
+    fn version(&self) -> u64;
+
+    /// Ready with the new [`version`](Self::version) as soon as it is not `seen` any more: at once for a change by
+    /// this process, within a second for one by another.
+    fn changed(&self, seen: u64) -> BoxFuture<'_, u64>;
+}
