@@ -1,0 +1,100 @@
+//! Delivery Agent connectors: mail handed to an agent that speaks a protocol of its own.
+
+use postroad_address_space::AddressSpace;
+use serde::{Deserialize, Serialize};
+
+use crate::contradiction::{self, Contradiction, Ranged, Rule, Subject};
+use crate::send::MAX_BYTES;
+
+/// A Delivery Agent connector: every parameter under Exchange's name, with Exchange's default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DeliveryAgentConnector {
+    /// `Name`: 1 to 64 characters; the last tie-breaker of selection.
+    pub name: String,
+    /// `AddressSpaces`: at least one, of any type.
+    pub address_spaces: Vec<AddressSpace>,
+    /// `DeliveryProtocol`: selects the agent, such as `lmtp`, `pipe` or `MOBILE`.
+    pub delivery_protocol: String,
+    /// Where the agent delivers (ours), in the words of its protocol, such as `unix:/run/dovecot/lmtp`.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// `SourceTransportServers`: the servers that run the agent. Empty: this server.
+    #[serde(default)]
+    pub source_transport_servers: Vec<String>,
+    /// `Enabled`: routing ignores a disabled connector. Default: true.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// `IsScopedConnector`: only for servers in the site of a source server. Default: false.
+    #[serde(default)]
+    pub is_scoped_connector: bool,
+    /// `MaxMessageSize` in bytes, 65536 to 2147483647; `None`: unlimited (the default).
+    #[serde(default)]
+    pub max_message_size: Option<u64>,
+    /// `MaxConcurrentConnections`: 1 to 2147483647. Default: 5.
+    #[serde(default = "five")]
+    pub max_concurrent_connections: u32,
+    /// `MaxMessagesPerConnection`: 1 to 2147483647. Default: 20.
+    #[serde(default = "twenty")]
+    pub max_messages_per_connection: u32,
+    /// `Comment`. Default: empty.
+    #[serde(default)]
+    pub comment: String,
+}
+
+impl DeliveryAgentConnector {
+    /// A connector with Exchange's defaults.
+    pub fn new(
+        name: impl Into<String>,
+        address_spaces: Vec<AddressSpace>,
+        delivery_protocol: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            address_spaces,
+            delivery_protocol: delivery_protocol.into(),
+            endpoint: None,
+            source_transport_servers: Vec::new(),
+            enabled: true,
+            is_scoped_connector: false,
+            max_message_size: None,
+            max_concurrent_connections: five(),
+            max_messages_per_connection: twenty(),
+            comment: String::new(),
+        }
+    }
+
+    /// Everything in this connector that cannot be true at once, or is out of range.
+    pub fn validate(&self) -> Vec<Contradiction> {
+        let mut rules = Vec::new();
+        contradiction::common(&self.name, &self.address_spaces, &mut rules);
+        if self.delivery_protocol.trim().is_empty() {
+            rules.push(Rule::NoDeliveryProtocol);
+        }
+        contradiction::size_in_range(
+            Ranged::MaxMessageSize,
+            self.max_message_size,
+            65_536,
+            MAX_BYTES,
+            &mut rules,
+        );
+        let connections = u64::from(self.max_concurrent_connections);
+        contradiction::in_range(Ranged::MaxConcurrentConnections, connections, 1, MAX_BYTES, &mut rules);
+        let messages = u64::from(self.max_messages_per_connection);
+        contradiction::in_range(Ranged::MaxMessagesPerConnection, messages, 1, MAX_BYTES, &mut rules);
+        let subject = Subject::DeliveryAgentConnector(self.name.clone());
+        rules.into_iter().map(|rule| Contradiction::new(subject.clone(), rule)).collect()
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn twenty() -> u32 {
+    20
+}

@@ -1,0 +1,351 @@
+//! Send connectors: mail that leaves by SMTP, to smart hosts or by MX.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use postroad_address_space::{AddressSpace, Domain};
+use serde::{Deserialize, Serialize};
+
+use crate::authentication::{SaslMechanism, SmartHostAuthMechanism};
+use crate::contradiction::{self, Contradiction, Ranged, Rule, Subject};
+use crate::named::named;
+use crate::sender::SenderAttachment;
+use crate::smart_host::{ANY_SOURCE, SmartHost};
+use crate::tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};
+
+named! {
+    /// `Usage`: what the connector is made for. It only chooses defaults when the connector is made.
+    #[derive(Default)]
+    Usage {
+        /// No special purpose.
+        #[default]
+        Custom = "custom",
+        /// To servers of the same organisation: no size limit.
+        Internal = "internal",
+        /// To the Internet.
+        Internet = "internet",
+        /// To a partner's domain.
+        Partner = "partner",
+    }
+}
+
+named! {
+    /// `ProtocolLoggingLevel`.
+    #[derive(Default)]
+    ProtocolLoggingLevel {
+        /// No protocol log.
+        #[default]
+        None = "none",
+        /// The whole conversation, without content or secrets.
+        Verbose = "verbose",
+    }
+}
+
+named! {
+    /// One of the `ErrorPolicies`; an empty list is Exchange's `Default`.
+    ErrorPolicy {
+        /// Errors count as the peer meant them.
+        Default = "default",
+        /// Every DNS error is transient.
+        DowngradeDnsFailures = "downgrade-dns-failures",
+        /// Some permanent SMTP errors are transient.
+        DowngradeCustomFailures = "downgrade-custom-failures",
+        /// Some transient SMTP errors are permanent.
+        UpgradeCustomFailures = "upgrade-custom-failures",
+    }
+}
+
+named! {
+    /// `ConnectorType` (2016 and later).
+    #[derive(Default)]
+    ConnectorType {
+        /// An ordinary connector.
+        #[default]
+        Default = "default",
+        /// A hybrid connector between premises.
+        XPremises = "x-premises",
+    }
+}
+
+/// A Send connector: every parameter under Exchange's name, with Exchange's default.
+///
+/// Fields hold what was said; [`SendConnector::validate`] tells what cannot be true at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SendConnector {
+    /// `Name`: 1 to 64 characters; the last tie-breaker of selection.
+    pub name: String,
+    /// `AddressSpaces`: at least one. A type other than SMTP needs smart hosts.
+    pub address_spaces: Vec<AddressSpace>,
+    /// `Usage`; see [`SendConnector::for_usage`]. Default: custom.
+    #[serde(default)]
+    pub usage: Usage,
+    /// `Enabled`: routing ignores a disabled connector. Default: true.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// `IsScopedConnector`: only for servers in the site of a source server. Default: false.
+    #[serde(default)]
+    pub is_scoped_connector: bool,
+    /// `SourceTransportServers`: the servers this connector sends from. Empty: this server.
+    #[serde(default)]
+    pub source_transport_servers: Vec<String>,
+    /// `DNSRoutingEnabled`: deliver by MX. `None`: true where there are no smart hosts.
+    #[serde(default)]
+    pub dns_routing_enabled: Option<bool>,
+    /// `SmartHosts`: mail is spread over them; there is no primary and no backup. Default: none.
+    #[serde(default)]
+    pub smart_hosts: Vec<SmartHost>,
+    /// `SmartHostAuthMechanism`. Default: none.
+    #[serde(default)]
+    pub smart_host_auth_mechanism: SmartHostAuthMechanism,
+    /// The SASL mechanisms that may be used (ours). Empty: the strongest both sides have.
+    #[serde(default)]
+    pub sasl_mechanisms: Vec<SaslMechanism>,
+    /// `AuthenticationCredential`: the name of a credential, never the secret.
+    #[serde(default)]
+    pub authentication_credential: Option<String>,
+    /// `Port`, for smart hosts and (ours) MX hosts. Default: 25.
+    #[serde(default = "port")]
+    pub port: u16,
+    /// `Fqdn`: the name of EHLO. `None`: the server's.
+    #[serde(default)]
+    pub fqdn: Option<Domain>,
+    /// `ForceHELO`: HELO instead of EHLO, so no STARTTLS, AUTH or SIZE. Default: false.
+    #[serde(default)]
+    pub force_helo: bool,
+    /// `RequireTLS`: nothing is sent in clear. Default: false.
+    #[serde(default)]
+    pub require_tls: bool,
+    /// `IgnoreSTARTTLS`: do not take up an offered STARTTLS. Default: false.
+    #[serde(default)]
+    pub ignore_starttls: bool,
+    /// `TlsAuthLevel`: only beside `require_tls`. `None`: the certificate is not judged.
+    #[serde(default)]
+    pub tls_auth_level: Option<TlsAuthLevel>,
+    /// `TlsDomain`: the name for domain validation. `None`: with MX routing the recipient's domain.
+    #[serde(default)]
+    pub tls_domain: Option<TlsDomain>,
+    /// `TlsCertificateName`: which certificate to show.
+    #[serde(default)]
+    pub tls_certificate_name: Option<TlsCertificateName>,
+    /// `DomainSecureEnabled`: mutual TLS with MX routing. Default: false.
+    #[serde(default)]
+    pub domain_secure_enabled: bool,
+    /// `MaxMessageSize` in bytes, 0 to 2147483647; `None`: unlimited. Default: 35 MB. (Exchange 2013: 25 MB, 2010: 10 MB.)
+    #[serde(default = "thirty_five_megabytes")]
+    pub max_message_size: Option<u64>,
+    /// `ConnectionInactivityTimeOut`: 1 second to 1 day. Default: 10 minutes.
+    #[serde(default = "ten_minutes")]
+    pub connection_inactivity_timeout: Duration,
+    /// `SmtpMaxMessagesPerConnection`: 1 to 2147483647, then reconnect. Default: 20.
+    #[serde(default = "twenty")]
+    pub smtp_max_messages_per_connection: u32,
+    /// `SourceIPAddress`: the local address to dial from. Default: 0.0.0.0, any.
+    #[serde(default = "any_source")]
+    pub source_ip_address: IpAddr,
+    /// `UseExternalDNSServersEnabled`. Default: false.
+    #[serde(default)]
+    pub use_external_dns_servers_enabled: bool,
+    /// `ProtocolLoggingLevel`. Default: none.
+    #[serde(default)]
+    pub protocol_logging_level: ProtocolLoggingLevel,
+    /// `ErrorPolicies`. Empty: errors count as the peer meant them.
+    #[serde(default)]
+    pub error_policies: Vec<ErrorPolicy>,
+    /// `FrontendProxyEnabled`: leave through the front end, never directly. Default: false.
+    #[serde(default)]
+    pub frontend_proxy_enabled: bool,
+    /// `CloudServicesMailEnabled`: keep the headers of a hybrid organisation. Default: false.
+    #[serde(default)]
+    pub cloud_services_mail_enabled: bool,
+    /// `ConnectorType`. Default: default.
+    #[serde(default)]
+    pub connector_type: ConnectorType,
+    /// `RequireOorg`: reserved. Default: false.
+    #[serde(default)]
+    pub require_oorg: bool,
+    /// `LinkedReceiveConnector` (2010 only): not beside address spaces.
+    #[serde(default)]
+    pub linked_receive_connector: Option<String>,
+    /// `IsCoexistenceConnector` (2010 only). Default: false.
+    #[serde(default)]
+    pub is_coexistence_connector: bool,
+    /// Who may use this connector (ours, after OVH). Empty: everyone who is attached to no other.
+    #[serde(default)]
+    pub senders: Vec<SenderAttachment>,
+    /// `Comment`. Default: empty.
+    #[serde(default)]
+    pub comment: String,
+}
+
+impl SendConnector {
+    /// The default of `max_message_size`: 35 MB, as Exchange 2016 and later.
+    pub const DEFAULT_MAX_MESSAGE_SIZE: u64 = 35 * 1024 * 1024;
+
+    /// A connector for custom usage with Exchange's defaults.
+    pub fn new(name: impl Into<String>, address_spaces: Vec<AddressSpace>) -> Self {
+        Self::for_usage(name, address_spaces, Usage::Custom)
+    }
+
+    /// A connector with the defaults of its usage: an internal one has no size limit, the others take 35 MB.
+    pub fn for_usage(name: impl Into<String>, address_spaces: Vec<AddressSpace>, usage: Usage) -> Self {
+        Self {
+            name: name.into(),
+            address_spaces,
+            usage,
+            enabled: true,
+            is_scoped_connector: false,
+            source_transport_servers: Vec::new(),
+            dns_routing_enabled: None,
+            smart_hosts: Vec::new(),
+            smart_host_auth_mechanism: SmartHostAuthMechanism::None,
+            sasl_mechanisms: Vec::new(),
+            authentication_credential: None,
+            port: port(),
+            fqdn: None,
+            force_helo: false,
+            require_tls: false,
+            ignore_starttls: false,
+            tls_auth_level: None,
+            tls_domain: None,
+            tls_certificate_name: None,
+            domain_secure_enabled: false,
+            max_message_size: Self::default_max_message_size(usage),
+            connection_inactivity_timeout: ten_minutes(),
+            smtp_max_messages_per_connection: twenty(),
+            source_ip_address: any_source(),
+            use_external_dns_servers_enabled: false,
+            protocol_logging_level: ProtocolLoggingLevel::None,
+            error_policies: Vec::new(),
+            frontend_proxy_enabled: false,
+            cloud_services_mail_enabled: false,
+            connector_type: ConnectorType::Default,
+            require_oorg: false,
+            linked_receive_connector: None,
+            is_coexistence_connector: false,
+            senders: Vec::new(),
+            comment: String::new(),
+        }
+    }
+
+    /// The default of `max_message_size` for a usage; `None`: unlimited.
+    pub fn default_max_message_size(usage: Usage) -> Option<u64> {
+        match usage {
+            Usage::Internal => None,
+            Usage::Custom | Usage::Internet | Usage::Partner => Some(Self::DEFAULT_MAX_MESSAGE_SIZE),
+        }
+    }
+
+    /// Whether mail goes to MX hosts: what `dns_routing_enabled` says, or else whether there are no smart hosts.
+    pub fn routes_by_dns(&self) -> bool {
+        self.dns_routing_enabled.unwrap_or(self.smart_hosts.is_empty())
+    }
+
+    /// Everything in this connector that cannot be true at once, or is out of range.
+    pub fn validate(&self) -> Vec<Contradiction> {
+        let mut rules = Vec::new();
+        contradiction::common(&self.name, &self.address_spaces, &mut rules);
+        self.validate_routing(&mut rules);
+        self.validate_tls(&mut rules);
+        self.validate_authentication(&mut rules);
+        self.validate_ranges(&mut rules);
+        let subject = Subject::SendConnector(self.name.clone());
+        rules.into_iter().map(|rule| Contradiction::new(subject.clone(), rule)).collect()
+    }
+
+    fn validate_routing(&self, rules: &mut Vec<Rule>) {
+        match (self.dns_routing_enabled, self.smart_hosts.is_empty()) {
+            (Some(true), false) => rules.push(Rule::DnsRoutingBesideSmartHosts),
+            (Some(false), true) => rules.push(Rule::NeitherDnsRoutingNorSmartHosts),
+            _ => {}
+        }
+        if self.smart_hosts.is_empty()
+            && let Some(space) = self.address_spaces.iter().find(|space| !contradiction::is_smtp(space))
+        {
+            rules.push(Rule::OtherTypeWithoutSmartHosts { address_space: space.clone() });
+        }
+        if self.linked_receive_connector.is_some() && !self.address_spaces.is_empty() {
+            rules.push(Rule::LinkedReceiveConnectorBesideAddressSpaces);
+        }
+    }
+
+    fn validate_tls(&self, rules: &mut Vec<Rule>) {
+        let mut refuse = |wrong: bool, rule| {
+            if wrong {
+                rules.push(rule);
+            }
+        };
+        let by_dns = self.routes_by_dns();
+        refuse(self.require_tls && self.ignore_starttls, Rule::RequireTlsButIgnoreStarttls);
+        refuse(self.require_tls && self.force_helo, Rule::RequireTlsButForceHelo);
+        if let Some(level) = self.tls_auth_level {
+            refuse(self.ignore_starttls, Rule::TlsAuthLevelButIgnoreStarttls);
+            refuse(!self.require_tls, Rule::TlsAuthLevelWithoutRequireTls);
+            let unnamed = level == TlsAuthLevel::DomainValidation && !by_dns && self.tls_domain.is_none();
+            refuse(unnamed, Rule::DomainValidationWithoutTlsDomain);
+        }
+        if self.domain_secure_enabled {
+            refuse(!by_dns, Rule::DomainSecureWithoutDnsRouting);
+            refuse(self.ignore_starttls, Rule::DomainSecureButIgnoreStarttls);
+            refuse(self.force_helo, Rule::DomainSecureButForceHelo);
+        }
+    }
+
+    fn validate_authentication(&self, rules: &mut Vec<Rule>) {
+        let mechanism = self.smart_host_auth_mechanism;
+        let mut refuse = |wrong: bool, rule| {
+            if wrong {
+                rules.push(rule);
+            }
+        };
+        let unused = mechanism != SmartHostAuthMechanism::None && self.smart_hosts.is_empty();
+        refuse(unused, Rule::AuthMechanismWithoutSmartHosts { mechanism });
+        let secret_missing = mechanism.needs_credential() && self.authentication_credential.is_none();
+        refuse(secret_missing, Rule::AuthMechanismWithoutCredential { mechanism });
+        refuse(mechanism.authenticates() && self.force_helo, Rule::AuthMechanismButForceHelo { mechanism });
+        let needs_tls = mechanism == SmartHostAuthMechanism::BasicAuthRequireTls;
+        refuse(needs_tls && self.ignore_starttls, Rule::AuthRequiresTlsButIgnoreStarttls);
+        let idle_list = !mechanism.authenticates() && !self.sasl_mechanisms.is_empty();
+        refuse(idle_list, Rule::SaslMechanismsWithoutAuth { mechanism });
+    }
+
+    fn validate_ranges(&self, rules: &mut Vec<Rule>) {
+        contradiction::size_in_range(Ranged::MaxMessageSize, self.max_message_size, 0, MAX_BYTES, rules);
+        let idle = self.connection_inactivity_timeout;
+        if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&idle) {
+            rules.push(Rule::InactivityTimeout { span: idle });
+        }
+        let messages = u64::from(self.smtp_max_messages_per_connection);
+        contradiction::in_range(Ranged::SmtpMaxMessagesPerConnection, messages, 1, MAX_BYTES, rules);
+        if self.error_policies.contains(&ErrorPolicy::Default) && self.error_policies.len() > 1 {
+            rules.push(Rule::DefaultErrorPolicyBesideOthers);
+        }
+    }
+}
+
+/// The greatest number Exchange writes, 2^31 - 1.
+pub(crate) const MAX_BYTES: u64 = 2_147_483_647;
+
+fn yes() -> bool {
+    true
+}
+
+fn port() -> u16 {
+    25
+}
+
+fn thirty_five_megabytes() -> Option<u64> {
+    Some(SendConnector::DEFAULT_MAX_MESSAGE_SIZE)
+}
+
+fn ten_minutes() -> Duration {
+    Duration::from_secs(600)
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+fn any_source() -> IpAddr {
+    ANY_SOURCE
+}

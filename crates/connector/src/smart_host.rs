@@ -1,0 +1,112 @@
+//! The hosts a connector hands its mail to: a name to look up, or an address to dial.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use postroad_address_space::Domain;
+
+use crate::error::{Expected, ParseError};
+use crate::named::as_text;
+
+/// One entry of `SmartHosts`.
+///
+/// A name is looked up as MX, then as A and AAAA; an address is dialled as it stands. Read with or without
+/// brackets (`10.10.1.1`, `[10.10.1.1]`, `[IPv6:2001:db8::1]`), written with them, as Exchange names its queues.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SmartHost {
+    /// A host name, or a domain with MX records.
+    Name(Domain),
+    /// An IP address: no DNS is asked.
+    Address(IpAddr),
+}
+
+impl fmt::Display for SmartHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name}"),
+            Self::Address(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+impl FromStr for SmartHost {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let trimmed = text.trim();
+        let start = text.len() - text.trim_start().len();
+        if let Some(inner) = trimmed.strip_prefix('[') {
+            let inner =
+                inner.strip_suffix(']').ok_or(ParseError::new(Expected::SmartHost, start + trimmed.len()))?;
+            return bracketed(inner)
+                .map(Self::Address)
+                .ok_or(ParseError::new(Expected::SmartHost, start + 1));
+        }
+        if let Ok(address) = trimmed.parse::<IpAddr>() {
+            return Ok(Self::Address(address));
+        }
+        if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            // 10.10.1.256 is a slip of the pen, not a name to look up.
+            return Err(ParseError::new(Expected::SmartHost, start));
+        }
+        Domain::parse(trimmed)
+            .map(Self::Name)
+            .map_err(|error| ParseError::new(Expected::SmartHost, start + error.offset()))
+    }
+}
+
+as_text!(SmartHost);
+
+/// `[10.0.0.2]`, `[2001:db8::1]`, `[IPv6:2001:db8::1]` without its brackets.
+fn bracketed(inner: &str) -> Option<IpAddr> {
+    match inner.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => {
+            inner.get(5..)?.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+        }
+        _ => inner.parse().ok(),
+    }
+}
+
+/// Where another server takes mail: a host, and a port of which 25 is the default.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerAddress {
+    /// Name or address of the server.
+    pub host: SmartHost,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            SmartHost::Address(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
+            host => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+impl FromStr for ServerAddress {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let trimmed = text.trim();
+        let bare_ipv6 = trimmed.parse::<Ipv6Addr>().is_ok();
+        let (host, port) = match trimmed.rsplit_once(':') {
+            Some((host, port)) if !bare_ipv6 && !port.contains(']') => {
+                let offset = text.len() - text.trim_start().len() + host.len() + 1;
+                (host, port.parse().map_err(|_| ParseError::new(Expected::ServerAddress, offset))?)
+            }
+            _ => (trimmed, 25),
+        };
+        let host = host
+            .parse()
+            .map_err(|error: ParseError| ParseError::new(Expected::ServerAddress, error.offset()))?;
+        Ok(Self { host, port })
+    }
+}
+
+as_text!(ServerAddress);
+
+/// The address that stands for "any of ours".
+pub(crate) const ANY_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
