@@ -52,7 +52,7 @@ impl Application {
             if self.stream.read_line(&mut reply)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            if reply[start..].as_bytes().get(3) != Some(&b'-') {
+            if reply.as_bytes().get(start + 3) != Some(&b'-') {
                 return Ok(reply.replace("\r\n", "\n").trim_end().to_owned());
             }
         }

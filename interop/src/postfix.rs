@@ -21,51 +21,48 @@ pub const PASSWORD: &str = "correct horse";
 /// Debian's `nobody`, who owns the mailboxes; Postfix refuses to deliver as root.
 const MAILBOX_OWNER: u32 = 65534;
 
-/// A running Postfix. Whatever it accepts, for any recipient, ends in one Maildir.
+/// A Postfix of its own. Whatever it accepts, for any recipient, ends in one Maildir.
 #[derive(Debug)]
 pub struct Postfix {
-    configuration: PathBuf,
+    /// Keeps the folder until Postfix has stopped.
+    scratch: Scratch,
     address: SocketAddr,
-    log: PathBuf,
-    inbox: PathBuf,
     certificate: Certificate,
 }
 
 impl Postfix {
     /// Starts Postfix below `scratch` on a free port and waits until it accepts connections.
     pub fn start(scratch: &Scratch) -> Self {
-        Self::start_at(scratch, port::free())
+        let postfix = Self::prepare(scratch);
+        postfix.resume();
+        postfix
     }
 
-    /// Starts Postfix below `scratch` at `address`, for a smart host that comes up late.
-    pub fn start_at(scratch: &Scratch, address: SocketAddr) -> Self {
+    /// Writes all that Postfix needs below `scratch`, and leaves it down until [`resume`](Self::resume).
+    pub fn prepare(scratch: &Scratch) -> Self {
         let home = scratch.folder("postfix");
         for folder in ["queue", "data", "mail", "etc/sasl"] {
             scratch.folder(&format!("postfix/{folder}"));
         }
+        let address = port::free();
         let certificate = Certificate::for_host(scratch, HOST);
         scratch.write("postfix/etc/main.cf", main_cf(&home, &certificate));
         scratch.write("postfix/etc/master.cf", master_cf(address));
         // Debian's Postfix looks for Cyrus SASL's configuration in `sasl/` beside main.cf.
         scratch.write("postfix/etc/sasl/smtpd.conf", smtpd_conf(&home));
         write_password(&home.join("sasldb2"));
-        chown(home.join("mail"), Some(MAILBOX_OWNER), Some(MAILBOX_OWNER))
-            .expect("give mail/ away (needs root)");
         let postfix = user_id("postfix");
-        chown(home.join("data"), Some(postfix), None).expect("give data/ to postfix");
-        chown(home.join("sasldb2"), Some(postfix), None).expect("give the passwords to postfix");
+        for (file, owner) in [("mail", MAILBOX_OWNER), ("data", postfix), ("sasldb2", postfix)] {
+            chown(home.join(file), Some(owner), None).expect("give a file to its user (only root may)");
+        }
+        Self { scratch: scratch.clone(), address, certificate }
+    }
 
-        let postfix = Self {
-            configuration: home.join("etc"),
-            address,
-            log: home.join("mail.log"),
-            inbox: home.join("mail/inbox/new"),
-            certificate,
-        };
-        let output = postfix.control("start");
-        assert!(output.status.success(), "postfix start: {output:?}\n{}", postfix.log());
-        port::wait_for(address);
-        postfix
+    /// Starts it and waits until it accepts connections.
+    pub fn resume(&self) {
+        let output = self.control("start");
+        assert!(output.status.success(), "postfix start: {output:?}\n{}", self.log());
+        port::wait_for(self.address);
     }
 
     /// Where it listens.
@@ -80,17 +77,21 @@ impl Postfix {
 
     /// Waits for `count` delivered messages: as Postfix stores them, with LF line ends and its own lines on top.
     pub fn messages(&self, count: usize) -> Vec<Vec<u8>> {
-        mailbox::wait_for(&self.inbox, count)
+        mailbox::wait_for(&self.home().join("mail/inbox/new"), count)
     }
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        fs::read_to_string(self.home().join("mail.log")).unwrap_or_default()
+    }
+
+    fn home(&self) -> PathBuf {
+        self.scratch.path().join("postfix")
     }
 
     fn control(&self, verb: &str) -> Output {
         let mut command = Command::new("postfix");
-        command.arg("-c").arg(&self.configuration).arg(verb).stdin(Stdio::null());
+        command.arg("-c").arg(self.home().join("etc")).arg(verb).stdin(Stdio::null());
         command.output().expect("run postfix (Debian package postfix)")
     }
 }

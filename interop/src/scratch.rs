@@ -3,42 +3,50 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use tempfile::TempDir;
 
-/// A temporary folder that other users (Postfix's, nobody) can enter; removed unless the test panics.
-#[derive(Debug)]
+/// A temporary folder that other users (Postfix's, nobody) can enter.
+///
+/// Clones are the same folder; it goes with the last of them, so that no program loses its folder before it ends.
+#[derive(Clone, Debug)]
 pub struct Scratch {
-    folder: Option<TempDir>,
+    folder: Arc<Folder>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    temporary: Option<TempDir>,
     path: PathBuf,
 }
 
 impl Scratch {
     /// A new, empty folder.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("postroad-").tempdir().expect("a temporary folder");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))
+        let temporary = tempfile::Builder::new().prefix("postroad-").tempdir().expect("a temporary folder");
+        fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o755))
             .expect("open the folder to Postfix");
-        let path = folder.path().canonicalize().expect("the folder's real path");
-        Self { folder: Some(folder), path }
+        let path = temporary.path().canonicalize().expect("the folder's real path");
+        Self { folder: Arc::new(Folder { temporary: Some(temporary), path }) }
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.folder.path
     }
 
     /// Creates `name` and the folders above it inside this one.
     pub fn folder(&self, name: &str) -> PathBuf {
-        let folder = self.path.join(name);
+        let folder = self.path().join(name);
         fs::create_dir_all(&folder).expect("create a folder in the scratch folder");
         folder
     }
 
     /// Writes a file, with the folders above it.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let file = self.path.join(name);
+        let file = self.path().join(name);
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).expect("create a folder in the scratch folder");
         }
@@ -53,10 +61,10 @@ impl Default for Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Folder {
     fn drop(&mut self) {
         if thread::panicking()
-            && let Some(folder) = self.folder.take()
+            && let Some(folder) = self.temporary.take()
         {
             eprintln!("what the programs left behind is in {}", folder.keep().display());
         }

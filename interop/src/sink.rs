@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -43,6 +43,7 @@ pub struct Sink {
 #[derive(Debug)]
 struct State {
     taken: Mutex<Vec<Taken>>,
+    refusals: AtomicUsize,
     manner: Mutex<Manner>,
     ending: AtomicBool,
 }
@@ -59,6 +60,7 @@ impl Sink {
         let address = listener.local_addr().expect("the address just bound");
         let state = Arc::new(State {
             taken: Mutex::default(),
+            refusals: AtomicUsize::new(0),
             manner: Mutex::new(Manner::Takes),
             ending: AtomicBool::new(false),
         });
@@ -87,6 +89,13 @@ impl Sink {
         patience::until(&format!("{count} transaction(s) at the sink"), || {
             Some(self.taken()).filter(|taken| taken.len() >= count)
         })
+    }
+
+    /// Waits until it has deferred, refused or hung up on `count` transactions.
+    pub fn wait_for_refusals(&self, count: usize) {
+        patience::until(&format!("{count} refusal(s) by the sink"), || {
+            (self.state.refusals.load(Ordering::SeqCst) >= count).then_some(())
+        });
     }
 }
 
@@ -131,12 +140,14 @@ fn converse(stream: TcpStream, state: &State) -> io::Result<()> {
             "EHLO" => {
                 say(&mut stream, "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 104857600")?
             }
-            "MAIL" if manner == Manner::DefersAtMail => say(&mut stream, "451 4.3.0 Later")?,
+            "MAIL" if manner == Manner::DefersAtMail => refuse(&mut stream, state, "451 4.3.0 Later")?,
             "MAIL" => {
                 transaction = Taken { reverse_path: argument(line), ..Taken::default() };
                 say(&mut stream, "250 2.1.0 Ok")?;
             }
-            "RCPT" if manner == Manner::RefusesRecipients => say(&mut stream, "550 5.1.1 Nobody here")?,
+            "RCPT" if manner == Manner::RefusesRecipients => {
+                refuse(&mut stream, state, "550 5.1.1 Nobody here")?
+            }
             "RCPT" => {
                 transaction.recipients.push(argument(line));
                 say(&mut stream, "250 2.1.5 Ok")?;
@@ -146,6 +157,7 @@ fn converse(stream: TcpStream, state: &State) -> io::Result<()> {
                 say(&mut stream, "354 Go ahead")?;
                 transaction.content = read_content(&mut stream)?;
                 if manner == Manner::HangsUpAfterDot {
+                    state.refusals.fetch_add(1, Ordering::SeqCst);
                     return Ok(());
                 }
                 let taken = std::mem::take(&mut transaction);
@@ -177,6 +189,11 @@ fn read_content(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
         }
         content.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
     }
+}
+
+fn refuse(stream: &mut BufReader<TcpStream>, state: &State, reply: &str) -> io::Result<()> {
+    state.refusals.fetch_add(1, Ordering::SeqCst);
+    say(stream, reply)
 }
 
 fn say(stream: &mut BufReader<TcpStream>, reply: &str) -> io::Result<()> {

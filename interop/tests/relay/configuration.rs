@@ -1,0 +1,108 @@
+//! The configurations that the scenarios share, as a postmaster would write them but for the short retry intervals.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use postroad_interop::{Application, Relay, Scratch, port};
+
+/// A relay's folder, its configuration file and the address on which it takes mail.
+pub(crate) struct House {
+    pub(crate) scratch: Scratch,
+    pub(crate) listener: SocketAddr,
+    pub(crate) configuration: PathBuf,
+}
+
+impl House {
+    /// Writes a `relay.toml` that ends with `connectors`; `Pickup` and `Replay` stand beside it, `Drop` does not.
+    pub(crate) fn with(connectors: &str) -> Self {
+        Self::in_scratch(Scratch::new(), connectors)
+    }
+
+    /// The same in a folder where other programs already are.
+    pub(crate) fn in_scratch(scratch: Scratch, connectors: &str) -> Self {
+        let listener = port::free();
+        scratch.folder("Pickup");
+        scratch.folder("Replay");
+        let configuration = scratch.write("relay.toml", format!("{}{connectors}", common(listener)));
+        Self { scratch, listener, configuration }
+    }
+
+    /// Starts the relay and waits until it is ready.
+    pub(crate) fn start(&self) -> Relay {
+        Relay::run(program(), &self.configuration)
+    }
+
+    /// The smallest application, connected to the relay.
+    pub(crate) fn application(&self) -> Application {
+        Application::connect(self.listener).expect("the relay's greeting")
+    }
+
+    /// The Drop directory of [`EVERYTHING_TO_DROP`].
+    pub(crate) fn drop_directory(&self) -> PathBuf {
+        self.scratch.path().join("Drop")
+    }
+}
+
+/// Where cargo built the relay.
+pub(crate) fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_relay"))
+}
+
+/// Every address goes to the directory `Drop`, which is never created by the relay.
+pub(crate) const EVERYTHING_TO_DROP: &str = r#"
+[[foreign_connector]]
+name = "Gateway"
+address_spaces = ["SMTP:*;1", "X400:*;1", "FAX:*;1"]
+drop_directory = "Drop"
+"#;
+
+/// Every SMTP address goes to a smart host that asks for nothing.
+pub(crate) fn everything_to(smart_host: SocketAddr) -> String {
+    format!(
+        r#"
+[[send_connector]]
+name = "Smart host"
+address_spaces = ["SMTP:*;1"]
+smart_hosts = ["[{}]"]
+port = {}
+"#,
+        smart_host.ip(),
+        smart_host.port()
+    )
+}
+
+fn common(listener: SocketAddr) -> String {
+    format!(
+        r#"
+[server]
+name = "Hub01"
+fqdn = "hub01.contoso.com"
+data_directory = "relay-data"
+root_drop_directory_path = "."
+accepted_domains = ["contoso.com"]
+postmaster = "postmaster@contoso.com"
+
+[transport]
+queue_glitch_retry_interval = "1s"
+transient_failure_retry_interval = "1s"
+outbound_connection_failure_retry_interval = "1s"
+message_retry_interval = "1s"
+
+[[receive_connector]]
+name = "Applications"
+bindings = ["{listener}"]
+remote_ip_ranges = ["127.0.0.1"]
+relay_ip_ranges = ["127.0.0.1"]
+max_inbound_connection_per_source = "unlimited"
+max_inbound_connection_percentage_per_source = 100
+
+[pickup]
+path = "Pickup"
+poll_interval = "1s"
+
+[replay]
+path = "Replay"
+poll_interval = "1s"
+"#
+    )
+}

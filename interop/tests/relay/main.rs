@@ -1,0 +1,10 @@
+//! The relay as its users meet it: a process with a configuration file, killed and started again, between other programs.
+//!
+//! The package `relay` builds this, because cargo tells only a binary's own package where it built it.
+
+mod bad_input;
+mod configuration;
+mod crash;
+mod drop_directory;
+mod postfix;
+mod smart_host;
