@@ -1,0 +1,3 @@
+//! X.400 addresses: attributes, O/R addresses in both text forms, and the part of the hierarchy a space covers.
+
+pub(crate) mod or_address;
