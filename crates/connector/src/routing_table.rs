@@ -1,0 +1,355 @@
+//! The routing table: built once from connectors, topology and pins, then asked for each recipient.
+
+use std::collections::{HashMap, HashSet};
+
+use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, MailDomain};
+use serde::Serialize;
+
+use crate::attachment::{self, Attachments, Binding, Tier};
+use crate::connector::Connector;
+use crate::contradiction::{Contradiction, Rule, Subject};
+use crate::explanation::Explanation;
+use crate::partition::Partition;
+use crate::reach::{Distances, Proximity, Reach};
+use crate::sender::{Sender, SenderAttachment, SenderPin};
+use crate::topology::Topology;
+
+/// Every connector, ready to choose from. Immutable: a changed configuration makes a new table.
+#[derive(Debug)]
+pub struct RoutingTable {
+    /// In the order of their names, so that a place is a rank.
+    pub(crate) connectors: Vec<Connector>,
+    /// What was worked out for each connector, in the same order.
+    pub(crate) prospects: Vec<Prospect>,
+    /// The spaces of the connectors that are enabled, in scope and in reach, the preferred first.
+    spaces: AddressSpaceMap<Claim>,
+    pub(crate) attachments: Attachments,
+    pub(crate) topology: Topology,
+}
+
+/// What is true of a connector whatever the message.
+#[derive(Debug)]
+pub(crate) struct Prospect {
+    pub(crate) in_scope: bool,
+    pub(crate) reach: Option<Reach>,
+    /// The queue of a connector that has one for all its mail.
+    queue: Option<String>,
+}
+
+/// One address space of one connector, with all that selection asks, so that it need not look elsewhere.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    /// Greatest message; unlimited is [`u64::MAX`].
+    limit: u64,
+    connector: u32,
+    /// Its place among the connector's spaces.
+    space: u32,
+    /// Site links and space together.
+    cost: u64,
+    proximity: Proximity,
+    attached: bool,
+}
+
+/// What becomes of one recipient.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Selection<'a> {
+    /// A connector takes it.
+    Route(Route<'a>),
+    /// No connector takes this SMTP recipient now: it waits for a changed configuration, and nobody is told.
+    Unreachable,
+    /// No connector will take it: its sender is owed a report.
+    Refused(Refusal),
+}
+
+/// The way of one recipient.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Route<'a> {
+    /// The connector that was chosen.
+    pub connector: &'a Connector,
+    /// The closest of its address spaces, the one that decided.
+    pub address_space: &'a AddressSpace,
+    /// The queue within the connector: smart-host list, recipient's domain (A-label, small letters), or address type.
+    pub destination: &'a str,
+    /// How it is delivered from here.
+    pub delivery_type: DeliveryType,
+    /// The nearest source server; `None`: this one.
+    pub server: Option<&'a str>,
+}
+
+/// `DeliveryType`, by Exchange's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[non_exhaustive]
+pub enum DeliveryType {
+    /// A Send connector, to MX hosts.
+    DnsConnectorDelivery,
+    /// A Send connector, to its smart hosts.
+    SmartHostConnectorDelivery,
+    /// A Foreign connector, into its Drop directory.
+    NonSmtpGatewayDelivery,
+    /// A Delivery Agent connector.
+    DeliveryAgent,
+    /// Any connector whose source servers do not include this one: by way of one of them.
+    SmtpRelayToConnectorSourceServers,
+    /// No connector: the Unreachable queue.
+    Unreachable,
+}
+
+impl DeliveryType {
+    /// Exchange's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DnsConnectorDelivery => "DnsConnectorDelivery",
+            Self::SmartHostConnectorDelivery => "SmartHostConnectorDelivery",
+            Self::NonSmtpGatewayDelivery => "NonSmtpGatewayDelivery",
+            Self::DeliveryAgent => "DeliveryAgent",
+            Self::SmtpRelayToConnectorSourceServers => "SmtpRelayToConnectorSourceServers",
+            Self::Unreachable => "Unreachable",
+        }
+    }
+}
+
+/// Why no connector will take a recipient. The recipient or the message is at fault, for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// An address of a type other than SMTP that no connector takes: 5.1.2.
+    #[error("no connector takes this address")]
+    NoConnector,
+    /// Connectors take the address, but none takes so much: 5.3.4.
+    #[error(
+        "the message has {size} bytes, and the largest that a connector for this address takes is {limit}"
+    )]
+    TooLarge {
+        /// Bytes of the message.
+        size: u64,
+        /// The greatest limit among the connectors that would take the address.
+        limit: u64,
+    },
+}
+
+impl Refusal {
+    /// The enhanced status code of the report (RFC 3463).
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::NoConnector => "5.1.2",
+            Self::TooLarge { .. } => "5.3.4",
+        }
+    }
+}
+
+impl RoutingTable {
+    /// Builds the table, or names everything that contradicts itself, all at once.
+    pub fn build(
+        mut connectors: Vec<Connector>,
+        topology: Topology,
+        pins: Vec<SenderPin>,
+    ) -> Result<Self, Vec<Contradiction>> {
+        let contradictions = validate(&connectors, &topology, &pins);
+        if !contradictions.is_empty() {
+            return Err(contradictions);
+        }
+        connectors.sort_by_cached_key(|connector| connector.name().to_lowercase());
+        let distances = Distances::new(&topology);
+        let prospects: Vec<_> = connectors.iter().map(|connector| prospect(connector, &distances)).collect();
+        let mut claims: Vec<_> = (0..)
+            .zip(&connectors)
+            .zip(&prospects)
+            .flat_map(|((at, connector), prospect)| claims(at, connector, prospect))
+            .collect();
+        // Spaces that fit equally closely come out of the map as they went in: the preferred first.
+        claims.sort_by_key(|(_, claim)| (claim.cost, claim.proximity, claim.connector, claim.space));
+        let attachments = Attachments::new(&connectors, &pins);
+        Ok(Self { connectors, prospects, spaces: claims.into_iter().collect(), attachments, topology })
+    }
+
+    /// Chooses a connector for one recipient of a message of `size` bytes. Does not allocate.
+    pub fn select<'a>(&'a self, sender: &Sender, recipient: &'a Address, size: u64) -> Selection<'a> {
+        self.selected(&self.attachments.binding(sender), recipient, size)
+    }
+
+    pub(crate) fn selected<'a>(
+        &'a self,
+        binding: &Binding<'_>,
+        recipient: &'a Address,
+        size: u64,
+    ) -> Selection<'a> {
+        let mut best: Option<(Tier, &Claim)> = None;
+        let mut too_small: Option<u64> = None;
+        let first_tier = binding.first_tier();
+        for (_, claim) in self.spaces.matches(recipient) {
+            let Some(tier) = binding.tier(claim.connector, claim.attached) else { continue };
+            if size > claim.limit {
+                too_small = too_small.max(Some(claim.limit));
+            } else if best.is_none_or(|(found, _)| tier < found) {
+                best = Some((tier, claim));
+                if tier == first_tier {
+                    break;
+                }
+            }
+        }
+        match (best.and_then(|(_, claim)| self.route(claim, recipient)), too_small) {
+            (Some(route), _) => Selection::Route(route),
+            (None, Some(limit)) => Selection::Refused(Refusal::TooLarge { size, limit }),
+            (None, None) if matches!(recipient, Address::Smtp(_)) => Selection::Unreachable,
+            (None, None) => Selection::Refused(Refusal::NoConnector),
+        }
+    }
+
+    /// Every connector with the reason why it was chosen or not, for one recipient of a message of `size` bytes.
+    pub fn explain<'a>(&'a self, sender: &Sender, recipient: &'a Address, size: u64) -> Explanation<'a> {
+        Explanation::new(self, sender, recipient, size)
+    }
+
+    /// Puts the recipients of one message of `size` bytes into groups, one for each next hop.
+    pub fn partition<'a>(&'a self, sender: &Sender, recipients: &'a [Address], size: u64) -> Partition<'a> {
+        Partition::new(self, &self.attachments.binding(sender), recipients, size)
+    }
+
+    /// The connector of that name; letter case does not count.
+    pub fn connector(&self, name: &str) -> Option<&Connector> {
+        let name = name.to_lowercase();
+        let at =
+            self.connectors.binary_search_by(|connector| connector.name().to_lowercase().cmp(&name)).ok()?;
+        self.connectors.get(at)
+    }
+
+    /// Every connector, in the order of their names.
+    pub fn connectors(&self) -> &[Connector] {
+        &self.connectors
+    }
+
+    /// Where this server stands.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    fn route<'a>(&'a self, claim: &Claim, recipient: &'a Address) -> Option<Route<'a>> {
+        let at = usize::try_from(claim.connector).ok()?;
+        let space = self.connectors.get(at)?.address_spaces().get(usize::try_from(claim.space).ok()?)?;
+        self.route_by(at, space, recipient)
+    }
+
+    pub(crate) fn route_by<'a>(
+        &'a self,
+        at: usize,
+        address_space: &'a AddressSpace,
+        recipient: &'a Address,
+    ) -> Option<Route<'a>> {
+        let (connector, prospect) = (self.connectors.get(at)?, self.prospects.get(at)?);
+        let server = prospect.reach.and_then(|reach| connector.source_transport_servers().get(reach.server?));
+        Some(Route {
+            connector,
+            address_space,
+            destination: prospect.queue.as_deref().unwrap_or_else(|| queue_of(connector, recipient)),
+            delivery_type: match (server, connector) {
+                (Some(_), _) => DeliveryType::SmtpRelayToConnectorSourceServers,
+                (None, Connector::Send(send)) if send.routes_by_dns() => DeliveryType::DnsConnectorDelivery,
+                (None, Connector::Send(_)) => DeliveryType::SmartHostConnectorDelivery,
+                (None, Connector::Foreign(_)) => DeliveryType::NonSmtpGatewayDelivery,
+                (None, Connector::DeliveryAgent(_)) => DeliveryType::DeliveryAgent,
+            },
+            server: server.map(String::as_str),
+        })
+    }
+}
+
+fn prospect(connector: &Connector, distances: &Distances) -> Prospect {
+    let servers = connector.source_transport_servers();
+    let queue = match connector {
+        Connector::Send(send) if !send.routes_by_dns() => {
+            Some(send.smart_hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+        }
+        _ => None,
+    };
+    Prospect {
+        in_scope: !connector.is_scoped_connector() || distances.in_scope(servers),
+        reach: distances.reach(servers),
+        queue,
+    }
+}
+
+/// The claims of a connector that may be chosen at all.
+fn claims<'a>(
+    at: u32,
+    connector: &'a Connector,
+    prospect: &Prospect,
+) -> impl Iterator<Item = (AddressSpace, Claim)> + use<'a> {
+    let reach = prospect.reach.filter(|_| prospect.in_scope && connector.enabled());
+    let attached = !connector.senders().is_empty();
+    let limit = connector.max_message_size().unwrap_or(u64::MAX);
+    reach.into_iter().flat_map(move |reach| {
+        (0..).zip(connector.address_spaces()).map(move |(space, address_space)| {
+            let cost = total_cost(reach.site_link_cost, address_space);
+            let proximity = reach.proximity;
+            (address_space.clone(), Claim { limit, connector: at, space, cost, proximity, attached })
+        })
+    })
+}
+
+/// What the way and the space cost together; a place that no links lead to is dearer than any that they do.
+pub(crate) fn total_cost(site_link_cost: Option<u32>, address_space: &AddressSpace) -> u64 {
+    const NO_WAY: u64 = 1 << 40;
+    site_link_cost.map_or(NO_WAY, u64::from) + u64::from(address_space.cost())
+}
+
+/// The queue of a connector that has several.
+fn queue_of<'a>(connector: &Connector, recipient: &'a Address) -> &'a str {
+    match (connector, recipient) {
+        (Connector::Send(_), Address::Smtp(mailbox)) => match mailbox.domain() {
+            MailDomain::Name(name) => name.ascii(),
+            MailDomain::Literal(literal) => literal.as_str(),
+        },
+        _ => recipient.address_type(),
+    }
+}
+
+/// Every contradiction within connectors and topology, and between them.
+fn validate(connectors: &[Connector], topology: &Topology, pins: &[SenderPin]) -> Vec<Contradiction> {
+    let mut found: Vec<_> = connectors.iter().flat_map(Connector::validate).collect();
+    let mut names: HashMap<String, bool> = HashMap::new();
+    for connector in connectors {
+        let is_send = matches!(connector, Connector::Send(_));
+        if names.insert(connector.name().to_lowercase(), is_send).is_some() {
+            found.push(Contradiction::new(connector.subject(), Rule::DuplicateName));
+        }
+    }
+    found.extend(topology.validate());
+    found.extend(validate_pins(connectors, &names, pins));
+    found
+}
+
+fn validate_pins(
+    connectors: &[Connector],
+    names: &HashMap<String, bool>,
+    pins: &[SenderPin],
+) -> Vec<Contradiction> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let listed: HashMap<_, &str> = connectors
+        .iter()
+        .flat_map(|connector| connector.senders().iter().map(move |sender| (sender, connector.name())))
+        .filter_map(|(sender, name)| match sender {
+            SenderAttachment::Address(mailbox) => Some((attachment::folded(mailbox), name)),
+            SenderAttachment::Domain(_) => None,
+        })
+        .collect();
+    for pin in pins {
+        let mut refuse = |rule| found.push(Contradiction::new(Subject::Sender(pin.address.clone()), rule));
+        let address = attachment::folded(&pin.address);
+        if let Some(name) = &pin.connector
+            && names.get(&name.to_lowercase()) != Some(&true)
+        {
+            refuse(Rule::UnknownPinnedConnector { connector: name.clone() });
+        }
+        if let Some(name) = listed.get(&address)
+            && pin.connector.as_ref().is_none_or(|pinned| pinned.to_lowercase() != name.to_lowercase())
+        {
+            refuse(Rule::PinAgainstSenders { connector: (*name).to_owned() });
+        }
+        if !seen.insert(address) {
+            refuse(Rule::DuplicatePin);
+        }
+    }
+    found
+}
