@@ -49,7 +49,11 @@ impl Envelope {
 
 /// `Reverse-path = Path / "<>"` (RFC 5321 section 4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(into = "String", try_from = "String"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(into = "String", try_from = "String")
+)]
 pub enum ReversePath {
     /// `<>`: a report, never answered with another.
     Null,

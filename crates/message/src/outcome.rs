@@ -78,7 +78,13 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with neither host nor reply; set these on the value where they are known.
-    pub fn new(status: EnhancedStatus, fault: Fault, scope: Scope, phase: Phase, text: impl Into<String>) -> Self {
+    pub fn new(
+        status: EnhancedStatus,
+        fault: Fault,
+        scope: Scope,
+        phase: Phase,
+        text: impl Into<String>,
+    ) -> Self {
         Self { status, fault, scope, phase, text: text.into(), host: None, reply: None }
     }
 }

@@ -139,7 +139,9 @@ mod tests {
         for text in ["2.0.0", "4.4.7", "5.1.10", "5.999.999"] {
             assert_eq!(text.parse::<EnhancedStatus>().map(|s| s.to_string()), Ok(text.to_owned()));
         }
-        for text in ["", "5", "5.1", "3.1.1", "5.1.1000", "5.1.1.1", "5..1", "5.1.-1", "5.1.1 ", " 5.1.1", "5.+1.1"] {
+        for text in
+            ["", "5", "5.1", "3.1.1", "5.1.1000", "5.1.1.1", "5..1", "5.1.-1", "5.1.1 ", " 5.1.1", "5.+1.1"]
+        {
             assert_eq!(text.parse::<EnhancedStatus>(), Err(InvalidStatus), "{text:?}");
         }
     }
