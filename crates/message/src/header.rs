@@ -60,7 +60,24 @@ struct Span {
 impl<'a> HeaderBlock<'a> {
     /// Reads the header block at the start of `bytes`.
     pub fn scan(bytes: &'a [u8]) -> Self {
-        let mut block = Self {
+        let mut block = Self::new(bytes);
+        while block.step() {}
+        block
+    }
+
+    /// The same, giving up with `None` once the fields take more than `limit` bytes: what a hostile file costs is bounded.
+    pub fn scan_within(bytes: &'a [u8], limit: usize) -> Option<Self> {
+        let mut block = Self::new(bytes);
+        while block.step() {
+            if block.fields_end > limit {
+                return None;
+            }
+        }
+        Some(block)
+    }
+
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
             bytes,
             fields: Vec::with_capacity(24),
             fields_end: 0,
@@ -68,24 +85,26 @@ impl<'a> HeaderBlock<'a> {
             end: HeaderEnd::EndOfInput,
             bare_linefeed: None,
             bare_carriage_return: None,
-        };
-        let mut at = 0;
-        block.end = loop {
-            let Some(line) = Line::at(bytes, at) else { break HeaderEnd::EndOfInput };
-            if line.text.is_empty() && line.next > line.text_end {
-                block.note_line_end(&line);
-                block.body_start = line.next;
-                break HeaderEnd::BlankLine;
-            }
-            if !block.take(&line) {
-                break HeaderEnd::NotAField;
-            }
-            block.note_line_end(&line);
-            at = line.next;
-            block.fields_end = at;
-            block.body_start = at;
-        };
-        block
+        }
+    }
+
+    /// Reads one more line; false once the block has ended.
+    fn step(&mut self) -> bool {
+        let Some(line) = Line::at(self.bytes, self.fields_end) else { return false };
+        if line.text.is_empty() && line.next > line.text_end {
+            self.note_line_end(&line);
+            self.body_start = line.next;
+            self.end = HeaderEnd::BlankLine;
+            return false;
+        }
+        if !self.take(&line) {
+            self.end = HeaderEnd::NotAField;
+            return false;
+        }
+        self.note_line_end(&line);
+        self.fields_end = line.next;
+        self.body_start = line.next;
+        true
     }
 
     /// The content this block was found in, body included.
@@ -337,6 +356,13 @@ mod tests {
         assert_eq!(header.bare_carriage_return(), Some(15));
         let clean = HeaderBlock::scan(b"A: 1\r\n\r\nbody\n\r");
         assert_eq!((clean.bare_linefeed(), clean.bare_carriage_return()), (None, None));
+    }
+
+    #[test]
+    fn a_limit_counts_the_fields_and_not_the_body() {
+        let content = b"A: 1\r\nB: 2\r\n\r\na long body";
+        assert!(HeaderBlock::scan_within(content, 12).is_some());
+        assert!(HeaderBlock::scan_within(content, 11).is_none());
     }
 
     #[test]
