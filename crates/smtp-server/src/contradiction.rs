@@ -34,7 +34,9 @@ pub enum Contradiction {
     #[error("`auth_mechanism` has `external-authoritative`, which may stand beside `tls` only")]
     ExternalAuthoritativeNotAlone,
     /// `external-authoritative` needs the group.
-    #[error("`auth_mechanism` has `external-authoritative`, which needs `exchange-servers` in `permission_groups`")]
+    #[error(
+        "`auth_mechanism` has `external-authoritative`, which needs `exchange-servers` in `permission_groups`"
+    )]
     ExternalAuthoritativeWithoutServers,
     /// `require_tls` without `tls`.
     #[error("`require_tls` needs `tls` in `auth_mechanism`")]
@@ -61,7 +63,9 @@ pub enum Contradiction {
     #[error("`binary_mime_enabled` needs `chunking_enabled`")]
     BinaryMimeWithoutChunking,
     /// Two connectors on one binding claim the same or partly the same clients.
-    #[error("`remote_ip_ranges` {range} on {binding} collides with {other_range} of receive connector \"{other}\": ranges may nest, but neither be equal nor overlap in part")]
+    #[error(
+        "`remote_ip_ranges` {range} on {binding} collides with {other_range} of receive connector \"{other}\": ranges may nest, but neither be equal nor overlap in part"
+    )]
     Overlap {
         /// The binding both have.
         binding: SocketAddr,
@@ -157,7 +161,10 @@ impl ReceiveConnector {
         let beside_external = |m: &M| !matches!(m, M::ExternalAuthoritative | M::Tls);
         let in_tls_only = self.offers(M::BasicAuthRequireTls);
         [
-            (self.offers(M::None) && self.auth_mechanism.len() > 1, Contradiction::NoneNotAlone("auth_mechanism")),
+            (
+                self.offers(M::None) && self.auth_mechanism.len() > 1,
+                Contradiction::NoneNotAlone("auth_mechanism"),
+            ),
             (
                 self.permits(PermissionGroup::None) && self.permission_groups.len() > 1,
                 Contradiction::NoneNotAlone("permission_groups"),
@@ -226,7 +233,9 @@ fn seconds_up(span: Duration) -> u64 {
 }
 
 fn is_banner(text: &str) -> bool {
-    text.strip_prefix("220 ").is_some() && text.len() <= 500 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    text.strip_prefix("220 ").is_some()
+        && text.len() <= 500
+        && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 #[cfg(test)]
@@ -247,7 +256,10 @@ mod tests {
     #[test]
     fn each_rule_names_its_parameters() {
         use AuthMechanism as M;
-        assert_eq!(broken(|c| c.auth_mechanism = vec![M::None, M::Tls]), [Contradiction::NoneNotAlone("auth_mechanism")]);
+        assert_eq!(
+            broken(|c| c.auth_mechanism = vec![M::None, M::Tls]),
+            [Contradiction::NoneNotAlone("auth_mechanism")]
+        );
         assert_eq!(
             broken(|c| c.auth_mechanism = vec![M::BasicAuthRequireTls]),
             [Contradiction::BasicAuthRequireTlsAlone, Contradiction::NoCertificate("auth_mechanism")]

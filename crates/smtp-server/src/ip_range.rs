@@ -99,7 +99,11 @@ impl FromStr for IpRange {
         if let Some((first, last)) = text.split_once('-') {
             let (v6, first) = key(address(first)?);
             let (last_v6, last) = key(address(last)?);
-            return if v6 == last_v6 && first <= last { Ok(Self { v6, first, last }) } else { Err(InvalidIpRange) };
+            return if v6 == last_v6 && first <= last {
+                Ok(Self { v6, first, last })
+            } else {
+                Err(InvalidIpRange)
+            };
         }
         address(text).map(Self::single)
     }
@@ -134,7 +138,11 @@ fn prefix_length(text: &str, base: IpAddr) -> Result<u32, InvalidIpRange> {
     let bits = if base.is_ipv6() { 128 } else { 32 };
     if let (Ok(mask), true) = (text.parse::<Ipv4Addr>(), base.is_ipv4()) {
         let mask = u32::from(mask);
-        return if mask.leading_ones() + mask.trailing_zeros() >= 32 { Ok(mask.leading_ones()) } else { Err(InvalidIpRange) };
+        return if mask.leading_ones() + mask.trailing_zeros() >= 32 {
+            Ok(mask.leading_ones())
+        } else {
+            Err(InvalidIpRange)
+        };
     }
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(InvalidIpRange);
@@ -214,8 +222,21 @@ mod tests {
     #[test]
     fn refuses_what_is_no_range() {
         for text in [
-            "", "a", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/-1", "10.0.0.1/+8", "10.0.0.9-10.0.0.1", "10.0.0.1-::1",
-            "10.0.0.1/255.0.255.0", "10.0.0.1%1", "fe80::1%", "::/129", "10.0.0", "010.0.0.1", "10.0.0.0(255.0.0.0",
+            "",
+            "a",
+            "10.0.0.1/33",
+            "10.0.0.1/",
+            "10.0.0.1/-1",
+            "10.0.0.1/+8",
+            "10.0.0.9-10.0.0.1",
+            "10.0.0.1-::1",
+            "10.0.0.1/255.0.255.0",
+            "10.0.0.1%1",
+            "fe80::1%",
+            "::/129",
+            "10.0.0",
+            "010.0.0.1",
+            "10.0.0.0(255.0.0.0",
         ] {
             assert_eq!(text.parse::<IpRange>(), Err(InvalidIpRange), "{text:?}");
         }

@@ -236,7 +236,9 @@ impl ReceiveConnector {
         let foreign_mechanism = |mechanism: &AuthMechanism| {
             matches!(
                 mechanism,
-                AuthMechanism::Integrated | AuthMechanism::ExchangeServer | AuthMechanism::ExternalAuthoritative
+                AuthMechanism::Integrated
+                    | AuthMechanism::ExchangeServer
+                    | AuthMechanism::ExternalAuthoritative
             )
         };
         let foreign_group = |group: &PermissionGroup| {

@@ -1,1 +1,52 @@
 //! The server side of a session: events to judge, and the replies that follow the verdicts.
+//!
+//! A [`Session`] knows no socket and no clock. Its owner gives it what came, polls it until it wants more, and answers every
+//! [`Event`] with a [`Verdict`]:
+//!
+//! ```text
+//!  Input::Received(bytes) ──┐                    ┌── Output::Transmit: write it
+//!  Input::Verdict(..) ──────┼──>  Session  ──────┼── Output::Event: judge it, hand in the verdict
+//!  Input::TlsEstablished ───┘                    ├── Output::StartTls: write, then shake hands
+//!                                                └── Output::Receive: write, then read · Output::Close
+//! ```
+//!
+//! ```
+//! use postroad_smtp_protocol::server::{Event, Input, Output, Session, Settings, Verdict};
+//! let postmaster = "postmaster@contoso.com".parse().expect("a mailbox");
+//! let mut session = Session::new(Settings::new("mail.contoso.com", postmaster));
+//! let wire = "EHLO server\r\nMAIL FROM: joe@contoso.com\r\nRCPT TO:<jane@contoso.com>\r\nDATA\r\nhello\r\n.\r\nQUIT\r\n";
+//! let mut received = Some(wire.as_bytes());
+//! let (mut replies, mut messages) = (Vec::new(), 0);
+//! loop {
+//!     match session.poll() {
+//!         Output::Transmit { bytes, .. } => replies.extend(bytes),
+//!         Output::Event(Event::Message { .. }) => {
+//!             messages += 1; // write it down durably, then:
+//!             session.handle(Input::Verdict(Verdict::Queued("id-1".into())));
+//!         }
+//!         Output::Event(_) => session.handle(Input::Verdict(Verdict::Accept)),
+//!         Output::Receive => session.handle(Input::Received(received.take().expect("QUIT ended it"))),
+//!         Output::StartTls | Output::AwaitVerdict => unreachable!("no TLS offered, no verdict left open"),
+//!         Output::Close => break,
+//!     }
+//! }
+//! assert_eq!(messages, 1);
+//! assert!(replies.ends_with(b"250 2.6.0 Queued as id-1\r\n221 2.0.0 Closing the connection\r\n"));
+//! ```
+
+mod commands;
+mod content;
+pub mod limits;
+mod logon;
+pub mod reply_line;
+pub mod session;
+pub mod settings;
+pub mod transaction;
+pub mod verdict;
+
+pub use limits::Limits;
+pub use reply_line::ReplyLine;
+pub use session::{Event, Input, Output, Session, Slow};
+pub use settings::{LogonOffer, Settings, SizeKeyword};
+pub use transaction::Transaction;
+pub use verdict::{Refusal, Verdict};

@@ -1,0 +1,260 @@
+//! What each command does, and what each verdict says.
+
+use postroad_address_space::Address;
+use postroad_message::{EnhancedStatus, Recipient, ReversePath};
+
+use crate::command::{Command, CommandError};
+use crate::parameter::{self, ParameterError};
+use crate::path::{ForwardPath, PathError};
+use crate::server::reply_line::ReplyLine;
+use crate::server::session::{Event, Question, Session, State};
+use crate::server::transaction::Transaction;
+use crate::server::verdict::{Refusal, Verdict};
+
+impl Session {
+    /// One line that is no response of an AUTH exchange. The state is `Command`.
+    pub(super) fn command(&mut self, line: &[u8]) {
+        let is_logon = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        if line.len() + 2 > self.settings.limits.command_line && !is_logon {
+            return self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long");
+        }
+        let command = match Command::parse(line) {
+            Ok(command) => command,
+            Err(error) => return self.not_a_command(error),
+        };
+        self.idle_commands += 1;
+        if self.idle_commands > self.settings.limits.idle_commands {
+            self.reply(421, EnhancedStatus::transient(7, 0), "Too many commands without a message");
+            return self.close();
+        }
+        let harmless = matches!(
+            command,
+            Command::Hello { .. }
+                | Command::StartTls
+                | Command::Noop
+                | Command::Reset
+                | Command::Quit
+                | Command::Help
+        );
+        if self.settings.require_tls && !self.in_tls && !harmless {
+            if let Command::Chunk { size, last } = command {
+                return self.eat_chunk(size, last, must_issue_starttls());
+            }
+            return self.protocol_error(
+                530,
+                EnhancedStatus::permanent(7, 0),
+                "Must issue a STARTTLS command first",
+            );
+        }
+        self.dispatch(command);
+    }
+
+    fn dispatch(&mut self, command: Command<'_>) {
+        match command {
+            Command::Hello { extended, name } => self.hello(extended, name),
+            Command::Mail { path, parameters } => self.mail(path, parameters),
+            Command::Recipient { path, parameters } => self.recipient(path, parameters),
+            Command::Data => self.data(),
+            Command::Chunk { size, last } => self.chunk(size, last),
+            Command::Reset => {
+                self.transaction = None;
+                self.reply(250, EnhancedStatus::success(0, 0), "Reset");
+            }
+            Command::Noop => self.reply(250, EnhancedStatus::success(0, 0), "OK"),
+            Command::Verify => {
+                self.reply(
+                    252,
+                    EnhancedStatus::success(5, 2),
+                    "Cannot verify, but will take mail and try to deliver it",
+                );
+            }
+            Command::Help => self.reply(214, EnhancedStatus::success(0, 0), "See RFC 5321"),
+            Command::Quit => {
+                self.reply(221, EnhancedStatus::success(0, 0), "Closing the connection");
+                self.close();
+            }
+            Command::StartTls => self.start_tls(),
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+        }
+    }
+
+    fn not_a_command(&mut self, error: CommandError) {
+        let text = error.to_string();
+        let syntax = EnhancedStatus::permanent(5, 2);
+        match error {
+            CommandError::Unknown => self.protocol_error(500, EnhancedStatus::permanent(5, 1), &text),
+            CommandError::NotImplemented => self.protocol_error(502, EnhancedStatus::permanent(5, 1), &text),
+            CommandError::Arguments | CommandError::HelloName => {
+                self.protocol_error(501, EnhancedStatus::permanent(5, 4), &text);
+            }
+            CommandError::Byte
+            | CommandError::ReversePath(PathError::ControlCharacter)
+            | CommandError::ForwardPath(PathError::ControlCharacter) => {
+                self.protocol_error(501, syntax, &text)
+            }
+            CommandError::ReversePath(_) => self.protocol_error(501, EnhancedStatus::permanent(1, 7), &text),
+            CommandError::ForwardPath(_) => self.protocol_error(501, EnhancedStatus::permanent(1, 3), &text),
+            // Nobody can tell where the next command starts.
+            CommandError::ChunkSize | CommandError::OtherProtocol => {
+                let code = if error == CommandError::ChunkSize { 501 } else { 500 };
+                self.reply(code, EnhancedStatus::permanent(5, 4), &text);
+                self.close();
+            }
+        }
+    }
+
+    pub(super) fn out_of_order(&mut self, text: &str) {
+        self.protocol_error(503, EnhancedStatus::permanent(5, 1), text);
+    }
+
+    fn hello(&mut self, extended: bool, name: Option<&str>) {
+        if name.is_none() && self.settings.require_hello_name {
+            return self.protocol_error(501, EnhancedStatus::permanent(5, 4), "Say who you are");
+        }
+        self.transaction = None;
+        self.ask(Event::Hello { name: name.map(str::to_owned), extended }, Question::Hello { extended });
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, parameters: &str) {
+        if !self.greeted {
+            return self.out_of_order("Send EHLO or HELO first");
+        }
+        if self.transaction.is_some() {
+            return self.out_of_order("A transaction is under way");
+        }
+        let parameters = match parameter::mail(parameters, self.settings.offered()) {
+            Ok(parameters) => parameters,
+            Err(error) => return self.bad_parameter(error),
+        };
+        if parameters.size.is_some_and(|size| size > self.settings.limits.message_size as u64) {
+            return self.refuse(&Refusal::permanent(3, 4, "The message is larger than this server takes"));
+        }
+        let ascii = reverse_path.mailbox().is_none_or(|mailbox| mailbox.to_string().is_ascii());
+        if !ascii && !parameters.smtputf8 {
+            return self.reply(553, EnhancedStatus::permanent(6, 7), "The address needs SMTPUTF8");
+        }
+        let transaction = Transaction::new(reverse_path.clone(), parameters.clone());
+        self.ask(Event::Mail { reverse_path, parameters }, Question::Mail(Box::new(transaction)));
+    }
+
+    fn recipient(&mut self, path: ForwardPath, parameters: &str) {
+        let Some(transaction) = &self.transaction else { return self.out_of_order("Send MAIL first") };
+        if transaction.has_chunks() {
+            return self.out_of_order("Content is under way");
+        }
+        let envelope = transaction.envelope();
+        let (full, smtputf8) =
+            (envelope.recipients.len() >= self.settings.limits.recipients, envelope.smtputf8);
+        let parameters = match parameter::recipient(parameters, self.settings.offered()) {
+            Ok(parameters) => parameters,
+            Err(error) => return self.bad_parameter(error),
+        };
+        if full {
+            return self.refuse(&Refusal::transient(5, 3, "Too many recipients"));
+        }
+        let postmaster = path == ForwardPath::Postmaster;
+        let mailbox = match path {
+            ForwardPath::Postmaster => self.settings.postmaster.clone(),
+            ForwardPath::Mailbox(mailbox) => mailbox,
+        };
+        if !smtputf8 && !mailbox.to_string().is_ascii() {
+            return self.reply(553, EnhancedStatus::permanent(6, 7), "The address needs SMTPUTF8");
+        }
+        let mut recipient = Recipient::new(Address::Smtp(mailbox));
+        recipient.notify = parameters.notify;
+        recipient.original = parameters.original;
+        self.ask(
+            Event::Recipient { recipient: recipient.clone(), postmaster },
+            Question::Recipient(Box::new(recipient)),
+        );
+    }
+
+    fn bad_parameter(&mut self, error: ParameterError) {
+        let text = error.to_string();
+        match error {
+            ParameterError::Unknown => self.protocol_error(555, EnhancedStatus::permanent(5, 4), &text),
+            ParameterError::TooLarge => self.refuse(&Refusal::permanent(3, 4, &text)),
+            _ => self.protocol_error(501, EnhancedStatus::permanent(5, 4), &text),
+        }
+    }
+
+    fn start_tls(&mut self) {
+        if self.in_tls {
+            return self.out_of_order("TLS is on already");
+        }
+        if !self.settings.starttls {
+            return self.protocol_error(502, EnhancedStatus::permanent(5, 1), "STARTTLS is not offered");
+        }
+        if self.transaction.is_some() {
+            return self.out_of_order("A transaction is under way");
+        }
+        if !self.buffer.is_empty() {
+            // What came with it came in clear text, perhaps from somebody else (CVE-2011-0411): no handshake now.
+            self.reply(
+                554,
+                EnhancedStatus::permanent(5, 1),
+                "Nothing may follow STARTTLS, closing the connection",
+            );
+            return self.close();
+        }
+        self.reply(220, EnhancedStatus::success(0, 0), "Ready to start TLS");
+        self.state = State::Handshake;
+    }
+
+    /// What follows from the answer to the event that was given out. The state is `Command`.
+    pub(super) fn answer(&mut self, question: Question, verdict: Verdict) {
+        if let (Question::ChunkStart { size, last }, Verdict::Refuse(refusal)) = (&question, &verdict) {
+            return self.eat_chunk(*size, *last, refusal.line().clone());
+        }
+        if let Question::Logon { username } = question {
+            return self.logon_judged(username, verdict);
+        }
+        if matches!(question, Question::Message) {
+            self.transaction = None;
+            self.idle_commands = 0;
+        }
+        if let Verdict::Refuse(refusal) = &verdict {
+            return self.refuse(refusal);
+        }
+        match question {
+            Question::Hello { extended } => self.hello_accepted(extended),
+            Question::Mail(transaction) => {
+                self.transaction = Some(*transaction);
+                self.reply(250, EnhancedStatus::success(1, 0), "Sender OK");
+            }
+            Question::Recipient(mut recipient) => {
+                if let Verdict::AcceptAs(address) = verdict {
+                    recipient.address = address;
+                }
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.add(*recipient);
+                }
+                self.reply(250, EnhancedStatus::success(1, 5), "Recipient OK");
+            }
+            Question::DataStart => self.start_data(),
+            Question::ChunkStart { size, last } => self.start_chunk(size, last),
+            Question::Message => match verdict {
+                Verdict::Queued(id) => {
+                    self.reply(250, EnhancedStatus::success(6, 0), &format!("Queued as {id}"));
+                }
+                _ => self.reply(250, EnhancedStatus::success(6, 0), "Queued"),
+            },
+            Question::Logon { .. } => {}
+        }
+    }
+
+    fn hello_accepted(&mut self, extended: bool) {
+        self.greeted = true;
+        let greeting = ReplyLine::new(250, None, &format!("{} Hello", self.settings.fqdn));
+        let mut lines = vec![greeting];
+        if extended {
+            let keywords = self.settings.keywords(self.in_tls);
+            lines.extend(keywords.iter().map(|keyword| ReplyLine::new(250, None, keyword)));
+        }
+        self.write_lines(&lines);
+    }
+}
+
+fn must_issue_starttls() -> ReplyLine {
+    ReplyLine::new(530, Some(EnhancedStatus::permanent(7, 0)), "Must issue a STARTTLS command first")
+}

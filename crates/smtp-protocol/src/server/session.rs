@@ -1,0 +1,432 @@
+//! The session itself: two enums and a loop.
+
+use std::fmt;
+
+use postroad_message::{EnhancedStatus, Envelope, Recipient, ReversePath};
+
+use crate::data::Decoder;
+use crate::line::{Line, LineBuffer};
+use crate::parameter::MailParameters;
+use crate::sasl::login::ServerExchange;
+use crate::sasl::{ClearCredential, Mechanism};
+use crate::server::limits::Limits;
+use crate::server::reply_line::ReplyLine;
+use crate::server::settings::Settings;
+use crate::server::transaction::Transaction;
+use crate::server::verdict::{Refusal, Verdict};
+
+/// What a session is told.
+pub enum Input<'a> {
+    /// These bytes came. Only after [`Output::Receive`], which keeps what is held small.
+    Received(&'a [u8]),
+    /// The answer to the event that was given out last.
+    Verdict(Verdict),
+    /// The handshake that [`Output::StartTls`] asked for is done, or TLS was there from the start.
+    TlsEstablished,
+    /// The content under way will not be taken, say because memory is short: it is read to its end and refused so.
+    RefuseContent(Refusal),
+    /// The session is to end now: time is up, or the server stops.
+    End(Refusal),
+}
+
+/// What a session wants.
+#[derive(Debug)]
+pub enum Output {
+    /// Write this, sooner or later, but before reading.
+    Transmit {
+        /// One whole reply.
+        bytes: Vec<u8>,
+        /// Whether it should wait a little.
+        slow: Slow,
+    },
+    /// Judge this.
+    Event(Event),
+    /// The verdict on the last event is still missing.
+    AwaitVerdict,
+    /// Write everything out, then read.
+    Receive,
+    /// Write everything out, then shake hands as TLS server.
+    StartTls,
+    /// Write everything out, then hang up.
+    Close,
+}
+
+/// Replies that cost an attacker time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Slow {
+    /// Send at once.
+    #[default]
+    No,
+    /// A 5yz.
+    Refusal,
+    /// A failed logon.
+    Logon,
+}
+
+/// What needs a verdict.
+#[non_exhaustive]
+pub enum Event {
+    /// The client named itself.
+    Hello {
+        /// Safe to print. `None` where EHLO came without a name.
+        name: Option<String>,
+        /// EHLO, not HELO.
+        extended: bool,
+    },
+    /// A name and a password to verify. `Accept` is 235; a permanent refusal is a failed logon, a transient one is not.
+    Logon {
+        /// By which mechanism it came.
+        mechanism: Mechanism,
+        /// What to verify.
+        credential: ClearCredential,
+    },
+    /// A transaction begins.
+    Mail {
+        /// Whom failures are reported to.
+        reverse_path: ReversePath,
+        /// What it asks for. A declared size above the limit was refused already.
+        parameters: MailParameters,
+    },
+    /// A recipient. This is where relaying is refused.
+    Recipient {
+        /// Who, and with which wishes.
+        recipient: Recipient,
+        /// It was written `<postmaster>`.
+        postmaster: bool,
+    },
+    /// Content is about to come: the last moment to say that there is no room.
+    ContentStart,
+    /// A whole message. `Accept` and `Queued` are 250, which says that it is durable.
+    Message {
+        /// With the recipients that were accepted, never none.
+        envelope: Envelope,
+        /// Unstuffed; every line end is CRLF.
+        content: Vec<u8>,
+    },
+}
+
+/// Kinds and addresses: no secret, no content.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hello { name, extended } => {
+                f.debug_struct("Hello").field("name", name).field("extended", extended).finish()
+            }
+            Self::Logon { mechanism, credential } => f
+                .debug_struct("Logon")
+                .field("mechanism", mechanism)
+                .field("username", &credential.username)
+                .finish_non_exhaustive(),
+            Self::Mail { reverse_path, .. } => {
+                f.debug_struct("Mail").field("reverse_path", reverse_path).finish_non_exhaustive()
+            }
+            Self::Recipient { recipient, postmaster } => f
+                .debug_struct("Recipient")
+                .field("recipient", recipient)
+                .field("postmaster", postmaster)
+                .finish(),
+            Self::ContentStart => f.write_str("ContentStart"),
+            Self::Message { envelope, content } => {
+                f.debug_struct("Message").field("envelope", envelope).field("length", &content.len()).finish()
+            }
+        }
+    }
+}
+
+/// One connection's conversation. See the [module](crate::server) for the order of calls.
+pub struct Session {
+    pub(super) settings: Settings,
+    pub(super) buffer: LineBuffer,
+    pub(super) state: State,
+    pub(super) in_tls: bool,
+    pub(super) greeted: bool,
+    pub(super) user: Option<String>,
+    pub(super) transaction: Option<Transaction>,
+    pub(super) errors: u32,
+    pub(super) logon_failures: u32,
+    pub(super) idle_commands: u32,
+    outgoing: Vec<u8>,
+    slow: Slow,
+}
+
+/// Where the session stands.
+pub(super) enum State {
+    /// Nothing was said.
+    Connected,
+    /// A command comes next.
+    Command,
+    /// A response of an AUTH exchange comes next.
+    Logon(LogonState),
+    /// The event is ready to be given out.
+    Ask(Event, Question),
+    /// The verdict comes next.
+    Await(Question),
+    /// Content comes, up to its dot.
+    Data(Decoder, Option<Refusal>),
+    /// Content comes by count.
+    Chunk(Chunk),
+    /// 220 was said; the handshake comes next.
+    Handshake,
+    /// Nothing comes any more.
+    Closed,
+}
+
+pub(super) enum LogonState {
+    Plain,
+    Login(ServerExchange),
+}
+
+/// What is done with a verdict.
+pub(super) enum Question {
+    Hello { extended: bool },
+    Logon { username: String },
+    Mail(Box<Transaction>),
+    Recipient(Box<Recipient>),
+    DataStart,
+    ChunkStart { size: u64, last: bool },
+    Message,
+}
+
+/// A BDAT under way.
+pub(super) struct Chunk {
+    pub(super) remaining: u64,
+    pub(super) size: u64,
+    pub(super) last: bool,
+    /// What is said at its end instead of taking it.
+    pub(super) refused: Option<ReplyLine>,
+}
+
+impl Session {
+    /// A session that has not greeted yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            buffer: LineBuffer::new(Limits::LOGON_LINE + 2),
+            state: State::Connected,
+            in_tls: false,
+            greeted: false,
+            user: None,
+            transaction: None,
+            errors: 0,
+            logon_failures: 0,
+            idle_commands: 0,
+            outgoing: Vec::new(),
+            slow: Slow::No,
+        }
+    }
+
+    /// Who logged on.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Whether TLS protects what is said.
+    pub fn in_tls(&self) -> bool {
+        self.in_tls
+    }
+
+    /// Whether content is what comes next: larger reads pay.
+    pub fn is_receiving_content(&self) -> bool {
+        matches!(self.state, State::Data(..) | State::Chunk(_))
+    }
+
+    /// Whether the client owes nothing and is owed nothing: the moment to end it gently.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Connected | State::Command)
+            && self.transaction.is_none()
+            && self.buffer.is_empty()
+    }
+
+    /// Bytes of content held so far.
+    pub fn content_held(&self) -> usize {
+        let chunks = self.transaction.as_ref().map_or(0, Transaction::chunks_held);
+        match &self.state {
+            State::Data(decoder, _) => decoder.held(),
+            _ => chunks,
+        }
+    }
+
+    /// Takes what happened. [`poll`](Self::poll) says what follows from it.
+    pub fn handle(&mut self, input: Input<'_>) {
+        match input {
+            Input::Received(bytes) => self.received(bytes),
+            Input::Verdict(verdict) => self.judged(verdict),
+            Input::TlsEstablished => self.tls_established(),
+            Input::RefuseContent(refusal) => self.refuse_content(refusal),
+            Input::End(refusal) => {
+                if !matches!(self.state, State::Closed) {
+                    self.write(refusal.line());
+                    self.close();
+                }
+            }
+        }
+    }
+
+    /// Says what to do next. After [`Output::Close`] it says nothing else.
+    pub fn poll(&mut self) -> Output {
+        loop {
+            if !self.outgoing.is_empty() {
+                return Output::Transmit {
+                    bytes: std::mem::take(&mut self.outgoing),
+                    slow: std::mem::take(&mut self.slow),
+                };
+            }
+            match std::mem::replace(&mut self.state, State::Command) {
+                State::Connected => self.greet(),
+                State::Ask(event, question) => {
+                    self.state = State::Await(question);
+                    return Output::Event(event);
+                }
+                State::Await(question) => {
+                    self.state = State::Await(question);
+                    return Output::AwaitVerdict;
+                }
+                State::Handshake => {
+                    self.state = State::Handshake;
+                    return Output::StartTls;
+                }
+                State::Closed => {
+                    self.state = State::Closed;
+                    return Output::Close;
+                }
+                State::Data(decoder, refusal) => {
+                    if !self.continue_data(decoder, refusal) {
+                        return Output::Receive;
+                    }
+                }
+                State::Chunk(chunk) => {
+                    if !self.continue_chunk(chunk) {
+                        return Output::Receive;
+                    }
+                }
+                State::Command => {
+                    if !self.next_line(None) {
+                        return Output::Receive;
+                    }
+                }
+                State::Logon(logon) => {
+                    if !self.next_line(Some(logon)) {
+                        return Output::Receive;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Content goes straight into its decoder where nothing waits before it.
+    fn received(&mut self, bytes: &[u8]) {
+        match &mut self.state {
+            State::Closed | State::Handshake => {}
+            State::Data(decoder, _) if self.buffer.is_empty() => {
+                let progress = decoder.decode(bytes);
+                self.buffer.push(bytes.get(progress.used..).unwrap_or_default());
+            }
+            _ => self.buffer.push(bytes),
+        }
+    }
+
+    /// Handles one line; false when there is none yet.
+    fn next_line(&mut self, logon: Option<LogonState>) -> bool {
+        match (self.buffer.next_line(), logon) {
+            (Line::Incomplete, None) => return false,
+            (Line::Incomplete, Some(logon)) => {
+                self.state = State::Logon(logon);
+                return false;
+            }
+            (Line::Complete(line), None) => self.command(&line),
+            (Line::Complete(line), Some(logon)) => self.logon_response(logon, line),
+            (Line::TooLong, _) => {
+                self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long")
+            }
+            (Line::Endless, _) => {
+                self.reply(500, EnhancedStatus::permanent(5, 2), "The line is too long");
+                self.close();
+            }
+            (Line::BareLineFeed, _) => {
+                self.reply(500, EnhancedStatus::permanent(5, 2), "Lines must end with CR LF");
+                self.close();
+            }
+        }
+        true
+    }
+
+    fn greet(&mut self) {
+        match &self.settings.banner {
+            Some(banner) => {
+                let text = banner.strip_prefix("220 ").unwrap_or(banner);
+                self.write(&ReplyLine::new(220, None, text));
+            }
+            None => self.write(&ReplyLine::new(220, None, &format!("{} ESMTP postroad", self.settings.fqdn))),
+        }
+    }
+
+    /// RFC 3207 section 4.2: everything that was said before is forgotten.
+    fn tls_established(&mut self) {
+        let at_start = matches!(self.state, State::Connected);
+        if at_start || matches!(self.state, State::Handshake) {
+            self.buffer.clear();
+            self.in_tls = true;
+            self.greeted = false;
+            self.user = None;
+            self.transaction = None;
+            self.state = if at_start { State::Connected } else { State::Command };
+        }
+    }
+
+    fn judged(&mut self, verdict: Verdict) {
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Await(question) => self.answer(question, verdict),
+            other => self.state = other,
+        }
+    }
+
+    /// Says no, and hangs up where the refusal wants it.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+        self.write(refusal.line());
+        if refusal.closes() {
+            self.close();
+        }
+    }
+
+    pub(super) fn ask(&mut self, event: Event, question: Question) {
+        self.state = State::Ask(event, question);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.buffer.clear();
+        self.transaction = None;
+        self.state = State::Closed;
+    }
+
+    /// A refusal that counts: the client does not speak the protocol.
+    pub(super) fn protocol_error(&mut self, code: u16, status: EnhancedStatus, text: &str) {
+        self.errors += 1;
+        self.reply(code, status, text);
+        if self.settings.limits.protocol_errors.is_some_and(|most| self.errors > most) {
+            self.reply(421, EnhancedStatus::transient(7, 0), "Too many errors, closing the connection");
+            self.close();
+        }
+    }
+
+    pub(super) fn reply(&mut self, code: u16, status: EnhancedStatus, text: &str) {
+        self.write(&ReplyLine::new(code, Some(status), text));
+    }
+
+    pub(super) fn write(&mut self, line: &ReplyLine) {
+        self.write_lines(std::slice::from_ref(line));
+    }
+
+    pub(super) fn write_lines(&mut self, lines: &[ReplyLine]) {
+        let with_status = self.settings.enhanced_status_codes;
+        for (index, line) in lines.iter().enumerate() {
+            line.write(index + 1 == lines.len(), with_status, &mut self.outgoing);
+            if line.code() >= 500 && self.slow == Slow::No {
+                self.slow = Slow::Refusal;
+            }
+        }
+    }
+
+    pub(super) fn slow_down(&mut self, slow: Slow) {
+        self.slow = slow;
+    }
+}
