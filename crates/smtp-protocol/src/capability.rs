@@ -114,7 +114,8 @@ mod tests {
     use crate::reply::ReplyReader;
 
     fn offered(text: &str) -> Capabilities {
-        let reply = ReplyReader::default().read(text.as_bytes()).ok().and_then(|(_, reply)| reply).expect("a reply");
+        let reply =
+            ReplyReader::default().read(text.as_bytes()).ok().and_then(|(_, reply)| reply).expect("a reply");
         Capabilities::from_ehlo(&reply)
     }
 

@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn keeps_every_line_of_a_reply() {
-        let reply = one(b"550-5.7.1 go away\r\n550-\r\n550 see http://x.test\r\n").ok().flatten().expect("whole");
+        let reply =
+            one(b"550-5.7.1 go away\r\n550-\r\n550 see http://x.test\r\n").ok().flatten().expect("whole");
         assert_eq!(reply.code(), 550);
         assert_eq!(reply.lines(), ["5.7.1 go away", "", "see http://x.test"]);
         assert_eq!(reply.enhanced(), Some(EnhancedStatus::permanent(7, 1)));
@@ -300,7 +301,10 @@ mod tests {
     #[test]
     fn an_enhanced_status_of_another_class_is_not_believed() {
         assert_eq!(one(b"450 5.1.1 no\r\n").ok().flatten().and_then(|r| r.enhanced()), None);
-        assert_eq!(one(b"450 4.1.1 no\r\n").ok().flatten().and_then(|r| r.enhanced()), Some(EnhancedStatus::transient(1, 1)));
+        assert_eq!(
+            one(b"450 4.1.1 no\r\n").ok().flatten().and_then(|r| r.enhanced()),
+            Some(EnhancedStatus::transient(1, 1))
+        );
     }
 
     proptest! {

@@ -1,1 +1,25 @@
 //! The client side of a session: what is said, what is awaited, and one outcome for each recipient.
+//!
+//! ```text
+//!   Session::new ──> 220 ──> EHLO ──> STARTTLS ──> EHLO ──> AUTH ──> Event::Ready ◄────────────┐
+//!                      └────────┴─────────┴──────────┴────────┴──> Event::Unusable             │
+//!                                                                                              │
+//!   Session::send ──> [RSET] MAIL RCPT.. DATA ──> 354 ──> content and final dot ──> reply ──> Event::Settled
+//!                                                                                (one outcome for each recipient)
+//! ```
+//!
+//! [`Session`] does no I/O and asks no clock: the caller carries bytes, the time and the TLS handshake between it and
+//! the world, in the loop that its documentation shows.
+
+mod content;
+mod opening;
+pub mod session;
+pub mod settings;
+pub mod timeouts;
+pub mod transaction;
+mod transfer;
+
+pub use session::{Event, Input, Output, Session};
+pub use settings::{Authentication, Settings, StartTls};
+pub use timeouts::Timeouts;
+pub use transaction::Transaction;

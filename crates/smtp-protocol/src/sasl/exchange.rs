@@ -37,6 +37,16 @@ impl ClientExchange {
         }
     }
 
+    /// How long [`initial_response`](Self::initial_response) will be.
+    pub fn initial_length(&self) -> Option<usize> {
+        match self.mechanism {
+            Mechanism::Plain => {
+                Some(self.credential.username.len() + self.credential.password.expose().len() + 2)
+            }
+            Mechanism::Login => None,
+        }
+    }
+
     /// The answer to one challenge, both decoded.
     ///
     /// LOGIN's challenges are answered by their order: their words differ from server to server.

@@ -68,7 +68,9 @@ mod tests {
         let mut exchange = ServerExchange::new();
         assert_eq!(exchange.first_challenge(), b"Username:");
         assert!(matches!(exchange.respond(b"tim"), Ok(ServerStep::Challenge(b"Password:"))));
-        let Ok(ServerStep::Verify(credential)) = exchange.respond(b"tanstaaf") else { panic!("not verified") };
+        let Ok(ServerStep::Verify(credential)) = exchange.respond(b"tanstaaf") else {
+            panic!("not verified")
+        };
         assert_eq!(credential.username, "tim");
         assert!(credential.password.matches(&Secret::new("tanstaaf")));
     }

@@ -52,6 +52,9 @@ impl FromStr for Mechanism {
 
     /// Without regard to case.
     fn from_str(name: &str) -> Result<Self, UnknownMechanism> {
-        Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name)).ok_or(UnknownMechanism)
+        Self::ALL
+            .into_iter()
+            .find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+            .ok_or(UnknownMechanism)
     }
 }

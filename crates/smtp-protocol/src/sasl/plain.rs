@@ -68,7 +68,17 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for message in [&b""[..], b"\0", b"\0\0", b"\0\0\0\0", b"\0tim\0", b"\0\0pw", b"tim\0pw", b"\0tim\0p\0w", b"\0\xff\0pw"] {
+        for message in [
+            &b""[..],
+            b"\0",
+            b"\0\0",
+            b"\0\0\0\0",
+            b"\0tim\0",
+            b"\0\0pw",
+            b"tim\0pw",
+            b"\0tim\0p\0w",
+            b"\0\xff\0pw",
+        ] {
             assert!(decode(message).is_err(), "{message:?}");
         }
     }

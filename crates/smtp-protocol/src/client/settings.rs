@@ -1,0 +1,82 @@
+//! What a session may and must do before it carries mail: as whom it speaks, with or without TLS, logged in or not.
+
+use postroad_address_space::MailDomain;
+
+use crate::client::timeouts::Timeouts;
+use crate::reply::ReplyLimits;
+use crate::sasl::{Credential, Mechanism};
+
+/// The terms of one session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The name we give in EHLO.
+    pub hello_name: MailDomain,
+    /// HELO instead of EHLO: no STARTTLS, no AUTH, no SIZE.
+    pub force_helo: bool,
+    /// Whether STARTTLS is used.
+    pub starttls: StartTls,
+    /// TLS failed with this host a moment ago and we are here in clear text instead: no secret may be sent.
+    pub downgraded: bool,
+    /// Log in before any mail.
+    pub authentication: Option<Authentication>,
+    /// Send 8-bit content to a server without 8BITMIME as it is, instead of failing with 5.6.3.
+    pub send_8bit_anyway: bool,
+    /// How long each phase may take.
+    pub timeouts: Timeouts,
+    /// How much of a reply is read.
+    pub reply_limits: ReplyLimits,
+    /// What outcomes call the server: `mx.example.com [192.0.2.1]:25`.
+    pub host: String,
+}
+
+impl Settings {
+    /// Opportunistic STARTTLS, no login, the defaults of the RFC for the rest.
+    pub fn new(hello_name: MailDomain, host: impl Into<String>) -> Self {
+        Self {
+            hello_name,
+            force_helo: false,
+            starttls: StartTls::Opportunistic,
+            downgraded: false,
+            authentication: None,
+            send_8bit_anyway: false,
+            timeouts: Timeouts::default(),
+            reply_limits: ReplyLimits::default(),
+            host: host.into(),
+        }
+    }
+}
+
+/// Whether STARTTLS is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartTls {
+    /// Not even where it is offered.
+    Never,
+    /// Where it is offered; clear text otherwise.
+    Opportunistic,
+    /// Nothing but QUIT is said in clear text.
+    Required,
+}
+
+/// How to log in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Authentication {
+    /// As whom.
+    pub credential: Credential,
+    /// Which mechanisms may be used; empty: every one we speak. The strongest both sides have is taken.
+    pub mechanisms: Vec<Mechanism>,
+    /// The password may be sent without TLS. Never after a downgrade, whatever this says.
+    pub clear_text_allowed: bool,
+}
+
+impl Authentication {
+    /// Any mechanism, after TLS only.
+    pub fn new(credential: Credential) -> Self {
+        Self { credential, mechanisms: Vec::new(), clear_text_allowed: false }
+    }
+
+    pub(crate) fn allows(&self, mechanism: Mechanism) -> bool {
+        self.mechanisms.is_empty() || self.mechanisms.contains(&mechanism)
+    }
+}

@@ -1,0 +1,290 @@
+//! One message on its way: the commands that carry its envelope, and what they need of the server.
+
+use std::fmt::Write as _;
+
+use postroad_address_space::{Address, Domain, MailDomain, Mailbox, encapsulation};
+use postroad_message::{
+    Body, Content, EnhancedStatus, Envelope, Failure, Fault, Notify, Phase, Recipient, Return, ReversePath,
+    Scope, TlsFacts,
+};
+
+use crate::capability::{Capabilities, SizeLimit};
+use crate::xtext;
+
+/// A message, its sender and those of its recipients that this server is to take, ready for any server.
+///
+/// Duties that the server cannot take over stay with us: parameters are written only where they are offered, and what
+/// cannot do without them is refused by [`Transaction::obstacle`].
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    reverse_path: Path,
+    forward_paths: Vec<Forward>,
+    content: Content,
+    content_is_8bit: bool,
+    header_needs_smtputf8: bool,
+    body: Body,
+    ret: Option<Return>,
+    envelope_id: Option<String>,
+    require_tls: bool,
+}
+
+/// What stands between the angle brackets; the domain always in A-labels.
+#[derive(Clone, Debug)]
+struct Path {
+    text: String,
+    needs_smtputf8: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Forward {
+    path: Result<Path, Failure>,
+    notify: Option<Notify>,
+    original: Option<String>,
+    wants_success: bool,
+}
+
+impl Transaction {
+    /// Takes the recipients given, in their order, not those of the envelope.
+    ///
+    /// A recipient of another type than SMTP is written as an IMCEA mailbox in `imcea_domain`; without one it fails.
+    pub fn new(
+        envelope: &Envelope,
+        recipients: &[Recipient],
+        content: &Content,
+        imcea_domain: Option<&Domain>,
+    ) -> Self {
+        Self {
+            reverse_path: match &envelope.reverse_path {
+                ReversePath::Null => Path { text: String::new(), needs_smtputf8: false },
+                ReversePath::Mailbox(mailbox) => Path::new(mailbox),
+            },
+            forward_paths: recipients.iter().map(|recipient| Forward::new(recipient, imcea_domain)).collect(),
+            content: content.clone(),
+            content_is_8bit: content.has_8bit(),
+            // Without the sender's SMTPUTF8 an 8-bit header is an old program's habit, and every relay lets it pass.
+            header_needs_smtputf8: envelope.smtputf8 && header_block_is_8bit(content.as_bytes()),
+            body: envelope.body,
+            ret: envelope.ret,
+            envelope_id: envelope.envelope_id.clone(),
+            require_tls: envelope.require_tls,
+        }
+    }
+
+    /// How many recipients there are, and so how many outcomes there will be.
+    pub fn recipients(&self) -> usize {
+        self.forward_paths.len()
+    }
+
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    pub(crate) fn wants_success(&self, recipient: usize) -> bool {
+        self.forward_paths.get(recipient).is_some_and(|forward| forward.wants_success)
+    }
+
+    /// Why this server can't have the message at all, whoever it is for.
+    pub(crate) fn obstacle(
+        &self,
+        offered: &Capabilities,
+        tls: Option<&TlsFacts>,
+        send_8bit_anyway: bool,
+    ) -> Option<Failure> {
+        let refuse = |status, phase, text: &str| {
+            Some(Failure::new(status, Fault::Message, Scope::Message, phase, text))
+        };
+        let status = EnhancedStatus::permanent;
+        if self.require_tls && !(offered.require_tls && tls.is_some_and(|facts| facts.authenticated)) {
+            return refuse(
+                status(7, 30),
+                Phase::MailFrom,
+                "the sender requires TLS all the way, and the next host can't promise it",
+            );
+        }
+        if let Some(SizeLimit::Bytes(limit)) = offered.size
+            && self.content.len() as u64 > limit
+        {
+            let text = format!("the message has {} bytes, the next host takes {limit}", self.content.len());
+            return refuse(status(3, 4), Phase::MailFrom, &text);
+        }
+        if self.reverse_path.needs_smtputf8 && !offered.smtputf8 {
+            return refuse(
+                status(6, 7),
+                Phase::MailFrom,
+                "the sender's address needs SMTPUTF8, which the next host does not offer",
+            );
+        }
+        if self.header_needs_smtputf8 && !offered.smtputf8 && !send_8bit_anyway {
+            return refuse(
+                status(6, 7),
+                Phase::Data,
+                "the header needs SMTPUTF8, which the next host does not offer",
+            );
+        }
+        if self.content_is_8bit && !offered.eight_bit_mime && !send_8bit_anyway {
+            return refuse(
+                status(6, 3),
+                Phase::Data,
+                "the content is 8-bit, and the next host does not offer 8BITMIME",
+            );
+        }
+        if self.body == Body::BinaryMime && !is_lines_of_text(self.content.as_bytes()) {
+            return refuse(status(6, 3), Phase::Data, "the content is binary, and can't be sent by DATA");
+        }
+        None
+    }
+
+    /// Why this server can't have this recipient.
+    pub(crate) fn recipient_obstacle(&self, recipient: usize, offered: &Capabilities) -> Option<Failure> {
+        match &self.forward_paths.get(recipient)?.path {
+            Err(failure) => Some(failure.clone()),
+            Ok(path) if path.needs_smtputf8 && !offered.smtputf8 => Some(Failure::new(
+                EnhancedStatus::permanent(6, 7),
+                Fault::Message,
+                Scope::Recipient,
+                Phase::RcptTo,
+                "the recipient's address needs SMTPUTF8, which the next host does not offer",
+            )),
+            Ok(_) => None,
+        }
+    }
+
+    /// `mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF` (RFC 5321 section 4.1.1.2)
+    pub(crate) fn write_mail(&self, offered: &Capabilities, out: &mut Vec<u8>) {
+        let mut line = format!("MAIL FROM:<{}>", self.reverse_path.text);
+        if offered.size.is_some() {
+            // Writing to a String can't fail.
+            let _ = write!(line, " SIZE={}", self.content.len());
+        }
+        if offered.eight_bit_mime {
+            match (self.content_is_8bit, self.body) {
+                (true, _) | (false, Body::EightBitMime) => line.push_str(" BODY=8BITMIME"),
+                (false, Body::SevenBit | Body::BinaryMime) => {}
+            }
+        }
+        if offered.smtputf8 && self.needs_smtputf8() {
+            line.push_str(" SMTPUTF8");
+        }
+        if offered.dsn {
+            match self.ret {
+                Some(Return::Full) => line.push_str(" RET=FULL"),
+                Some(Return::Headers) => line.push_str(" RET=HDRS"),
+                None => {}
+            }
+            if let Some(id) = self.envelope_id.as_deref().filter(|id| id.is_ascii()) {
+                let _ = write!(line, " ENVID={}", xtext::encode(id));
+            }
+        }
+        if offered.require_tls && self.require_tls {
+            line.push_str(" REQUIRETLS");
+        }
+        line.push_str("\r\n");
+        out.extend_from_slice(line.as_bytes());
+    }
+
+    /// `rcpt = "RCPT TO:" Forward-path [SP Rcpt-parameters] CRLF` (RFC 5321 section 4.1.1.3)
+    pub(crate) fn write_rcpt(&self, recipient: usize, offered: &Capabilities, out: &mut Vec<u8>) {
+        let Some((Ok(path), forward)) =
+            self.forward_paths.get(recipient).map(|forward| (&forward.path, forward))
+        else {
+            return;
+        };
+        let mut line = format!("RCPT TO:<{}>", path.text);
+        if offered.dsn {
+            if let Some(notify) = forward.notify {
+                let _ = write!(line, " NOTIFY={}", notify_words(notify));
+            }
+            if let Some(original) = &forward.original {
+                let _ = write!(line, " ORCPT={original}");
+            }
+        }
+        line.push_str("\r\n");
+        out.extend_from_slice(line.as_bytes());
+    }
+
+    fn needs_smtputf8(&self) -> bool {
+        self.reverse_path.needs_smtputf8
+            || self
+                .forward_paths
+                .iter()
+                .any(|forward| forward.path.as_ref().is_ok_and(|path| path.needs_smtputf8))
+            || self.header_needs_smtputf8
+    }
+}
+
+impl Path {
+    fn new(mailbox: &Mailbox) -> Self {
+        let local_part = mailbox.local_part();
+        let text = match mailbox.domain() {
+            MailDomain::Name(domain) => format!("{local_part}@{}", domain.ascii()),
+            MailDomain::Literal(literal) => format!("{local_part}@{literal}"),
+        };
+        Self { needs_smtputf8: !text.is_ascii(), text }
+    }
+}
+
+impl Forward {
+    fn new(recipient: &Recipient, imcea_domain: Option<&Domain>) -> Self {
+        // Other address types than rfc822 are ASCII; one that is not has no place in xtext and stays home.
+        let original = recipient
+            .original
+            .as_ref()
+            .filter(|original| original.address.is_ascii() && is_atom(&original.address_type))
+            .map(|original| format!("{};{}", original.address_type, xtext::encode(&original.address)));
+        Self {
+            path: forward_path(&recipient.address, imcea_domain),
+            notify: recipient.notify,
+            original,
+            wants_success: recipient.wants_success(),
+        }
+    }
+}
+
+fn forward_path(address: &Address, imcea_domain: Option<&Domain>) -> Result<Path, Failure> {
+    let refuse = |fault, text: String| {
+        Failure::new(EnhancedStatus::permanent(1, 3), fault, Scope::Recipient, Phase::RcptTo, text)
+    };
+    match (address, imcea_domain) {
+        (Address::Smtp(mailbox), _) => Ok(Path::new(mailbox)),
+        (other, Some(domain)) => match encapsulation::encapsulate(other, domain) {
+            Ok(mailbox) => Ok(Path::new(&mailbox)),
+            Err(error) => Err(refuse(Fault::Message, error.to_string())),
+        },
+        (other, None) => Err(refuse(
+            Fault::Configuration,
+            format!(
+                "{} addresses can't go over SMTP without a domain to encapsulate them in",
+                other.address_type()
+            ),
+        )),
+    }
+}
+
+fn is_atom(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// `notify-esmtp-value = "NEVER" / 1#notify-list-element` (RFC 3461 section 4.1)
+fn notify_words(notify: Notify) -> String {
+    if notify.is_never() {
+        return "NEVER".to_owned();
+    }
+    let words = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
+    words.into_iter().filter_map(|(wanted, word)| wanted.then_some(word)).collect::<Vec<_>>().join(",")
+}
+
+fn header_block_is_8bit(content: &[u8]) -> bool {
+    let end = memchr::memmem::find(content, b"\r\n\r\n").unwrap_or(content.len());
+    !content.get(..end).unwrap_or_default().is_ascii()
+}
+
+fn is_lines_of_text(content: &[u8]) -> bool {
+    let mut previous = 0;
+    for &byte in content {
+        if byte == 0 || (byte == b'\n') != (previous == b'\r') {
+            return false;
+        }
+        previous = byte;
+    }
+    previous != b'\r'
+}
