@@ -1,0 +1,168 @@
+//! The handle that mail is delivered with, and its builder.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use postroad_message::{Content, Envelope, Outcome, Recipient};
+use postroad_smtp_protocol::client::Timeouts;
+use rustls::ClientConfig;
+use rustls::crypto::CryptoProvider;
+
+use crate::delivery;
+use crate::destination::Destination;
+use crate::error::BuildError;
+use crate::memory::Memory;
+use crate::resolve::{HickoryResolver, Resolve};
+use crate::tls::{Tls, TrustAnchors};
+
+/// Delivers mail. A clone is a pointer; all of them share what they remember of hosts.
+#[derive(Clone)]
+pub struct SmtpClient(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) tls: Tls,
+    pub(crate) ourselves: Ourselves,
+    pub(crate) memory: Memory,
+    pub(crate) max_hosts: usize,
+}
+
+/// How this relay is known to others, so that it does not deliver to itself for ever.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ourselves {
+    /// Where this relay listens. An unspecified address stands for every address of this machine that is not known.
+    pub(crate) listeners: Vec<SocketAddr>,
+    pub(crate) names: Vec<String>,
+    pub(crate) allow_loopback_mx: bool,
+}
+
+impl SmtpClient {
+    /// The system's resolver and trust anchors, RFC 5321's time-outs.
+    pub fn new() -> Result<Self, BuildError> {
+        Self::builder().build()
+    }
+
+    /// A client with anything else.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Delivers to these recipients of the envelope, not to all of it: one outcome for each, in their order, always.
+    ///
+    /// Hosts are tried in turn until each recipient has an answer. The call ends within the time-outs of the client;
+    /// dropping it closes the connection, and what was under way counts as not delivered.
+    pub async fn deliver(
+        &self,
+        destination: &Destination,
+        envelope: &Envelope,
+        recipients: &[Recipient],
+        content: &Content,
+    ) -> Vec<Outcome> {
+        delivery::deliver(&self.0, destination, envelope, recipients, content).await
+    }
+}
+
+/// Everything that a client may be told.
+#[derive(Default)]
+pub struct Builder {
+    resolver: Option<Arc<dyn Resolve>>,
+    name_servers: Vec<SocketAddr>,
+    timeouts: Timeouts,
+    trust_anchors: TrustAnchors,
+    provider: Option<Arc<CryptoProvider>>,
+    tls_configuration: Option<Arc<ClientConfig>>,
+    ourselves: Ourselves,
+    max_hosts: Option<usize>,
+}
+
+impl Builder {
+    /// A resolver of the caller's.
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// These name servers instead of the system's; each with its port.
+    pub fn name_servers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.name_servers = servers.into_iter().collect();
+        self
+    }
+
+    /// How long each phase may take.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Which authorities certificates are checked against. The system's.
+    pub fn trust_anchors(mut self, anchors: TrustAnchors) -> Self {
+        self.trust_anchors = anchors;
+        self
+    }
+
+    /// The cryptography TLS is made with. ring; the process's default is neither read nor set.
+    pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// The caller's whole TLS configuration, for every policy that validates certificates; trust anchors are not asked for then.
+    ///
+    /// It is given the name that the policy demands as the server's name. Policies that validate nothing use their own.
+    pub fn tls_configuration(mut self, configuration: Arc<ClientConfig>) -> Self {
+        self.tls_configuration = Some(configuration);
+        self
+    }
+
+    /// Where this relay listens: an MX host there is ourselves, and so are all worse ones.
+    pub fn own_listeners(mut self, listeners: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.ourselves.listeners = listeners.into_iter().collect();
+        self
+    }
+
+    /// Names of this relay that an MX record may hold.
+    pub fn own_names(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.ourselves.names = names.into_iter().collect();
+        self
+    }
+
+    /// Takes an MX host on a loopback address for what it says. Tests and demonstrations need that.
+    pub fn allow_loopback_mx(mut self, allow: bool) -> Self {
+        self.ourselves.allow_loopback_mx = allow;
+        self
+    }
+
+    /// How many addresses are tried for one message. 10.
+    pub fn max_hosts(mut self, most: usize) -> Self {
+        self.max_hosts = Some(most.max(1));
+        self
+    }
+
+    /// Reads trust anchors and the resolver's configuration.
+    pub fn build(self) -> Result<SmtpClient, BuildError> {
+        let resolver = match self.resolver {
+            Some(resolver) => resolver,
+            None if self.name_servers.is_empty() => Arc::new(HickoryResolver::system()?),
+            None => Arc::new(HickoryResolver::new(&self.name_servers)?),
+        };
+        Ok(SmtpClient(Arc::new(Inner {
+            resolver,
+            timeouts: self.timeouts,
+            tls: Tls::new(self.provider, &self.trust_anchors, self.tls_configuration)?,
+            ourselves: self.ourselves,
+            memory: Memory::default(),
+            max_hosts: self.max_hosts.unwrap_or(10),
+        })))
+    }
+}
+
+impl Ourselves {
+    /// Whether a connection to this address would come back to us.
+    pub(crate) fn listens_at(&self, address: IpAddr, port: u16) -> bool {
+        self.listeners.iter().any(|listener| {
+            listener.port() == port
+                && (listener.ip() == address || (listener.ip().is_unspecified() && address.is_loopback()))
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! Drives one session over one stream: bytes, the clock and the TLS handshake.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use postroad_message::TlsFacts;
+use postroad_smtp_protocol::client::{Event, Input, Output, Session, Settings, Transaction};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::tls::Terms;
+
+/// Anything that bytes go in and out of.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A session and the stream it runs over. Dropped at any moment, it closes the stream.
+pub(crate) struct Connection {
+    /// `None` once TLS has failed on it.
+    stream: Option<Box<dyn Stream>>,
+    session: Session,
+    terms: Terms,
+    server_name: ServerName<'static>,
+    buffer: Vec<u8>,
+    tls_failed: bool,
+}
+
+/// The moment it is, by a clock that tests can stop.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Connection {
+    /// A session that greets first and may begin TLS later.
+    pub(crate) fn new(
+        stream: Box<dyn Stream>,
+        settings: Settings,
+        terms: Terms,
+        server_name: ServerName<'static>,
+    ) -> Self {
+        let session = Session::new(settings, None, now());
+        Self { stream: Some(stream), session, terms, server_name, buffer: vec![0; 4096], tls_failed: false }
+    }
+
+    /// TLS before anything else, as on port 465.
+    pub(crate) async fn with_implicit_tls(
+        stream: Box<dyn Stream>,
+        settings: Settings,
+        terms: Terms,
+        server_name: ServerName<'static>,
+    ) -> Result<Self, String> {
+        let bound = now() + settings.timeouts.tls_handshake;
+        let (stream, facts) = handshake(stream, &terms, &server_name, bound).await?;
+        let session = Session::new(settings, Some(facts), now());
+        Ok(Self {
+            stream: Some(stream),
+            session,
+            terms,
+            server_name,
+            buffer: vec![0; 4096],
+            tls_failed: false,
+        })
+    }
+
+    /// Hands a message to the session.
+    pub(crate) fn send(&mut self, transaction: Transaction) {
+        self.session.send(now(), transaction);
+    }
+
+    /// Says QUIT; what follows is for [`Connection::event`] to see through.
+    pub(crate) fn quit(&mut self) {
+        self.session.quit(now());
+    }
+
+    /// Whether the server offered TLS and the handshake failed.
+    pub(crate) fn tls_failed(&self) -> bool {
+        self.tls_failed
+    }
+
+    /// The next event; `None` when the connection has no further use.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
+        loop {
+            let bound = self.session.deadline();
+            match self.session.poll() {
+                Output::Event(event) => return Some(event),
+                Output::Transmit(bytes) => {
+                    let Some(stream) = &mut self.stream else { return None };
+                    let moved = within(bound, write_or_read(stream.as_mut(), bytes, &mut self.buffer)).await;
+                    self.moved(moved).await;
+                }
+                Output::Wait(bound) => {
+                    let Some(stream) = &mut self.stream else { return None };
+                    let moved = within(bound, flush_and_read(stream.as_mut(), &mut self.buffer)).await;
+                    self.moved(moved).await;
+                }
+                Output::StartTls => self.start_tls(bound).await,
+                // Closed, and whatever a later session may want that this loop does not know.
+                _ => return None,
+            }
+        }
+    }
+
+    async fn moved(&mut self, moved: Option<io::Result<Moved>>) {
+        match moved {
+            None => self.session.handle(now(), Input::Timeout),
+            Some(Ok(Moved::Out(count))) => self.session.handle(now(), Input::Transmitted(count)),
+            Some(Ok(Moved::In(0))) => self.session.handle(now(), Input::Closed),
+            Some(Ok(Moved::In(count))) => {
+                let bytes = self.buffer.get(..count).unwrap_or_default();
+                self.session.handle(now(), Input::Received(bytes));
+            }
+            Some(Err(_)) => {
+                self.read_last_words().await;
+                self.session.handle(now(), Input::Closed);
+            }
+        }
+    }
+
+    /// A server that gives up says why before it closes; that is still to be read after a write has failed.
+    async fn read_last_words(&mut self) {
+        let bound = self.session.deadline();
+        while let Some(stream) = &mut self.stream {
+            match within(bound, read(stream.as_mut(), &mut self.buffer)).await {
+                Some(Ok(Moved::In(count))) if count > 0 => {
+                    let bytes = self.buffer.get(..count).unwrap_or_default();
+                    self.session.handle(now(), Input::Received(bytes));
+                }
+                _ => return,
+            }
+        }
+    }
+
+    async fn start_tls(&mut self, bound: Option<Instant>) {
+        let Some(stream) = self.stream.take() else { return };
+        let bound = bound.unwrap_or_else(now);
+        match handshake(stream, &self.terms, &self.server_name, bound).await {
+            Ok((stream, facts)) => {
+                self.stream = Some(stream);
+                self.session.handle(now(), Input::TlsEstablished(facts));
+            }
+            Err(why) => {
+                self.tls_failed = true;
+                self.session.handle(now(), Input::TlsFailed(&why));
+            }
+        }
+    }
+}
+
+enum Moved {
+    Out(usize),
+    In(usize),
+}
+
+async fn within<T>(bound: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match bound {
+        Some(bound) => tokio::time::timeout_at(bound.into(), future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// Writes; while that stalls, reads, so that a server that refuses before the end is heard.
+async fn write_or_read(stream: &mut dyn Stream, bytes: &[u8], buffer: &mut [u8]) -> io::Result<Moved> {
+    let mut stream = Pin::new(stream);
+    poll_fn(|context| match stream.as_mut().poll_write(context, bytes) {
+        Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        Poll::Ready(written) => Poll::Ready(written.map(Moved::Out)),
+        Poll::Pending => poll_read(stream.as_mut(), context, buffer),
+    })
+    .await
+}
+
+async fn flush_and_read(stream: &mut dyn Stream, buffer: &mut [u8]) -> io::Result<Moved> {
+    let mut stream = Pin::new(stream);
+    poll_fn(|context| match stream.as_mut().poll_flush(context) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Ready(Ok(())) | Poll::Pending => poll_read(stream.as_mut(), context, buffer),
+    })
+    .await
+}
+
+async fn read(stream: &mut dyn Stream, buffer: &mut [u8]) -> io::Result<Moved> {
+    let mut stream = Pin::new(stream);
+    poll_fn(|context| poll_read(stream.as_mut(), context, buffer)).await
+}
+
+fn poll_read(
+    stream: Pin<&mut dyn Stream>,
+    context: &mut std::task::Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<Moved>> {
+    let mut buffer = ReadBuf::new(buffer);
+    stream.poll_read(context, &mut buffer).map_ok(|()| Moved::In(buffer.filled().len()))
+}
+
+async fn handshake(
+    stream: Box<dyn Stream>,
+    terms: &Terms,
+    name: &ServerName<'static>,
+    bound: Instant,
+) -> Result<(Box<dyn Stream>, TlsFacts), String> {
+    let connector = TlsConnector::from(terms.configuration.clone());
+    match within(Some(bound), connector.connect(name.clone(), stream)).await {
+        Some(Ok(stream)) => {
+            let facts = facts(&stream, terms.authenticates);
+            Ok((Box::new(stream), facts))
+        }
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("it did not end in time".to_owned()),
+    }
+}
+
+fn facts(stream: &TlsStream<Box<dyn Stream>>, authenticated: bool) -> TlsFacts {
+    let (_, connection) = stream.get_ref();
+    let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or_default();
+    let cipher =
+        connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+    TlsFacts { version: version.replace('_', "."), cipher: cipher.replace("TLS13_", "TLS_"), authenticated }
+}

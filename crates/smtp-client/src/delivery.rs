@@ -1,0 +1,320 @@
+//! One message to one destination: host after host, until every recipient has an answer.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
+
+use postroad_message::{Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Recipient, Scope};
+use postroad_smtp_protocol::client::{Event, Settings, StartTls, Transaction};
+use rustls::pki_types::ServerName;
+
+use crate::client::Inner;
+use crate::connect::connect;
+use crate::connection::{Connection, now};
+use crate::destination::{Destination, TlsPolicy};
+use crate::resolve::hosts::{self, Target};
+use crate::tls::Terms;
+
+/// See [`crate::SmtpClient::deliver`].
+pub(crate) async fn deliver(
+    client: &Inner,
+    destination: &Destination,
+    envelope: &Envelope,
+    recipients: &[Recipient],
+    content: &Content,
+) -> Vec<Outcome> {
+    let mut delivery = Delivery {
+        client,
+        destination,
+        envelope,
+        recipients,
+        content,
+        ledger: Ledger::new(recipients.len()),
+    };
+    if !recipients.is_empty() {
+        delivery.try_hosts().await;
+    }
+    delivery.ledger.close()
+}
+
+struct Delivery<'a> {
+    client: &'a Inner,
+    destination: &'a Destination,
+    envelope: &'a Envelope,
+    recipients: &'a [Recipient],
+    content: &'a Content,
+    ledger: Ledger,
+}
+
+impl Delivery<'_> {
+    async fn try_hosts(&mut self) {
+        let (client, port) = (self.client, self.destination.port);
+        let end = now() + client.timeouts.transaction;
+        let look_up = async {
+            hosts::groups(&*client.resolver, &self.destination.hosts, &client.ourselves, &mut picker()).await
+        };
+        let groups = match tokio::time::timeout(client.timeouts.lookup, look_up).await {
+            Ok(Ok(groups)) => groups,
+            Ok(Err(outcome)) => return self.ledger.note(outcome),
+            Err(_) => return self.ledger.note(no_lookup()),
+        };
+        let mut tried = 0;
+        for group in groups {
+            let look_up = hosts::targets(&*client.resolver, &group, port, &client.ourselves);
+            let targets = match tokio::time::timeout(client.timeouts.lookup, look_up).await {
+                Ok(Ok(targets)) => targets,
+                Ok(Err(blocked)) => {
+                    self.ledger.note(blocked.outcome);
+                    if blocked.is_loop {
+                        return;
+                    }
+                    continue;
+                }
+                Err(_) => {
+                    self.ledger.note(no_lookup());
+                    continue;
+                }
+            };
+            for target in targets {
+                if tried == client.max_hosts || now() >= end {
+                    return;
+                }
+                tried += 1;
+                self.try_host(&target).await;
+                if self.ledger.is_settled() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One address; twice if TLS is a wish only and its handshake fails.
+    async fn try_host(&mut self, target: &Target) {
+        let address = SocketAddr::new(target.address, self.destination.port);
+        let is_wish = self.destination.tls == TlsPolicy::Opportunistic && !self.destination.implicit_tls;
+        if !(is_wish && self.client.memory.is_downgraded(address, now())) {
+            let tls_failed = self.try_connection(target, address, false).await;
+            if !(tls_failed && is_wish) {
+                return;
+            }
+            tracing::warn!(host = %label(target, address), "TLS failed: clear text for an hour, as the policy allows");
+            self.client.memory.tls_failed(address, now());
+        }
+        self.try_connection(target, address, true).await;
+    }
+
+    /// Whether the server offered TLS and could not do it.
+    async fn try_connection(&mut self, target: &Target, address: SocketAddr, downgraded: bool) -> bool {
+        let mut host = label(target, address);
+        if downgraded {
+            host.push_str(", in clear text after a failed TLS handshake");
+        }
+        let mut connection = match self.open(target, address, downgraded, &host).await {
+            Ok(connection) => connection,
+            Err(mut failure) => {
+                failure.host = Some(host);
+                self.ledger.note(Outcome::Deferred(failure));
+                return false;
+            }
+        };
+        while let Some(event) = connection.event().await {
+            match event {
+                Event::Ready if self.ledger.is_settled() || !self.ledger.has_more_for_this_host => {
+                    connection.quit()
+                }
+                Event::Ready => {
+                    let open: Vec<Recipient> =
+                        self.ledger.open().filter_map(|at| self.recipients.get(at).cloned()).collect();
+                    let imcea_domain = self.destination.imcea_domain.as_ref();
+                    connection.send(Transaction::new(self.envelope, &open, self.content, imcea_domain));
+                }
+                Event::Settled(outcomes) => self.ledger.enter(outcomes),
+                Event::Unusable(failure) => {
+                    log(&failure);
+                    self.ledger.refuse(failure);
+                }
+                _ => {}
+            }
+        }
+        connection.tls_failed()
+    }
+
+    async fn open(
+        &mut self,
+        target: &Target,
+        address: SocketAddr,
+        downgraded: bool,
+        host: &str,
+    ) -> Result<Connection, Failure> {
+        self.ledger.has_more_for_this_host = true;
+        let destination = self.destination;
+        let local = |text: String| {
+            Failure::new(
+                EnhancedStatus::transient(3, 5),
+                Fault::Configuration,
+                Scope::NextHop,
+                Phase::StartTls,
+                text,
+            )
+        };
+        let terms = self.client.tls.terms(&destination.tls).map_err(|error| local(error.to_string()))?;
+        let server_name = server_name(target, &terms);
+        let stream = connect(address, destination.source_address, self.client.timeouts.connect).await?;
+        let mut settings = Settings::new(destination.hello_name.clone(), host);
+        settings.force_helo = destination.force_helo;
+        settings.starttls = match destination.tls {
+            TlsPolicy::Never => StartTls::Never,
+            TlsPolicy::Opportunistic => StartTls::Opportunistic,
+            TlsPolicy::Required { .. } => StartTls::Required,
+        };
+        settings.downgraded = downgraded;
+        settings.authentication = destination.authentication.clone();
+        settings.send_8bit_anyway = destination.send_8bit_anyway;
+        settings.timeouts = self.client.timeouts;
+        if !destination.implicit_tls {
+            return Ok(Connection::new(Box::new(stream), settings, terms, server_name));
+        }
+        Connection::with_implicit_tls(Box::new(stream), settings, terms, server_name).await.map_err(|why| {
+            let text = format!("the TLS handshake failed: {why}");
+            Failure::new(
+                EnhancedStatus::transient(7, 5),
+                Fault::Remote,
+                Scope::NextHop,
+                Phase::StartTls,
+                text,
+            )
+        })
+    }
+}
+
+/// Where each recipient of a delivery stands.
+struct Ledger {
+    settled: Vec<Option<Outcome>>,
+    /// What those get that no host answers for: the last reason to try again, or else the last reason not to.
+    otherwise: Option<Outcome>,
+    has_more_for_this_host: bool,
+}
+
+impl Ledger {
+    fn new(recipients: usize) -> Self {
+        Self { settled: vec![None; recipients], otherwise: None, has_more_for_this_host: true }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.iter().all(Option::is_some)
+    }
+
+    fn open(&self) -> impl Iterator<Item = usize> {
+        self.settled.iter().enumerate().filter(|(_, outcome)| outcome.is_none()).map(|(at, _)| at)
+    }
+
+    fn note(&mut self, outcome: Outcome) {
+        if matches!(outcome, Outcome::Deferred(_)) || !matches!(self.otherwise, Some(Outcome::Deferred(_))) {
+            self.otherwise = Some(outcome);
+        }
+    }
+
+    /// What a transaction did for the recipients that were open, in their order.
+    ///
+    /// Who was one too many goes again at once if others got through; who was not answered, because the connection
+    /// failed, goes to the next host. Everyone else has their answer.
+    fn enter(&mut self, outcomes: Vec<Outcome>) {
+        let progress = outcomes.iter().any(Outcome::is_success);
+        let open: Vec<usize> = self.open().collect();
+        self.has_more_for_this_host = false;
+        for (at, outcome) in open.into_iter().zip(outcomes) {
+            match &outcome {
+                Outcome::Deferred(failure) if progress && is_too_many(failure) => {
+                    self.has_more_for_this_host = true;
+                    self.note(outcome);
+                }
+                Outcome::Deferred(failure)
+                    if failure.scope == Scope::NextHop && failure.fault != Fault::Configuration =>
+                {
+                    log(failure);
+                    self.note(outcome);
+                }
+                _ => {
+                    if let Some(place) = self.settled.get_mut(at) {
+                        *place = Some(outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A host did not let us in. A refused login is the same everywhere: it is not tried at the next host.
+    fn refuse(&mut self, failure: Failure) {
+        let is_final = failure.fault == Fault::Configuration && failure.phase == Phase::Authentication;
+        let outcome = Outcome::Deferred(failure);
+        if is_final {
+            for place in self.settled.iter_mut().filter(|place| place.is_none()) {
+                *place = Some(outcome.clone());
+            }
+        }
+        self.note(outcome);
+    }
+
+    fn close(self) -> Vec<Outcome> {
+        let otherwise = self.otherwise.unwrap_or_else(|| {
+            let text = "no host could be tried";
+            Outcome::Deferred(Failure::new(
+                EnhancedStatus::transient(4, 4),
+                Fault::Local,
+                Scope::NextHop,
+                Phase::Lookup,
+                text,
+            ))
+        });
+        self.settled.into_iter().map(|outcome| outcome.unwrap_or_else(|| otherwise.clone())).collect()
+    }
+}
+
+fn is_too_many(failure: &Failure) -> bool {
+    failure.phase == Phase::RcptTo && failure.status == EnhancedStatus::transient(5, 3)
+}
+
+fn no_lookup() -> Outcome {
+    let text = "the name service gave no answer in time";
+    Outcome::Deferred(Failure::new(
+        EnhancedStatus::transient(4, 3),
+        Fault::Remote,
+        Scope::NextHop,
+        Phase::Lookup,
+        text,
+    ))
+}
+
+fn log(failure: &Failure) {
+    if failure.fault == Fault::Configuration {
+        tracing::error!(%failure, phase = %failure.phase, "the configuration of this destination keeps its mail waiting");
+    } else {
+        tracing::info!(%failure, phase = %failure.phase, "a host could not be used");
+    }
+}
+
+/// `mx.example.com [192.0.2.1]:25`
+fn label(target: &Target, address: SocketAddr) -> String {
+    let ip = address.ip();
+    match &target.name {
+        Some(name) => format!("{} [{ip}]:{}", name.ascii(), address.port()),
+        None => format!("[{ip}]:{}", address.port()),
+    }
+}
+
+fn server_name(target: &Target, terms: &Terms) -> ServerName<'static> {
+    let wanted = terms.name.as_ref().or(target.name.as_ref());
+    wanted
+        .and_then(|name| ServerName::try_from(name.ascii().to_owned()).ok())
+        .unwrap_or_else(|| ServerName::IpAddress(target.address.into()))
+}
+
+/// Randomness enough to spread mail: the standard library's hash keys, one hash for each number.
+fn picker() -> impl FnMut(usize) -> usize + Send {
+    let keys = RandomState::new();
+    let mut count = 0_u64;
+    move |below| {
+        count += 1;
+        let below = u64::try_from(below.max(1)).unwrap_or(1);
+        usize::try_from(keys.hash_one(count) % below).unwrap_or(0)
+    }
+}

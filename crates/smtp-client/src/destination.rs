@@ -1,0 +1,119 @@
+//! Where mail goes and on which terms, as plain data.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use postroad_address_space::{Domain, MailDomain};
+use postroad_smtp_protocol::client::Authentication;
+
+/// One place that mail is delivered to: its hosts, and what is demanded of them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Destination {
+    /// Which hosts, and in which order.
+    pub hosts: Hosts,
+    /// The port of every host. 25.
+    pub port: u16,
+    /// The name we give in EHLO.
+    pub hello_name: MailDomain,
+    /// HELO instead of EHLO.
+    pub force_helo: bool,
+    /// What TLS has to be.
+    pub tls: TlsPolicy,
+    /// TLS from the first byte on, as on port 465, instead of STARTTLS.
+    pub implicit_tls: bool,
+    /// Log in before any mail.
+    pub authentication: Option<Authentication>,
+    /// The domain in which recipients of other types than SMTP are written as IMCEA mailboxes.
+    pub imcea_domain: Option<Domain>,
+    /// The address connections leave from.
+    pub source_address: Option<IpAddr>,
+    /// Send 8-bit content to hosts without 8BITMIME as it is, instead of failing with 5.6.3.
+    pub send_8bit_anyway: bool,
+}
+
+impl Destination {
+    /// Port 25, opportunistic TLS, no login.
+    pub fn new(hosts: Hosts, hello_name: MailDomain) -> Self {
+        Self {
+            hosts,
+            port: 25,
+            hello_name,
+            force_helo: false,
+            tls: TlsPolicy::Opportunistic,
+            implicit_tls: false,
+            authentication: None,
+            imcea_domain: None,
+            source_address: None,
+            send_8bit_anyway: false,
+        }
+    }
+}
+
+/// Which hosts take the mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hosts {
+    /// The MX hosts of a domain, best preference first; the domain's own address where it has none.
+    Mx(Domain),
+    /// Any of these: mail is spread over them evenly, and the others stand in for one that fails.
+    ///
+    /// There is no first choice in this list; for one, give a name whose MX records have preferences.
+    SmartHosts(Vec<SmartHost>),
+}
+
+/// One smart host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SmartHost {
+    /// Looked up as MX, and then as the name of a host.
+    Name(Domain),
+    /// Never looked up.
+    Address(IpAddr),
+}
+
+/// A name as it is, an address in brackets.
+impl fmt::Display for SmartHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name.as_str()),
+            Self::Address(IpAddr::V4(address)) => write!(f, "[{address}]"),
+            Self::Address(IpAddr::V6(address)) => write!(f, "[IPv6:{address}]"),
+        }
+    }
+}
+
+/// What TLS has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// Not used, even where it is offered.
+    Never,
+    /// Used where it is offered, with no look at the certificate; clear text where the handshake fails.
+    Opportunistic,
+    /// No mail without it.
+    Required {
+        /// What the certificate has to prove.
+        verify: Verification,
+    },
+}
+
+/// What a certificate has to prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Nothing: the connection is encrypted, to whomever.
+    EncryptionOnly,
+    /// That a trusted authority issued it, for any name, and that it is in date. Revocation is not asked for.
+    CertificateValidation,
+    /// That, and that it was issued for this name.
+    DomainValidation(CertificateName),
+}
+
+/// The name a certificate has to be for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CertificateName {
+    /// Whichever host the connection goes to: the smart host's name or the MX host's.
+    Host,
+    /// This one: `smtp.contoso.com`.
+    Exact(Domain),
+    /// Any name one label below: `*.contoso.com` is `Below(contoso.com)`.
+    Below(Domain),
+}

@@ -1,0 +1,56 @@
+//! The contract of a resolver: no data, no such name and no answer are three things.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+/// A future on the heap, so that a resolver can be chosen at run time.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A name service.
+///
+/// An implementation answers within a bound of its own, follows CNAMEs and caches as it likes. What it could not find
+/// out is [`Answer::Failed`], never [`Answer::NoSuchName`]: mail to a name that does not exist fails for good.
+pub trait Resolve: Send + Sync + 'static {
+    /// The MX records of a domain, in any order.
+    fn mx<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Answer<MxRecord>>;
+
+    /// The addresses of a host, of both families.
+    fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Answer<IpAddr>>;
+}
+
+/// What the name service says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// There are such records: at least one.
+    Records {
+        /// The records.
+        records: Vec<T>,
+        /// Whether DNSSEC vouches for them.
+        security: Security,
+    },
+    /// The name exists, and has no such record.
+    NoData,
+    /// The name does not exist (NXDOMAIN).
+    NoSuchName,
+    /// There is no usable answer now: SERVFAIL, no server reached, or DNSSEC proved the answer false. Why, for a person.
+    Failed(String),
+}
+
+/// What DNSSEC says of an answer. DANE will ask; nothing does yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Signed, and the signatures hold.
+    Secure,
+    /// Not signed, or not checked.
+    Insecure,
+}
+
+/// `preference exchange` (RFC 1035 section 3.3.9)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MxRecord {
+    /// Lower is better.
+    pub preference: u16,
+    /// The host, without its trailing dot; empty for the null MX (RFC 7505).
+    pub exchange: String,
+}

@@ -1,0 +1,125 @@
+//! The name service by hickory, with the system's servers or given ones.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{Name, RData};
+
+use crate::error::BuildError;
+use crate::resolve::answer::{Answer, BoxFuture, MxRecord, Resolve, Security};
+
+/// Asks name servers by UDP, and by TCP where the answer is long; caches for as long as the records say.
+///
+/// DNSSEC is not validated yet: every answer is [`Security::Insecure`].
+pub struct HickoryResolver(TokioResolver);
+
+impl HickoryResolver {
+    /// The system's name servers.
+    pub fn system() -> Result<Self, BuildError> {
+        let mut builder =
+            TokioResolver::builder_tokio().map_err(|error| BuildError::Resolver(error.to_string()))?;
+        set_options(builder.options_mut());
+        builder.build().map(Self).map_err(|error| BuildError::Resolver(error.to_string()))
+    }
+
+    /// These name servers, each at its own port.
+    pub fn new(servers: &[SocketAddr]) -> Result<Self, BuildError> {
+        let servers = servers.iter().map(|server| {
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                connection.port = server.port();
+                connection
+            });
+            NameServerConfig::new(server.ip(), true, connections.to_vec())
+        });
+        let configuration = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        let mut builder = TokioResolver::builder_with_config(configuration, TokioRuntimeProvider::default());
+        set_options(builder.options_mut());
+        builder.build().map(Self).map_err(|error| BuildError::Resolver(error.to_string()))
+    }
+}
+
+fn set_options(options: &mut ResolverOpts) {
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+}
+
+impl Resolve for HickoryResolver {
+    fn mx<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Answer<MxRecord>> {
+        Box::pin(async move {
+            let Some(name) = absolute(domain) else { return Answer::NoSuchName };
+            match self.0.mx_lookup(name).await {
+                Ok(lookup) => records(lookup.answers().iter().filter_map(|record| match &record.data {
+                    RData::MX(mx) => {
+                        Some(MxRecord { preference: mx.preference, exchange: relative(&mx.exchange) })
+                    }
+                    _ => None,
+                })),
+                Err(error) => nothing(&error),
+            }
+        })
+    }
+
+    fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Answer<IpAddr>> {
+        Box::pin(async move {
+            let Some(name) = absolute(host) else { return Answer::NoSuchName };
+            match self.0.lookup_ip(name.clone()).await {
+                Ok(lookup) => records(lookup.iter()),
+                Err(error) => match nothing(&error) {
+                    Answer::Failed(why) => Answer::Failed(why),
+                    negative => self.doubt(name, negative).await,
+                },
+            }
+        })
+    }
+}
+
+impl HickoryResolver {
+    /// A look-up of both families reports one of two errors. That there is no address holds only if neither family
+    /// failed for another reason; both answers come from the cache.
+    async fn doubt(&self, name: Name, negative: Answer<IpAddr>) -> Answer<IpAddr> {
+        for failed in [self.0.ipv4_lookup(name.clone()).await.err(), self.0.ipv6_lookup(name).await.err()]
+            .iter()
+            .flatten()
+        {
+            if let Answer::Failed(why) = nothing::<IpAddr>(failed) {
+                return Answer::Failed(why);
+            }
+        }
+        negative
+    }
+}
+
+fn records<T>(found: impl Iterator<Item = T>) -> Answer<T> {
+    let records: Vec<T> = found.collect();
+    if records.is_empty() {
+        Answer::NoData
+    } else {
+        Answer::Records { records, security: Security::Insecure }
+    }
+}
+
+fn nothing<T>(error: &NetError) -> Answer<T> {
+    if error.is_nx_domain() {
+        Answer::NoSuchName
+    } else if error.is_no_records_found() {
+        Answer::NoData
+    } else {
+        Answer::Failed(error.to_string())
+    }
+}
+
+/// With its dot at the end, so that no search list is put behind it.
+fn absolute(name: &str) -> Option<Name> {
+    let mut name = Name::from_ascii(name).ok()?;
+    name.set_fqdn(true);
+    Some(name)
+}
+
+fn relative(name: &Name) -> String {
+    let text = name.to_ascii();
+    text.strip_suffix('.').map(str::to_owned).unwrap_or(text)
+}

@@ -1,0 +1,254 @@
+//! From a destination to the addresses of its hosts, in the order they are to be tried (RFC 5321 section 5).
+
+use std::net::IpAddr;
+
+use postroad_address_space::Domain;
+use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
+
+use crate::client::Ourselves;
+use crate::destination::{Hosts, SmartHost};
+use crate::resolve::answer::{Answer, MxRecord, Resolve};
+
+/// MX records that are looked at: a domain with more has an accident or a plan, and both can wait.
+const MAX_RECORDS: usize = 20;
+
+/// Addresses of one host that are looked at.
+const MAX_ADDRESSES: usize = 10;
+
+/// Hosts of equal preference, in the order they are tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    hosts: Vec<SmartHost>,
+    origin: Origin,
+}
+
+/// What a group was made from; it decides what a failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The recipient's domain: what its records say is so is its own affair, for good.
+    Mx,
+    /// Our configuration: nothing of it is the recipient's fault.
+    SmartHost,
+}
+
+/// One address to connect to, and the host it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The host's name; `None` for an address that was configured.
+    pub(crate) name: Option<Domain>,
+    pub(crate) address: IpAddr,
+}
+
+/// Picks a number below its argument, at random.
+pub(crate) type Pick<'a> = &'a mut (dyn FnMut(usize) -> usize + Send);
+
+/// The hosts of a destination, best preference first; or why there are none.
+pub(crate) async fn groups(
+    resolver: &dyn Resolve,
+    hosts: &Hosts,
+    ourselves: &Ourselves,
+    pick: Pick<'_>,
+) -> Result<Vec<Group>, Outcome> {
+    match hosts {
+        Hosts::Mx(domain) => mx_groups(resolver, domain, ourselves, pick).await,
+        Hosts::SmartHosts(list) if list.is_empty() => Err(Outcome::Deferred(failure(
+            EnhancedStatus::transient(3, 5),
+            Fault::Configuration,
+            "there is no smart host in the list",
+        ))),
+        Hosts::SmartHosts(list) => {
+            let mut list = list.clone();
+            shuffle(&mut list, pick);
+            let mut groups = Vec::new();
+            for host in list {
+                groups.extend(smart_host_groups(resolver, host, pick).await);
+            }
+            Ok(groups)
+        }
+    }
+}
+
+async fn mx_groups(
+    resolver: &dyn Resolve,
+    domain: &Domain,
+    ourselves: &Ourselves,
+    pick: Pick<'_>,
+) -> Result<Vec<Group>, Outcome> {
+    let name = domain.ascii();
+    match resolver.mx(name).await {
+        Answer::NoData => {
+            Ok(vec![Group { hosts: vec![SmartHost::Name(domain.clone())], origin: Origin::Mx }])
+        }
+        Answer::NoSuchName => {
+            let text = format!("the domain {name} does not exist");
+            Err(Outcome::Failed(failure(EnhancedStatus::permanent(4, 4), Fault::Message, &text)))
+        }
+        Answer::Failed(why) => Err(Outcome::Deferred(no_answer(name, &why))),
+        Answer::Records { records, .. } if records.iter().all(is_null) => {
+            let text = format!("the domain {name} says that it takes no mail");
+            Err(Outcome::Failed(failure(EnhancedStatus::permanent(1, 10), Fault::Message, &text)))
+        }
+        Answer::Records { records, .. } => {
+            let sorted = by_preference(records, pick);
+            if sorted.is_empty() {
+                let text = format!("no MX record of {name} holds the name of a host");
+                return Err(Outcome::Failed(failure(EnhancedStatus::permanent(4, 4), Fault::Message, &text)));
+            }
+            // Ourselves by name; by address it shows later, before anything of the group is tried.
+            let before_us =
+                sorted.into_iter().take_while(|hosts| !hosts.iter().any(|host| ourselves.is_called(host)));
+            let groups: Vec<Group> = before_us
+                .map(|hosts| Group {
+                    hosts: hosts.into_iter().map(SmartHost::Name).collect(),
+                    origin: Origin::Mx,
+                })
+                .collect();
+            if groups.is_empty() { Err(Outcome::Failed(loops_back(name))) } else { Ok(groups) }
+        }
+    }
+}
+
+/// The MX hosts of a smart host's name, or the host of that name where it has none or the question failed.
+async fn smart_host_groups(resolver: &dyn Resolve, host: SmartHost, pick: Pick<'_>) -> Vec<Group> {
+    let group = |hosts| Group { hosts, origin: Origin::SmartHost };
+    if let SmartHost::Name(name) = &host
+        && let Answer::Records { records, .. } = resolver.mx(name.ascii()).await
+    {
+        let found = by_preference(records, pick);
+        if !found.is_empty() {
+            return found
+                .into_iter()
+                .map(|hosts| group(hosts.into_iter().map(SmartHost::Name).collect()))
+                .collect();
+        }
+    }
+    vec![group(vec![host])]
+}
+
+/// The addresses of a group; or what stands in the way, and whether worse hosts may still be tried.
+pub(crate) async fn targets(
+    resolver: &dyn Resolve,
+    group: &Group,
+    port: u16,
+    ourselves: &Ourselves,
+) -> Result<Vec<Target>, Blocked> {
+    let mut found = Vec::new();
+    let mut obstacle = None;
+    for host in &group.hosts {
+        let addresses = match host {
+            SmartHost::Address(address) => vec![*address],
+            SmartHost::Name(name) => match resolver.addresses(name.ascii()).await {
+                Answer::Records { records, .. } => records,
+                Answer::Failed(why) => {
+                    obstacle = Some(Outcome::Deferred(no_answer(name.ascii(), &why)));
+                    continue;
+                }
+                Answer::NoData | Answer::NoSuchName => {
+                    let text = format!("the host {name} has no address");
+                    obstacle.get_or_insert_with(|| group.hopeless(EnhancedStatus::permanent(4, 4), &text));
+                    continue;
+                }
+            },
+        };
+        if addresses.iter().any(|&address| ourselves.listens_at(address, port)) {
+            return Err(Blocked {
+                outcome: group.hopeless(EnhancedStatus::permanent(4, 6), LOOP),
+                is_loop: group.origin == Origin::Mx,
+            });
+        }
+        let name = match host {
+            SmartHost::Name(name) => Some(name.clone()),
+            SmartHost::Address(_) => None,
+        };
+        for address in addresses.into_iter().take(MAX_ADDRESSES).map(|address| address.to_canonical()) {
+            if group.origin == Origin::Mx && address.is_loopback() && !ourselves.allow_loopback_mx {
+                let text = format!("the host {host} has a loopback address, which is nobody's MX");
+                obstacle.get_or_insert_with(|| group.hopeless(EnhancedStatus::permanent(4, 4), &text));
+            } else {
+                found.push(Target { name: name.clone(), address });
+            }
+        }
+    }
+    match obstacle {
+        Some(outcome) if found.is_empty() => Err(Blocked { outcome, is_loop: false }),
+        _ => Ok(found),
+    }
+}
+
+/// A group that can't be tried.
+pub(crate) struct Blocked {
+    pub(crate) outcome: Outcome,
+    /// It is ourselves: whatever has a worse preference is to be left alone.
+    pub(crate) is_loop: bool,
+}
+
+const LOOP: &str = "the best host for this mail is this relay itself: mail loops back";
+
+impl Group {
+    /// What never changes about an MX host is for good; about a smart host it is our configuration.
+    fn hopeless(&self, status: EnhancedStatus, text: &str) -> Outcome {
+        match self.origin {
+            Origin::Mx => Outcome::Failed(failure(status, Fault::Message, text)),
+            Origin::SmartHost => {
+                let status = EnhancedStatus::transient(status.subject(), status.detail());
+                Outcome::Deferred(failure(status, Fault::Configuration, text))
+            }
+        }
+    }
+}
+
+impl Ourselves {
+    fn is_called(&self, host: &Domain) -> bool {
+        self.names.iter().any(|name| name.trim_end_matches('.').eq_ignore_ascii_case(host.ascii()))
+    }
+}
+
+/// Usable hosts, best preference first, equal ones shuffled.
+fn by_preference(mut records: Vec<MxRecord>, pick: Pick<'_>) -> Vec<Vec<Domain>> {
+    records.sort_by_key(|record| record.preference);
+    let mut groups: Vec<(u16, Vec<Domain>)> = Vec::new();
+    for record in records.iter().filter(|record| !is_null(record)).take(MAX_RECORDS) {
+        // A name with other bytes than a host's, or an address where a name belongs, is nobody's host.
+        let Ok(host) = Domain::parse(&record.exchange) else { continue };
+        if record.exchange.parse::<IpAddr>().is_ok() {
+            continue;
+        }
+        match groups.last_mut() {
+            Some((preference, hosts)) if *preference == record.preference => hosts.push(host),
+            _ => groups.push((record.preference, vec![host])),
+        }
+    }
+    for (_, hosts) in &mut groups {
+        shuffle(hosts, pick);
+    }
+    groups.into_iter().map(|(_, hosts)| hosts).collect()
+}
+
+/// RFC 7505: the exchange is the root.
+fn is_null(record: &MxRecord) -> bool {
+    record.exchange.is_empty() || record.exchange == "."
+}
+
+/// Fisher and Yates.
+fn shuffle<T>(items: &mut [T], pick: Pick<'_>) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, pick(last + 1).min(last));
+    }
+}
+
+fn no_answer(name: &str, why: &str) -> Failure {
+    let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    failure(
+        EnhancedStatus::transient(4, 3),
+        Fault::Remote,
+        &format!("the name service gives no answer for {name}: {why}"),
+    )
+}
+
+fn loops_back(name: &str) -> Failure {
+    failure(EnhancedStatus::permanent(4, 6), Fault::Message, &format!("{LOOP} ({name})"))
+}
+
+fn failure(status: EnhancedStatus, fault: Fault, text: &str) -> Failure {
+    Failure::new(status, fault, Scope::NextHop, Phase::Lookup, text)
+}

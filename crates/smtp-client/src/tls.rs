@@ -1,0 +1,265 @@
+//! TLS by rustls: one configuration for each thing that a certificate may have to prove.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use postroad_address_space::Domain;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::destination::{CertificateName, TlsPolicy, Verification};
+use crate::error::BuildError;
+
+/// Which authorities certificates are checked against.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum TrustAnchors {
+    /// Those of the operating system.
+    #[default]
+    System,
+    /// The certificates in a PEM file, and no others.
+    PemFile(PathBuf),
+    /// A store the caller made.
+    Store(Arc<RootCertStore>),
+}
+
+/// Makes configurations for policies.
+pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+    given: Option<Arc<ClientConfig>>,
+    encryption_only: Arc<ClientConfig>,
+    chain_only: Arc<ClientConfig>,
+    chain_and_host: Arc<ClientConfig>,
+}
+
+impl Tls {
+    pub(crate) fn new(
+        provider: Option<Arc<CryptoProvider>>,
+        anchors: &TrustAnchors,
+        given: Option<Arc<ClientConfig>>,
+    ) -> Result<Self, BuildError> {
+        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+        let roots = match (&given, anchors) {
+            (Some(_), _) => Arc::new(RootCertStore::empty()),
+            (None, TrustAnchors::System) => Arc::new(system_roots()),
+            (None, TrustAnchors::PemFile(path)) => Arc::new(roots_of_file(path)?),
+            (None, TrustAnchors::Store(store)) => store.clone(),
+        };
+        let configure = |proof| configuration(&provider, &roots, proof);
+        Ok(Self {
+            encryption_only: configure(Proof::Nothing)?,
+            chain_only: configure(Proof::Chain)?,
+            chain_and_host: configure(Proof::ChainAndServerName)?,
+            provider: provider.clone(),
+            roots: roots.clone(),
+            given,
+        })
+    }
+
+    /// What a handshake under this policy is made with: a configuration, the name it demands if that is not the
+    /// host's, and whether it proves who the server is.
+    pub(crate) fn terms(&self, policy: &TlsPolicy) -> Result<Terms, BuildError> {
+        let verify = match policy {
+            TlsPolicy::Never | TlsPolicy::Opportunistic => &Verification::EncryptionOnly,
+            TlsPolicy::Required { verify } => verify,
+        };
+        let terms = |configuration: &Arc<ClientConfig>| Terms {
+            configuration: configuration.clone(),
+            name: None,
+            authenticates: true,
+        };
+        Ok(match (verify, &self.given) {
+            (Verification::EncryptionOnly, _) => {
+                Terms { authenticates: false, ..terms(&self.encryption_only) }
+            }
+            (Verification::CertificateValidation, None) => terms(&self.chain_only),
+            (Verification::DomainValidation(CertificateName::Host), None) => terms(&self.chain_and_host),
+            (Verification::DomainValidation(CertificateName::Exact(name)), Some(given)) => {
+                Terms { name: Some(name.clone()), ..terms(given) }
+            }
+            (Verification::DomainValidation(CertificateName::Exact(name)), None) => {
+                terms(&self.configure(Proof::ChainAndName(name.clone()))?)
+            }
+            (Verification::DomainValidation(CertificateName::Below(name)), None) => {
+                terms(&self.configure(Proof::ChainAndNameBelow(name.clone()))?)
+            }
+            (_, Some(given)) => terms(given),
+        })
+    }
+
+    fn configure(&self, proof: Proof) -> Result<Arc<ClientConfig>, BuildError> {
+        configuration(&self.provider, &self.roots, proof)
+    }
+}
+
+/// How one handshake is made.
+pub(crate) struct Terms {
+    pub(crate) configuration: Arc<ClientConfig>,
+    pub(crate) name: Option<Domain>,
+    pub(crate) authenticates: bool,
+}
+
+fn configuration(
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    proof: Proof,
+) -> Result<Arc<ClientConfig>, BuildError> {
+    let verifier = Verifier { provider: provider.clone(), roots: roots.clone(), proof };
+    // A configuration of its own for each policy keeps TLS sessions of one from being resumed under another.
+    Ok(Arc::new(
+        ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| BuildError::Provider(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth(),
+    ))
+}
+
+/// What is unreadable in the system's store is left out: mail that needs it is deferred, with the certificate named.
+fn system_roots() -> RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "a trust anchor of the system can't be read");
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    roots
+}
+
+fn roots_of_file(path: &PathBuf) -> Result<RootCertStore, BuildError> {
+    let unreadable = |reason: String| BuildError::TrustAnchorFile { path: path.clone(), reason };
+    let text = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate = certificate.map_err(|_| BuildError::NoTrustAnchor { path: path.clone() })?;
+        roots.add(certificate).map_err(|_| BuildError::NoTrustAnchor { path: path.clone() })?;
+    }
+    if roots.is_empty() { Err(BuildError::NoTrustAnchor { path: path.clone() }) } else { Ok(roots) }
+}
+
+/// What a certificate has to prove.
+#[derive(Debug)]
+enum Proof {
+    Nothing,
+    Chain,
+    ChainAndServerName,
+    ChainAndName(Domain),
+    ChainAndNameBelow(Domain),
+}
+
+/// Checks the chain and the name apart, as Exchange's levels do.
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+    proof: Proof,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if matches!(self.proof, Proof::Nothing) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+        match &self.proof {
+            Proof::Nothing | Proof::Chain => {}
+            Proof::ChainAndServerName => verify_server_name(&certificate, server_name)?,
+            Proof::ChainAndName(name) => {
+                let name =
+                    ServerName::try_from(name.ascii()).map_err(|_| CertificateError::NotValidForName)?;
+                verify_server_name(&certificate, &name)?;
+            }
+            Proof::ChainAndNameBelow(domain) => verify_name_below(end_entity, domain)?,
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("proof", &self.proof).finish_non_exhaustive()
+    }
+}
+
+/// One of the certificate's names, which may be a wildcard itself, is one label below the domain.
+fn verify_name_below(end_entity: &CertificateDer<'_>, domain: &Domain) -> Result<(), Error> {
+    let certificate =
+        webpki::EndEntityCert::try_from(end_entity).map_err(|_| CertificateError::BadEncoding)?;
+    let fits = certificate.valid_dns_names().any(|name| is_one_label_below(name, domain.ascii()));
+    if fits { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
+}
+
+fn is_one_label_below(name: &str, domain: &str) -> bool {
+    name.split_once('.').is_some_and(|(label, rest)| {
+        let is_label = label == "*"
+            || label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        !label.is_empty() && is_label && rest.eq_ignore_ascii_case(domain)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_reaches_one_label_down() {
+        for (name, fits) in [
+            ("x.a.test", true),
+            ("X.A.TEST", true),
+            ("*.a.test", true),
+            ("a.test", false),
+            ("x.y.a.test", false),
+            ("xa.test", false),
+            (".a.test", false),
+            ("f*.a.test", false),
+        ] {
+            assert_eq!(is_one_label_below(name, "a.test"), fits, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let missing = TrustAnchors::PemFile("no-such-file.pem".into());
+        assert!(matches!(Tls::new(None, &missing, None), Err(BuildError::TrustAnchorFile { .. })));
+        let manifest = TrustAnchors::PemFile("Cargo.toml".into());
+        assert!(matches!(Tls::new(None, &manifest, None), Err(BuildError::NoTrustAnchor { .. })));
+    }
+}
