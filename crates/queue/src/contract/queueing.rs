@@ -1,0 +1,134 @@
+//! Clauses about what goes in: whole, once, all or nothing, and seen by others.
+
+use postroad_message::{Body, Notify, OriginalRecipient, Return};
+
+use super::{Breach, Clause, at, hop, message, names};
+use crate::error::QueueError;
+use crate::item::Claim;
+use crate::message_id::MessageId;
+use crate::store::QueueStore;
+
+pub(super) async fn check(
+    open: &impl AsyncFn(&'static str) -> Result<Box<dyn QueueStore>, Breach>,
+) -> Result<(), Breach> {
+    let store = open("open").await?;
+    comes_out_as_it_went_in(&*store).await?;
+    all_or_nothing(&*store).await?;
+    ids_sort_by_age(&*store).await?;
+    a_source_may_try_again(&*store).await?;
+    let other = open("a second handle").await?;
+    others_see_it(&*store, &*other).await
+}
+
+async fn comes_out_as_it_went_in(store: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("what comes out is what went in", store);
+    let mut new = message(&[("a", &["jane@example.com", "bob@example.com"]), ("b", &["FAX:+1 425"])])?;
+    new.envelope.ret = Some(Return::Headers);
+    new.envelope.envelope_id = Some("QQ314159".to_owned());
+    new.envelope.body = Body::EightBitMime;
+    new.envelope.smtputf8 = true;
+    if let Some(recipient) = new.deliveries.first_mut().and_then(|delivery| delivery.recipients.first_mut()) {
+        recipient.notify = Some(Notify { success: true, failure: false, delay: true });
+        recipient.original = Some(OriginalRecipient {
+            address_type: "rfc822".to_owned(),
+            address: "a\r\n\"b\u{1F4EE}".to_owned(),
+        });
+    }
+    let id = clause.ok(store.enqueue(new.clone()).await)?;
+    for delivery in &new.deliveries {
+        let lease = clause.claim_one(Claim::due(delivery.next_hop.clone(), 9, at(0), at(5))).await?;
+        let mut envelope = new.envelope.clone();
+        envelope.recipients = delivery.recipients.clone();
+        clause.that(lease.message == id, "a lease names its message")?;
+        clause.that(lease.next_hop == delivery.next_hop, "a lease names its next hop")?;
+        clause.that(lease.envelope == envelope, "envelope and recipients are as they were")?;
+        clause.that(lease.received_at == at(0) && lease.source == "contract", "so are time and source")?;
+        clause.that(lease.size == new.content.len() as u64, "so is the size")?;
+        clause.that(
+            (lease.attempts, lease.crashes, lease.delay_notified) == (0, 0, false),
+            "nothing was tried yet",
+        )?;
+        clause
+            .that(lease.last_failures == vec![None; envelope.recipients.len()], "nothing has failed yet")?;
+        clause.ok(store.release(lease, at(0)).await)?;
+    }
+    clause
+        .that(clause.ok(store.content(id).await)? == new.content, "every byte of the content is as it was")?;
+    let unknown = MessageId::from_u64(1);
+    clause.that(
+        store.content(unknown).await == Err(QueueError::UnknownMessage { message: unknown }),
+        "a message that is not there is unknown",
+    )?;
+    clause.clear().await?;
+    clause.that(
+        store.content(id).await == Err(QueueError::UnknownMessage { message: id }),
+        "content goes with the last delivery",
+    )
+}
+
+async fn all_or_nothing(store: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("all of a group or nothing", store);
+    let good = message(&[("a", &["jane@example.com"])])?;
+    let nowhere = message(&[])?;
+    let nobody = message(&[("a", &["jane@example.com"]), ("b", &[])])?;
+    for bad in [nowhere, nobody] {
+        let refused = store.enqueue_all(vec![good.clone(), bad]).await;
+        clause
+            .that(refused == Err(QueueError::NothingToDeliver), "a message that goes nowhere is refused")?;
+    }
+    clause.that(clause.list().await?.is_empty(), "nothing of a refused group is there")?;
+    let ids = clause.ok(store.enqueue_all(vec![good.clone(), good]).await)?;
+    clause.that(ids.len() == 2 && clause.list().await?.len() == 2, "all of an accepted one is")?;
+    clause.clear().await
+}
+
+async fn ids_sort_by_age(store: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("ids sort by age and are never used twice", store);
+    let mut ids = Vec::new();
+    // The clock goes back for the third, and the fourth finds an empty store.
+    for minutes in [0, 1, -5] {
+        let mut new = message(&[("a", &["jane@example.com"])])?;
+        new.received_at = at(minutes);
+        ids.push(clause.ok(store.enqueue(new).await)?);
+    }
+    clause.clear().await?;
+    ids.push(clause.ok(store.enqueue(message(&[("a", &["jane@example.com"])])?).await)?);
+    clause
+        .that(ids.is_sorted_by(|a, b| a < b), "a later message has a higher id, whatever the clock says")?;
+    clause.clear().await
+}
+
+async fn a_source_may_try_again(store: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("a source that was interrupted may try again", store);
+    let mut keyed = message(&[("a", &["jane@example.com"])])?;
+    keyed.source_key = Some("Pickup/mail.eml".to_owned());
+    let group = vec![keyed, message(&[("b", &["joe@contoso.com"])])?];
+    let first = clause.ok(store.enqueue_all(group.clone()).await)?;
+    let second = clause.ok(store.enqueue_all(group.clone()).await)?;
+    clause.that(first == second, "the earlier ids come back")?;
+    clause.that(clause.list().await?.len() == 2, "nothing is queued twice")?;
+    clause.clear().await?;
+    let third = clause.ok(store.enqueue_all(group.clone()).await)?;
+    clause.that(first == third && clause.list().await?.is_empty(), "nor after it was delivered")?;
+    clause.ok(store.forget_source_key("Pickup/mail.eml").await)?;
+    let fourth = clause.ok(store.enqueue_all(group).await)?;
+    clause.that(first != fourth && clause.list().await?.len() == 2, "a key that was forgotten is new")?;
+    clause.ok(store.forget_source_key("Pickup/mail.eml").await)?;
+    clause.ok(store.forget_source_key("Pickup/mail.eml").await)?;
+    clause.clear().await
+}
+
+async fn others_see_it(store: &dyn QueueStore, other: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("a change is noticed, by this handle and by others", store);
+    let (seen, seen_there) = (store.version(), other.version());
+    clause.ok(store.enqueue(message(&[("a", &["jane@example.com"])])?).await)?;
+    let now = clause.ok(store.changed(seen).await)?;
+    clause.that(now != seen, "the version changes")?;
+    clause.ok(other.changed(seen_there).await)?;
+    let due = clause.ok(other.due(at(0)).await)?;
+    clause.that(due == [(hop("a"), at(0))], "what was queued is due, seen from anywhere")?;
+    let lease = Clause::new(clause.name, other).claim_one(Claim::due(hop("a"), 1, at(0), at(5))).await?;
+    clause.that(names(&lease) == ["jane@example.com"], "and can be claimed from anywhere")?;
+    clause.ok(other.release(lease, at(0)).await)?;
+    clause.clear().await
+}

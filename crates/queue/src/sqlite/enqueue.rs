@@ -1,0 +1,158 @@
+//! Writing new messages.
+
+use postroad_message::NextHop;
+use rusqlite::OptionalExtension;
+
+use super::fault::Fault;
+use super::record;
+use super::writer::Work;
+use crate::error::QueueError;
+use crate::item::{NewDelivery, NewMessage};
+use crate::listing::QueuedRecipient;
+use crate::message_id::MessageId;
+
+/// How many bytes these messages will write, about.
+pub(super) fn weight(messages: &[NewMessage]) -> usize {
+    messages
+        .iter()
+        .map(|message| {
+            let recipients: usize = message.deliveries.iter().map(|delivery| delivery.recipients.len()).sum();
+            message.content.len() + 512 + recipients * 96
+        })
+        .sum()
+}
+
+/// All of them or none; the earlier ids where the source came with one of them before.
+pub(super) fn enqueue_all(work: &mut Work<'_>, messages: &[NewMessage]) -> Result<Vec<MessageId>, Fault> {
+    if messages.iter().any(has_nothing_to_deliver) {
+        return Err(QueueError::NothingToDeliver.into());
+    }
+    let keys = || messages.iter().filter_map(|message| message.source_key.as_deref());
+    for key in keys() {
+        if let Some(ids) = earlier(work, key)? {
+            return Ok(ids);
+        }
+    }
+    let mut ids = Vec::with_capacity(messages.len());
+    for message in messages {
+        ids.push(insert(work, message)?);
+    }
+    for key in keys() {
+        remember(work, key, &ids)?;
+    }
+    work.wake();
+    Ok(ids)
+}
+
+/// Another delivery of a message: at once for a new one, later for recipients that part ways.
+pub(super) struct DeliveryRecord<'a> {
+    pub(super) message: i64,
+    pub(super) next_hop: &'a NextHop,
+    pub(super) received_at: i64,
+    pub(super) due: i64,
+    pub(super) attempts: u32,
+    pub(super) delay_notified: bool,
+    pub(super) hold: i64,
+    pub(super) recipients: &'a [QueuedRecipient],
+}
+
+pub(super) fn insert_delivery(work: &mut Work<'_>, record: &DeliveryRecord<'_>) -> Result<(), Fault> {
+    let queue = queue_id(work, record.next_hop)?;
+    let id = work.new_id(MessageId::from_u64(0));
+    work.connection
+        .prepare_cached(
+            "INSERT INTO delivery (id, message, queue, received_at, due, attempts, delay_notified, hold, recipients)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute((
+            id,
+            record.message,
+            queue,
+            record.received_at,
+            record.due,
+            record.attempts,
+            record.delay_notified,
+            record.hold,
+            record::recipients_text(record.recipients),
+        ))?;
+    Ok(())
+}
+
+/// The number of a queue, which is made where there is none of that name.
+pub(super) fn queue_id(work: &Work<'_>, next_hop: &NextHop) -> Result<i64, Fault> {
+    let name = (&next_hop.connector, &next_hop.destination);
+    let known = work
+        .connection
+        .prepare_cached("SELECT id FROM queue WHERE connector = ?1 AND destination = ?2")?
+        .query_row(name, |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    work.connection
+        .prepare_cached("INSERT INTO queue (connector, destination) VALUES (?1, ?2)")?
+        .execute(name)?;
+    Ok(work.connection.last_insert_rowid())
+}
+
+fn has_nothing_to_deliver(message: &NewMessage) -> bool {
+    message.deliveries.is_empty() || message.deliveries.iter().any(|delivery| delivery.recipients.is_empty())
+}
+
+fn insert(work: &mut Work<'_>, message: &NewMessage) -> Result<MessageId, Fault> {
+    let id = work.new_id(MessageId::earliest_at(message.received_at));
+    let received_at = message.received_at.as_unix_millis();
+    work.connection
+        .prepare_cached(
+            "INSERT INTO message (id, received_at, source, sender, size, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            id,
+            received_at,
+            &message.source,
+            message.envelope.reverse_path.to_string(),
+            i64::try_from(message.content.len()).unwrap_or(i64::MAX),
+            record::envelope_text(&message.envelope),
+        ))?;
+    let body = message.content.as_bytes();
+    work.connection
+        .prepare_cached("INSERT INTO content (message, checksum, body) VALUES (?1, ?2, ?3)")?
+        .execute((id, record::checksum(body), body))?;
+    for NewDelivery { next_hop, recipients, due } in &message.deliveries {
+        let recipients: Vec<_> = recipients
+            .iter()
+            .map(|recipient| QueuedRecipient { recipient: recipient.clone(), last_failure: None })
+            .collect();
+        insert_delivery(
+            work,
+            &DeliveryRecord {
+                message: id,
+                next_hop,
+                received_at,
+                due: due.as_unix_millis(),
+                attempts: 0,
+                delay_notified: false,
+                hold: 0,
+                recipients: &recipients,
+            },
+        )?;
+    }
+    Ok(MessageId::from_u64(id.cast_unsigned()))
+}
+
+fn earlier(work: &Work<'_>, key: &str) -> Result<Option<Vec<MessageId>>, Fault> {
+    let ids: Option<String> = work
+        .connection
+        .prepare_cached("SELECT messages FROM source_key WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    Ok(ids.map(|ids| ids.split(' ').filter_map(|id| id.parse().ok()).collect()))
+}
+
+fn remember(work: &Work<'_>, key: &str, ids: &[MessageId]) -> Result<(), Fault> {
+    let ids: Vec<String> = ids.iter().map(MessageId::to_string).collect();
+    work.connection
+        .prepare_cached("INSERT OR REPLACE INTO source_key (key, messages) VALUES (?1, ?2)")?
+        .execute((key, ids.join(" ")))?;
+    Ok(())
+}

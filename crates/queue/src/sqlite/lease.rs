@@ -1,0 +1,349 @@
+//! Lending deliveries and taking them back.
+
+use postroad_message::{NextHop, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params_from_iter};
+
+use super::enqueue::{self, DeliveryRecord};
+use super::fault::Fault;
+use super::record::{self, moment};
+use super::writer::Work;
+use crate::error::QueueError;
+use crate::item::{Claim, Claimed, Eligible, Kept, Lease, Settlement};
+use crate::listing::QueuedRecipient;
+use crate::message_id::{DeliveryId, MessageId};
+
+/// What `owner` held is free at once, and whoever still believes in such a lease has lost it.
+pub(super) fn start(work: &mut Work<'_>, owner: String) -> Result<u64, Fault> {
+    let freed = work.connection.execute(
+        "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, crashes = crashes + 1
+         WHERE lease_until IS NOT NULL AND lease_owner = ?1",
+        [&owner],
+    )?;
+    work.connection.execute(
+        "DELETE FROM queue WHERE suspended = 0 AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id)",
+        [],
+    )?;
+    *work.owner = owner;
+    work.wake();
+    Ok(freed as u64)
+}
+
+pub(super) fn claim(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, Fault> {
+    free_expired(work, claim.now)?;
+    let queue = match &claim.next_hop {
+        Some(next_hop) => match known_queue(work, next_hop)? {
+            Some(queue) => Some(queue),
+            None => return Ok(Claimed::default()),
+        },
+        None => None,
+    };
+    let mut leases = Vec::new();
+    for delivery in candidates(work, claim, queue)? {
+        if let Some(lease) = lend(work, delivery, claim.lease_until)? {
+            leases.push(lease);
+        }
+    }
+    let next_due = match queue {
+        Some(queue) => next_due(work, queue)?,
+        None => None,
+    };
+    Ok(Claimed { leases, next_due })
+}
+
+pub(super) fn settle(
+    work: &mut Work<'_>,
+    lease: &Lease,
+    settlement: &Settlement,
+) -> Result<Vec<MessageId>, Fault> {
+    check(work, lease)?;
+    let groups = groups(lease, &settlement.keep)?;
+    let hold: i64 = work
+        .connection
+        .prepare_cached("SELECT hold FROM delivery WHERE id = ?1")?
+        .query_row([number(lease.delivery)], |row| row.get(0))?;
+    let mut stayed = false;
+    for group in &groups {
+        let attempts =
+            if group.next_hop.is_some() { 0 } else { lease.attempts + u32::from(settlement.attempted) };
+        let delay_notified = lease.delay_notified || settlement.delay_notified;
+        if group.next_hop.is_none() && !stayed {
+            stayed = true;
+            keep_here(work, lease, group, attempts, delay_notified)?;
+        } else {
+            let record = DeliveryRecord {
+                message: lease.message.as_u64().cast_signed(),
+                next_hop: group.next_hop.unwrap_or(&lease.next_hop),
+                received_at: lease.received_at.as_unix_millis(),
+                due: group.due.as_unix_millis(),
+                attempts,
+                delay_notified,
+                hold,
+                recipients: &group.recipients,
+            };
+            enqueue::insert_delivery(work, &record)?;
+        }
+        work.wake();
+    }
+    if !stayed {
+        work.connection
+            .prepare_cached("DELETE FROM delivery WHERE id = ?1")?
+            .execute([number(lease.delivery)])?;
+    }
+    if groups.is_empty() {
+        remove_if_done(work, lease.message.as_u64().cast_signed())?;
+    }
+    if settlement.enqueue.is_empty() {
+        return Ok(Vec::new());
+    }
+    enqueue::enqueue_all(work, &settlement.enqueue)
+}
+
+pub(super) fn release(work: &mut Work<'_>, lease: &Lease, due: Timestamp) -> Result<(), Fault> {
+    check(work, lease)?;
+    work.connection
+        .prepare_cached(
+            "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2
+             WHERE id = ?1",
+        )?
+        .execute((number(lease.delivery), due.as_unix_millis()))?;
+    work.wake();
+    Ok(())
+}
+
+pub(super) fn extend(
+    work: &mut Work<'_>,
+    delivery: DeliveryId,
+    generation: u64,
+    until: Timestamp,
+) -> Result<(), Fault> {
+    let changed = work
+        .connection
+        .prepare_cached(
+            "UPDATE delivery SET lease_until = ?3, lease_owner = ?4 WHERE id = ?1 AND generation = ?2",
+        )?
+        .execute((number(delivery), generation.cast_signed(), until.as_unix_millis(), &*work.owner))?;
+    if changed == 0 { Err(QueueError::LeaseLost { delivery }.into()) } else { Ok(()) }
+}
+
+/// Message and content go when nobody waits for them any more.
+pub(super) fn remove_if_done(work: &Work<'_>, message: i64) -> Result<(), Fault> {
+    let gone = work
+        .connection
+        .prepare_cached(
+            "DELETE FROM message WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE message = ?1)",
+        )?
+        .execute([message])?;
+    if gone > 0 {
+        work.connection.prepare_cached("DELETE FROM content WHERE message = ?1")?.execute([message])?;
+    }
+    Ok(())
+}
+
+pub(super) fn set_aside(work: &Work<'_>, message: i64, reason: &str) -> Result<bool, Fault> {
+    let found = work
+        .connection
+        .prepare_cached("UPDATE message SET set_aside = ?2 WHERE id = ?1")?
+        .execute((message, reason))?;
+    work.connection.prepare_cached("UPDATE delivery SET hold = 2 WHERE message = ?1")?.execute([message])?;
+    Ok(found > 0)
+}
+
+/// A lease that ran out is free for others; its generation stays, so that it can be settled until then.
+fn free_expired(work: &Work<'_>, now: Timestamp) -> Result<(), Fault> {
+    work.connection
+        .prepare_cached("UPDATE delivery SET lease_until = NULL, lease_owner = NULL WHERE lease_until <= ?1")?
+        .execute([now.as_unix_millis()])?;
+    Ok(())
+}
+
+fn known_queue(work: &Work<'_>, next_hop: &NextHop) -> Result<Option<i64>, Fault> {
+    Ok(work
+        .connection
+        .prepare_cached("SELECT id FROM queue WHERE connector = ?1 AND destination = ?2")?
+        .query_row((&next_hop.connector, &next_hop.destination), |row| row.get(0))
+        .optional()?)
+}
+
+/// The deliveries that fit a claim. Each condition is written so that one of the partial indexes serves it.
+fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<i64>, Fault> {
+    let mut sql = String::from("SELECT id FROM delivery AS d WHERE lease_until IS NULL");
+    let mut values: Vec<Value> = Vec::new();
+    let mut bind = |value: i64| {
+        values.push(Value::Integer(value));
+        values.len()
+    };
+    if let Some(queue) = queue {
+        sql.push_str(&format!(" AND queue = ?{}", bind(queue)));
+    }
+    if let Some(message) = claim.message {
+        sql.push_str(&format!(" AND message = ?{}", bind(message.as_u64().cast_signed())));
+    }
+    if let Some(before) = claim.received_before {
+        let flags = if claim.not_delay_notified { "0" } else { "0, 1" };
+        let before = bind(before.as_unix_millis());
+        sql.push_str(&format!(" AND delay_notified IN ({flags}) AND received_at <= ?{before}"));
+    } else if claim.not_delay_notified {
+        sql.push_str(" AND delay_notified = 0");
+    }
+    match claim.eligible {
+        Eligible::Due => {
+            sql.push_str(&format!(" AND hold = 0 AND due <= ?{}", bind(claim.now.as_unix_millis())))
+        }
+        Eligible::Waiting => sql.push_str(" AND hold = 0"),
+        Eligible::Any => sql.push_str(" AND hold <> 2"),
+    }
+    if claim.eligible != Eligible::Any {
+        sql.push_str(" AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.id = d.queue AND q.suspended)");
+    }
+    let limit = bind(i64::try_from(claim.limit).unwrap_or(i64::MAX));
+    sql.push_str(&format!(" ORDER BY due LIMIT ?{limit}"));
+    let mut statement = work.connection.prepare_cached(&sql)?;
+    let ids = statement.query_map(params_from_iter(values), |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// Lends one delivery, or sets its message aside where the record cannot be read.
+fn lend(work: &Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<Lease>, Fault> {
+    let message: i64 = work
+        .connection
+        .prepare_cached("SELECT message FROM delivery WHERE id = ?1")?
+        .query_row([delivery], |row| row.get(0))?;
+    let read = work
+        .connection
+        .prepare_cached(
+            "SELECT d.id, d.generation, d.message, q.connector, q.destination, m.envelope, d.recipients, d.received_at,
+                    m.source, m.size, d.attempts, d.crashes, d.delay_notified
+             FROM delivery AS d JOIN message AS m ON m.id = d.message JOIN queue AS q ON q.id = d.queue
+             WHERE d.id = ?1",
+        )?
+        .query_row([delivery], |row| read_lease(row, until));
+    let lease = match read {
+        Ok(Some(lease)) => lease,
+        Ok(None) => return damaged(work, message, "the envelope or the recipients cannot be read"),
+        Err(rusqlite::Error::QueryReturnedNoRows) => {
+            return damaged(work, message, "the message's record is missing");
+        }
+        Err(error) => match Fault::from(error) {
+            Fault(QueueError::Corrupt { .. }) => {
+                return damaged(work, message, "a record of the message is damaged");
+            }
+            fault => return Err(fault),
+        },
+    };
+    work.connection
+        .prepare_cached(
+            "UPDATE delivery SET lease_until = ?2, lease_owner = ?3, generation = ?4 WHERE id = ?1",
+        )?
+        .execute((delivery, until.as_unix_millis(), &*work.owner, lease.generation.cast_signed()))?;
+    Ok(Some(lease))
+}
+
+fn damaged(work: &Work<'_>, message: i64, reason: &str) -> Result<Option<Lease>, Fault> {
+    set_aside(work, message, reason)?;
+    Ok(None)
+}
+
+fn read_lease(row: &Row<'_>, until: Timestamp) -> rusqlite::Result<Option<Lease>> {
+    let (envelope, recipients): (String, String) = (row.get(5)?, row.get(6)?);
+    let (Some(mut envelope), Some(queued)) =
+        (record::read_envelope(&envelope), record::read_recipients(&recipients))
+    else {
+        return Ok(None);
+    };
+    let (recipients, last_failures) =
+        queued.into_iter().map(|queued| (queued.recipient, queued.last_failure)).unzip();
+    envelope.recipients = recipients;
+    let delivery = DeliveryId::from_u64(row.get::<_, i64>(0)?.cast_unsigned());
+    let generation = row.get::<_, i64>(1)?.cast_unsigned().saturating_add(1);
+    let message = MessageId::from_u64(row.get::<_, i64>(2)?.cast_unsigned());
+    let next_hop = NextHop::new(row.get::<_, String>(3)?, row.get::<_, String>(4)?);
+    let mut lease =
+        Lease::new((delivery, generation), message, next_hop, envelope, moment(row.get(7)?), until);
+    lease.last_failures = last_failures;
+    lease.source = row.get(8)?;
+    lease.size = row.get::<_, i64>(9)?.cast_unsigned();
+    lease.attempts = row.get(10)?;
+    lease.crashes = row.get(11)?;
+    lease.delay_notified = row.get(12)?;
+    Ok(Some(lease))
+}
+
+fn next_due(work: &Work<'_>, queue: i64) -> Result<Option<Timestamp>, Fault> {
+    let due: Option<i64> = work
+        .connection
+        .prepare_cached(
+            "SELECT (SELECT min(due) FROM delivery WHERE queue = q.id AND lease_until IS NULL AND hold = 0)
+             FROM queue AS q WHERE q.id = ?1 AND q.suspended = 0",
+        )?
+        .query_row([queue], |row| row.get(0))
+        .optional()?
+        .flatten();
+    Ok(due.map(moment))
+}
+
+fn check(work: &Work<'_>, lease: &Lease) -> Result<(), Fault> {
+    let held = work
+        .connection
+        .prepare_cached("SELECT 1 FROM delivery WHERE id = ?1 AND generation = ?2")?
+        .exists((number(lease.delivery), lease.generation.cast_signed()))?;
+    if held { Ok(()) } else { Err(QueueError::LeaseLost { delivery: lease.delivery }.into()) }
+}
+
+/// Recipients that stay together: same next hop, same due time.
+struct Group<'a> {
+    next_hop: Option<&'a NextHop>,
+    due: Timestamp,
+    recipients: Vec<QueuedRecipient>,
+}
+
+fn groups<'a>(lease: &Lease, keep: &'a [Kept]) -> Result<Vec<Group<'a>>, Fault> {
+    let mut named = vec![false; lease.envelope.recipients.len()];
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for kept in keep {
+        let index = kept.index;
+        let (Some(named), Some(recipient)) = (named.get_mut(index), lease.envelope.recipients.get(index))
+        else {
+            return Err(QueueError::NoSuchRecipient { index }.into());
+        };
+        if std::mem::replace(named, true) {
+            return Err(QueueError::NoSuchRecipient { index }.into());
+        }
+        let before = lease.last_failures.get(index).cloned().flatten();
+        let queued =
+            QueuedRecipient { recipient: recipient.clone(), last_failure: kept.failure.clone().or(before) };
+        let next_hop = kept.next_hop.as_ref().filter(|next_hop| **next_hop != lease.next_hop);
+        match groups.iter_mut().find(|group| group.next_hop == next_hop && group.due == kept.due) {
+            Some(group) => group.recipients.push(queued),
+            None => groups.push(Group { next_hop, due: kept.due, recipients: vec![queued] }),
+        }
+    }
+    Ok(groups)
+}
+
+fn keep_here(
+    work: &Work<'_>,
+    lease: &Lease,
+    group: &Group<'_>,
+    attempts: u32,
+    delay_notified: bool,
+) -> Result<(), Fault> {
+    work.connection
+        .prepare_cached(
+            "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2,
+                    attempts = ?3, delay_notified = ?4, recipients = ?5
+             WHERE id = ?1",
+        )?
+        .execute((
+            number(lease.delivery),
+            group.due.as_unix_millis(),
+            attempts,
+            delay_notified,
+            record::recipients_text(&group.recipients),
+        ))?;
+    Ok(())
+}
+
+fn number(delivery: DeliveryId) -> i64 {
+    delivery.as_u64().cast_signed()
+}

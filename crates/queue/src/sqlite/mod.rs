@@ -1,0 +1,16 @@
+//! The embedded store: one SQLite file, one writing thread whose transactions many callers share.
+
+mod enqueue;
+mod fault;
+mod filter;
+mod lease;
+mod manage;
+mod options;
+mod reader;
+mod record;
+mod schema;
+mod store;
+mod writer;
+
+pub use options::SqliteOptions;
+pub use store::SqliteStore;

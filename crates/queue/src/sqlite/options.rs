@@ -1,0 +1,29 @@
+//! The few knobs of the embedded store.
+
+use std::time::Duration;
+
+/// How [`SqliteStore`](super::SqliteStore) goes about its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// How long to wait for another process that writes, before the call fails with
+    /// [`Busy`](crate::QueueError::Busy); 10 s.
+    pub busy_timeout: Duration,
+    /// How often to look whether another process changed something; 250 ms, at most 1 s.
+    pub poll_interval: Duration,
+    /// How many callers may share one transaction; 512.
+    pub group_limit: usize,
+    /// How many bytes of content may share one transaction; 16 MiB. One larger message has one of its own.
+    pub group_bytes: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            busy_timeout: Duration::from_secs(10),
+            poll_interval: Duration::from_millis(250),
+            group_limit: 512,
+            group_bytes: 16 << 20,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The tables, their version, and how a store of an older version becomes one of this.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::fault::Fault;
+use crate::error::QueueError;
+
+/// `PRAGMA user_version` of a store that this code writes.
+pub(super) const VERSION: i32 = 1;
+/// `PRAGMA application_id`: "POST".
+const APPLICATION: i32 = 0x504f_5354;
+
+/// One step for each version: `STEPS[n]` takes a store from version n to n + 1.
+const STEPS: [&str; 1] = [FIRST];
+
+/// A message, its content apart (so that listing never touches it), and a delivery for each next hop.
+///
+/// `delivery.hold`: 0 none, 1 suspended, 2 set aside. `generation` grows with each lending. `received_at` is
+/// repeated in `delivery` for the index that finds what has expired or is delayed.
+const FIRST: &str = "
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    received_at INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    sender TEXT NOT NULL COLLATE NOCASE,
+    size INTEGER NOT NULL,
+    envelope TEXT NOT NULL,
+    set_aside TEXT
+);
+CREATE TABLE content (
+    message INTEGER PRIMARY KEY,
+    checksum INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE queue (
+    id INTEGER PRIMARY KEY,
+    connector TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    suspended INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (connector, destination)
+);
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL,
+    queue INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    delay_notified INTEGER NOT NULL DEFAULT 0,
+    hold INTEGER NOT NULL DEFAULT 0,
+    generation INTEGER NOT NULL DEFAULT 0,
+    lease_until INTEGER,
+    lease_owner TEXT,
+    recipients TEXT NOT NULL
+);
+CREATE INDEX delivery_message ON delivery (message);
+CREATE INDEX delivery_ready ON delivery (queue, due) WHERE lease_until IS NULL AND hold = 0;
+CREATE INDEX delivery_queue ON delivery (queue);
+CREATE INDEX delivery_age ON delivery (delay_notified, received_at);
+CREATE INDEX delivery_leased ON delivery (lease_until) WHERE lease_until IS NOT NULL;
+CREATE TABLE source_key (
+    key TEXT PRIMARY KEY,
+    messages TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE counter (last INTEGER NOT NULL);
+INSERT INTO counter VALUES (0);
+";
+
+/// Opens the store for writing, making or migrating it where needed.
+pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, Fault> {
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let version = known_version(&connection)?;
+    if version == 0 {
+        // Both have to be said before the first table, and cost nothing where there is one.
+        connection.execute_batch("PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    }
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(QueueError::Io { code: 0 }.into());
+    }
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = OFF;",
+    )?;
+    if version < VERSION {
+        migrate(&mut connection)?;
+    }
+    Ok(connection)
+}
+
+/// Opens the store for reading beside the writer.
+pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connection, Fault> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.execute_batch("PRAGMA query_only = ON;")?;
+    Ok(connection)
+}
+
+/// The version of the store, 0 for an empty file; refuses what is newer, and what is not ours.
+fn known_version(connection: &Connection) -> Result<i32, Fault> {
+    let found: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION && tables > 0 {
+        return Err(QueueError::NotAQueue.into());
+    }
+    if found > VERSION {
+        return Err(QueueError::NewerSchema { found, known: VERSION }.into());
+    }
+    Ok(found)
+}
+
+/// Takes all missing steps in one transaction. Another process may have done so meanwhile.
+fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = usize::try_from(known_version(&transaction)?).unwrap_or(0);
+    for step in STEPS.iter().skip(from) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}

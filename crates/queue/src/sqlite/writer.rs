@@ -1,0 +1,289 @@
+//! The writing thread: whoever calls while a commit runs shares the next one, and is answered after it.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+use super::fault::Fault;
+use super::options::SqliteOptions;
+use crate::error::QueueError;
+use crate::message_id::MessageId;
+use crate::store::BoxFuture;
+
+/// Whether the caller was promised that the disk has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Promise {
+    Durable,
+    Visible,
+}
+
+/// What a job works with: the open transaction, and the counter that ids come from.
+pub(super) struct Work<'a> {
+    pub(super) connection: &'a Connection,
+    last_id: &'a mut i64,
+    wake: &'a mut bool,
+    pub(super) owner: &'a mut String,
+}
+
+impl Work<'_> {
+    /// The next id, at least `floor`: greater than any before, whatever the clock says.
+    pub(super) fn new_id(&mut self, floor: MessageId) -> i64 {
+        *self.last_id = self.last_id.saturating_add(1).max(floor.as_u64().cast_signed());
+        *self.last_id
+    }
+
+    /// Something may be due that was not: whoever waits in `changed` is woken after the commit.
+    pub(super) fn wake(&mut self) {
+        *self.wake = true;
+    }
+}
+
+/// The way to the writing thread. Dropping the last one ends the thread, after what was sent before.
+#[derive(Clone)]
+pub(super) struct Writer {
+    jobs: SyncSender<Box<dyn Job>>,
+    version: watch::Receiver<u64>,
+}
+
+impl Writer {
+    /// Starts the thread over an open connection.
+    pub(super) fn start(
+        connection: Connection,
+        options: SqliteOptions,
+    ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
+        // Deep enough that no caller waits here while a commit runs; back-pressure belongs to the doors above.
+        let (jobs, inbox) = sync_channel(65_536);
+        let (version_sender, version) = watch::channel(0);
+        let data_version = data_version(&connection);
+        let mut desk = Desk {
+            connection,
+            options,
+            inbox,
+            version: version_sender,
+            data_version,
+            owner: String::new(),
+            promise: Promise::Durable,
+        };
+        let handle = thread::Builder::new().name("postroad-queue".to_owned()).spawn(move || desk.serve())?;
+        Ok((Self { jobs, version }, handle))
+    }
+
+    /// Runs `work` in a transaction that others may share; ready when that is committed.
+    ///
+    /// `weight` is the number of bytes it writes. The job is sent at once, whether or not the future is polled.
+    pub(super) fn submit<T, F>(&self, promise: Promise, weight: usize, work: F) -> BoxFuture<'static, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Task { promise, weight, work: Some(work), result: None, reply };
+        let sent = self.jobs.try_send(Box::new(job));
+        Box::pin(async move {
+            match sent {
+                Ok(()) => answer.await.unwrap_or(Err(QueueError::Closed)),
+                Err(std::sync::mpsc::TrySendError::Full(_)) => Err(QueueError::Busy { code: 0 }),
+                Err(std::sync::mpsc::TrySendError::Disconnected(_)) => Err(QueueError::Closed),
+            }
+        })
+    }
+
+    pub(super) fn version(&self) -> watch::Receiver<u64> {
+        self.version.clone()
+    }
+}
+
+trait Job: Send {
+    fn promise(&self) -> Promise;
+    fn weight(&self) -> usize;
+    /// Does the work; gives the error that the work ended with, and keeps it for the answer.
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault>;
+    /// Answers the caller: with what the work gave, unless the commit failed.
+    fn answer(self: Box<Self>, committed: Result<(), QueueError>);
+}
+
+struct Task<T, F> {
+    promise: Promise,
+    weight: usize,
+    work: Option<F>,
+    result: Option<Result<T, QueueError>>,
+    reply: oneshot::Sender<Result<T, QueueError>>,
+}
+
+impl<T: Send, F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send> Job for Task<T, F> {
+    fn promise(&self) -> Promise {
+        self.promise
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
+        let Some(closure) = self.work.take() else { return Ok(()) };
+        let result = closure(work);
+        let ended = result.as_ref().map(|_| ()).map_err(|fault| *fault);
+        self.result = Some(result.map_err(|Fault(error)| error));
+        ended
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), QueueError>) {
+        let result = match (committed, self.result) {
+            // What the work itself found wrong is the better answer, also where nothing was committed.
+            (_, Some(Err(error))) => Err(error),
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(QueueError::Closed),
+        };
+        // A caller that went away has left open whether the call took place.
+        let _ = self.reply.send(result);
+    }
+}
+
+struct Desk {
+    connection: Connection,
+    options: SqliteOptions,
+    inbox: Receiver<Box<dyn Job>>,
+    version: watch::Sender<u64>,
+    data_version: i64,
+    owner: String,
+    /// What `PRAGMA synchronous` is set to at the moment.
+    promise: Promise,
+}
+
+impl Desk {
+    fn serve(&mut self) {
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                match self.inbox.recv_timeout(self.options.poll_interval.min(Duration::from_secs(1))) {
+                    Ok(job) => waiting.push_back(job),
+                    Err(RecvTimeoutError::Timeout) => self.idle(),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            self.drain(&mut waiting);
+            let group = self.next_group(&mut waiting);
+            if !group.is_empty() {
+                self.settle(group);
+            }
+        }
+    }
+
+    fn drain(&self, waiting: &mut VecDeque<Box<dyn Job>>) {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(job) => waiting.push_back(job),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn next_group(&self, waiting: &mut VecDeque<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let mut bytes = 0usize;
+        let mut group = Vec::new();
+        while group.len() < self.options.group_limit.max(1)
+            && let Some(job) = waiting.front()
+        {
+            bytes = bytes.saturating_add(job.weight());
+            if !group.is_empty() && bytes > self.options.group_bytes {
+                break;
+            }
+            group.extend(waiting.pop_front());
+        }
+        group
+    }
+
+    /// One transaction for the whole group, then every answer.
+    fn settle(&mut self, mut group: Vec<Box<dyn Job>>) {
+        let mut wake = false;
+        let committed = self.commit(&mut group, &mut wake).map_err(|Fault(error)| error);
+        if committed.is_err() && !self.connection.is_autocommit() {
+            // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        for job in group {
+            job.answer(committed);
+        }
+        let others = self.others_changed();
+        if (wake && committed.is_ok()) || others {
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    fn commit(&mut self, group: &mut [Box<dyn Job>], wake: &mut bool) -> Result<(), Fault> {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        let durable = group.iter().any(|job| job.promise() == Promise::Durable);
+        self.synchronise(if durable { Promise::Durable } else { Promise::Visible })?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let before: i64 =
+            self.connection.prepare_cached("SELECT last FROM counter")?.query_row([], |row| row.get(0))?;
+        let mut last_id = before;
+        for job in group.iter_mut() {
+            self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+            let mut work =
+                Work { connection: &self.connection, last_id: &mut last_id, wake, owner: &mut self.owner };
+            let ended = job.run(&mut work);
+            if self.connection.is_autocommit() {
+                // SQLite undid the whole transaction (disk full, I/O error): nobody's work is there any more.
+                return Err(ended.err().unwrap_or(Fault(QueueError::Io { code: 0 })));
+            }
+            if ended.is_err() {
+                self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            }
+            self.connection.prepare_cached("RELEASE job")?.execute([])?;
+        }
+        if last_id != before {
+            self.connection.prepare_cached("UPDATE counter SET last = ?1")?.execute([last_id])?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// In WAL mode NORMAL commits without a sync; the next FULL commit syncs what went before as well.
+    fn synchronise(&mut self, promise: Promise) -> Result<(), Fault> {
+        if self.promise != promise {
+            self.connection.execute_batch(match promise {
+                Promise::Durable => "PRAGMA synchronous = FULL",
+                Promise::Visible => "PRAGMA synchronous = NORMAL",
+            })?;
+            self.promise = promise;
+        }
+        Ok(())
+    }
+
+    /// Nothing to do: sees whether another process wrote, and gives a little free space back.
+    fn idle(&mut self) {
+        if self.others_changed() {
+            self.version.send_modify(|version| *version += 1);
+        }
+        // At most 2 MiB at a time, so that whoever comes meanwhile waits a few milliseconds.
+        // Where it fails (another process writes) the next idle moment does it.
+        let _ = self.give_space_back();
+    }
+
+    fn give_space_back(&self) -> Result<(), Fault> {
+        let free: i64 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        if free > 1024 {
+            self.connection.execute_batch("PRAGMA incremental_vacuum(256)")?;
+        }
+        Ok(())
+    }
+
+    /// `PRAGMA data_version` differs only after a commit by another connection; ours that read never commit.
+    fn others_changed(&mut self) -> bool {
+        let now = data_version(&self.connection);
+        std::mem::replace(&mut self.data_version, now) != now
+    }
+}
+
+/// Unreadable counts as unchanged from the last unreadable one.
+fn data_version(connection: &Connection) -> i64 {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0)).unwrap_or(-1)
+}
