@@ -31,10 +31,20 @@ impl Relay {
 
     /// Starts it without waiting.
     pub fn spawn(program: &Path, configuration: &Path) -> Self {
-        let log = configuration.with_file_name("relay.log");
-        let mut child = Command::new(program)
-            .args(["run", "--config"])
-            .arg(configuration)
+        let mut command = Command::new(program);
+        command.args(["run", "--config"]).arg(configuration);
+        Self::spawn_command(command, configuration.with_file_name("relay.log"))
+    }
+
+    /// Starts plain `relay` in `folder`, with its safe default. Who starts it waits for port 2525 himself.
+    pub fn plain(program: &Path, folder: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.current_dir(folder);
+        Self::spawn_command(command, folder.with_extension("log"))
+    }
+
+    fn spawn_command(mut command: Command, log: PathBuf) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(append_to(&log))

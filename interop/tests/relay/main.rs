@@ -6,5 +6,8 @@ mod bad_input;
 mod configuration;
 mod crash;
 mod drop_directory;
+mod gateway;
+mod plain;
 mod postfix;
+mod route;
 mod smart_host;
