@@ -1,5 +1,7 @@
 //! Routing as a postmaster meets it, and as a naive reading of the documented steps would decide it.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic, and its helpers too")]
+
 mod contradictions;
 mod guides;
 mod oracle;
@@ -45,12 +47,11 @@ pub(crate) fn table(connectors: Vec<Connector>, pins: Vec<SenderPin>) -> Routing
 /// The outcome in one line: `Internet -> contoso.com`, `unreachable`, `5.1.2`.
 pub(crate) fn outcome(table: &RoutingTable, from: &str, to: &str, size: u64) -> String {
     let recipient = address(to);
-    let line = match table.select(&sender(from), &recipient, size) {
+    match table.select(&sender(from), &recipient, size) {
         Selection::Route(route) => format!("{} -> {}", route.connector.name(), route.destination),
         Selection::Unreachable => "unreachable".to_owned(),
         Selection::Refused(refusal) => refusal.status().to_owned(),
-    };
-    line
+    }
 }
 
 /// Each connector's reason: `Internet: chosen`.
