@@ -1,0 +1,119 @@
+//! relay.toml as one typed value, and the way from its text to it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use postroad_connector::{Connector, ForeignConnector, SenderPin, Topology};
+use postroad_smtp_protocol::client::Timeouts;
+use postroad_smtp_server::ReceiveConnector;
+
+use crate::credential::Credential;
+use crate::on_disk::Needed;
+use crate::problem::{Problem, ProblemKind, Severity};
+use crate::read;
+use crate::sections::dns::Dns;
+use crate::sections::pickup::Pickup;
+use crate::sections::queue::QueueStore;
+use crate::sections::replay::Replay;
+use crate::sections::server::Server;
+use crate::sections::tls::TrustAnchors;
+use crate::sections::transport::Transport;
+
+/// A relay.toml in which nothing is wrong, in the types of the crates that use it.
+///
+/// Made by [`Configuration::parse`] or [`Configuration::read`]: there is no half of one. Paths are whole: what was
+/// relative in the text is joined with the folder of the file. No secret is in it; see [`Credential::load`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Configuration {
+    /// `[server]`
+    pub server: Server,
+    /// `[topology]`, with this server's own name and site.
+    pub topology: Topology,
+    /// `[transport]`
+    pub transport: Transport,
+    /// `[queue]`
+    pub queue: QueueStore,
+    /// `[smtp_client]`
+    pub smtp_client: Timeouts,
+    /// `[tls]`
+    pub trust_anchors: TrustAnchors,
+    /// `[dns]`
+    pub dns: Dns,
+    /// `[[receive_connector]]`, in the order of the file.
+    pub receive_connectors: Vec<ReceiveConnector>,
+    /// `[[send_connector]]`, `[[foreign_connector]]` and `[[delivery_agent_connector]]`.
+    pub connectors: Vec<Connector>,
+    /// `[[sender]]`
+    pub sender_pins: Vec<SenderPin>,
+    /// `[pickup]`; without the section the directory is not watched.
+    pub pickup: Option<Pickup>,
+    /// `[replay]`; without the section the directory is not watched.
+    pub replay: Option<Replay>,
+    /// `[credentials.NAME]` by NAME.
+    pub credentials: BTreeMap<String, Credential>,
+    /// What is legal but most likely not meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+    /// What this configuration needs on the disk, with the place that asks for it.
+    pub(crate) needed: Vec<Needed>,
+}
+
+impl Configuration {
+    /// Reads the text of a relay.toml; `file` is the name problems carry, and its folder is where relative paths begin.
+    ///
+    /// # Errors
+    /// Every problem of the text, warnings among them, in the order of the file. At least one is an error.
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use postroad_configuration::Configuration;
+    ///
+    /// let text = "[server]\nfqdn = \"hub01.contoso.com\"\nsiet = \"Paris\"\n";
+    /// let problems = Configuration::parse(text, Path::new("/etc/postroad/relay.toml")).unwrap_err();
+    /// assert_eq!(
+    ///     problems[0].to_string(),
+    ///     "/etc/postroad/relay.toml:3:1: error: [server] siet: no such key; did you mean site?"
+    /// );
+    /// ```
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
+        read::parse(text, file)
+    }
+
+    /// Reads the file from the disk, then as [`Configuration::parse`].
+    ///
+    /// # Errors
+    /// As [`Configuration::parse`]; a file that cannot be read, or is not UTF-8, is one problem of the whole file.
+    pub fn read(file: &Path) -> Result<Self, Vec<Problem>> {
+        let whole_file = |message: String| {
+            vec![Problem {
+                file: file.display().to_string().into(),
+                line: 0,
+                column: 0,
+                severity: Severity::Error,
+                kind: ProblemKind::Unreadable,
+                section: String::new(),
+                key: String::new(),
+                message,
+                also_at: None,
+            }]
+        };
+        let bytes =
+            std::fs::read(file).map_err(|error| whole_file(format!("cannot be read: {}", error.kind())))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            whole_file(format!("must be UTF-8; byte {} is not", error.utf8_error().valid_up_to()))
+        })?;
+        Self::parse(&text, file)
+    }
+
+    /// The directory into which a foreign connector writes: below `root_drop_directory_path`, or else below
+    /// `data_directory`, unless it is absolute itself.
+    pub fn drop_directory(&self, connector: &ForeignConnector) -> PathBuf {
+        let root = self.server.root_drop_directory_path.as_deref().unwrap_or(&self.server.data_directory);
+        root.join(connector.drop_directory())
+    }
+
+    /// The login a connector names in `authentication_credential`.
+    pub fn credential(&self, name: &str) -> Option<&Credential> {
+        self.credentials.get(name)
+    }
+}

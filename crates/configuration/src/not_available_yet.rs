@@ -1,0 +1,110 @@
+//! What relay.toml can ask for but the relay cannot do yet: one row each, deleted when its part is built.
+//!
+//! A key of this table is parsed and checked like any other. It is refused, with the words "not available yet",
+//! only when its value asks for the missing part; a value that asks for nothing (its default) is taken.
+
+use toml_span::value::{Value, ValueInner};
+
+use crate::reading::quantity::{parse_size, parse_span};
+
+/// Which values of a key ask for the missing part.
+enum Asks {
+    /// Every value, also the section as a whole where the key is empty.
+    Always,
+    /// Every value but these, written as in relay.toml without quotes; `[]` is the empty list.
+    AllBut(&'static [&'static str]),
+    /// These values, or a list that holds one of them.
+    Only(&'static [&'static str]),
+}
+
+struct Row {
+    section: &'static str,
+    /// The key, or empty for the section as a whole.
+    key: &'static str,
+    asks: Asks,
+    reason: &'static str,
+}
+
+const fn row(section: &'static str, key: &'static str, asks: Asks, reason: &'static str) -> Row {
+    Row { section, key, asks, reason }
+}
+
+use Asks::{AllBut, Always, Only};
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    row("admin", "", Always, "there is no management API and no status page"),
+    row("metrics", "", Always, "nothing is measured for others to read"),
+    row("delivery_agent_connector", "", Always, "there is no delivery agent, neither lmtp nor pipe"),
+    row("frontend", "proxies", AllBut(&["[]"]), "mail cannot leave through a proxy"),
+
+    row("server", "message_tracking_log_path", AllBut(&[""]), "there is no message tracking log"),
+    row("queue", "store", AllBut(&["sqlite"]), "the embedded store is the only one"),
+    row("dns", "validation", AllBut(&["off"]), "DNS answers are taken as they come; leave the key out or write \"off\""),
+    row("credentials", "token_file", Always, "there is neither XOAUTH2 nor OAUTHBEARER"),
+    row("credentials", "token_command", Always, "there is neither XOAUTH2 nor OAUTHBEARER"),
+    row("pickup", "badmail_directory", AllBut(&[""]), "a bad file is renamed to .bad where it is"),
+
+    row("transport", "mailbox_delivery_queue_retry_interval", AllBut(&["5m"]), "there are no mailbox queues"),
+    row("transport", "max_connection_rate_per_minute", AllBut(&["1200"]), "connections are not counted by the minute"),
+
+    row("send_connector", "frontend_proxy_enabled", AllBut(&["false"]), "mail cannot leave through a proxy"),
+    row("send_connector", "smart_host_auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
+    row("send_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
+    row("send_connector", "tls_certificate_name", AllBut(&[""]), "no client certificate is shown"),
+    row("send_connector", "source_ip_address", AllBut(&["0.0.0.0", "::", ""]), "the system chooses the source address"),
+    row("send_connector", "use_external_dns_servers_enabled", AllBut(&["false"]), "there is one list of DNS servers, [dns] servers"),
+    row("send_connector", "protocol_logging_level", AllBut(&["none"]), "there is no protocol log"),
+    row("send_connector", "error_policies", AllBut(&["[]", "default"]), "a reply is judged by its own code only"),
+    row("send_connector", "cloud_services_mail_enabled", AllBut(&["false"]), "there is no hybrid organisation"),
+    row("send_connector", "connector_type", AllBut(&["default"]), "there is no hybrid organisation"),
+    row("send_connector", "require_oorg", AllBut(&["false"]), "there is no hybrid organisation"),
+
+    row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server", "external-authoritative"]), "there is neither NTLM nor Kerberos, nor a trusted link"),
+    row("receive_connector", "permission_groups", Only(&["exchange-servers", "exchange-legacy-servers", "partners", "custom"]), "there are only anonymous-users and exchange-users"),
+    row("receive_connector", "enable_auth_gssapi", AllBut(&["false"]), "there is no Kerberos"),
+    row("receive_connector", "extended_protection_policy", AllBut(&["none"]), "there is no integrated Windows authentication"),
+    row("receive_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
+    row("receive_connector", "tls_certificate_name", AllBut(&[""]), "name the files in tls_certificate and tls_key"),
+    row("receive_connector", "tls_domain_capabilities", AllBut(&["", "[]"]), "there is no mutual TLS"),
+    row("receive_connector", "protocol_logging_level", AllBut(&["none"]), "there is no protocol log"),
+    row("receive_connector", "advertise_client_settings", AllBut(&["false"]), "there is no web mail to show it"),
+    row("receive_connector", "orar_enabled", AllBut(&["false"]), "XORAR is not offered"),
+];
+
+/// Why this value of `key` in `section` cannot be had yet; `None` when it can.
+pub(crate) fn refused(section: &str, key: &str, value: &Value<'_>) -> Option<&'static str> {
+    let row = ROWS.iter().find(|row| row.section == section && row.key == key)?;
+    let asks = match row.asks {
+        Always => true,
+        AllBut(harmless) => !harmless.iter().any(|word| is(value, word)),
+        Only(missing) => match value.as_array() {
+            Some(entries) => entries.iter().any(|entry| missing.iter().any(|word| is(entry, word))),
+            None => missing.iter().any(|word| is(value, word)),
+        },
+    };
+    asks.then_some(row.reason)
+}
+
+/// Why the section as a whole cannot be had yet.
+pub(crate) fn refused_section(section: &str) -> Option<&'static str> {
+    ROWS.iter().find(|row| row.section == section && row.key.is_empty()).map(|row| row.reason)
+}
+
+fn is(value: &Value<'_>, word: &str) -> bool {
+    match value.as_ref() {
+        ValueInner::String(text) => {
+            let same_span = || parse_span(text).is_ok_and(|span| parse_span(word) == Ok(span));
+            let same_size = || parse_size(text).is_ok_and(|size| parse_size(word) == Ok(size));
+            text == word || same_span() || same_size()
+        }
+        ValueInner::Integer(number) => number.to_string() == word,
+        ValueInner::Boolean(given) => given.to_string() == word,
+        ValueInner::Array(entries) => match entries.as_slice() {
+            [] => word == "[]",
+            [only] => is(only, word),
+            _ => false,
+        },
+        ValueInner::Float(_) | ValueInner::Table(_) => false,
+    }
+}

@@ -1,0 +1,26 @@
+//! A fault found while one value was read: its bytes, its kind, and what would be right.
+
+use toml_span::Span;
+
+use crate::problem::ProblemKind;
+
+/// What a value reader says of a value it cannot take.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fault {
+    pub(crate) span: Span,
+    pub(crate) kind: ProblemKind,
+    pub(crate) message: String,
+}
+
+/// A value, or every fault found in it.
+pub(crate) type Reading<T> = Result<T, Vec<Fault>>;
+
+/// One fault, as a reading.
+pub(crate) fn refuse<T>(span: Span, kind: ProblemKind, message: impl Into<String>) -> Reading<T> {
+    Err(vec![Fault { span, kind, message: message.into() }])
+}
+
+/// What another crate says of a value: names stand bare in our messages, not between backticks, on one line.
+pub(crate) fn plain(message: &str) -> String {
+    message.chars().filter(|c| *c != '`').map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

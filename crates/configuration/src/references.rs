@@ -1,0 +1,254 @@
+//! Checks that compare sections: names that must exist, names that must be the only one, directories that must differ.
+
+use std::path::{Path, PathBuf};
+
+use postroad_connector::{Connector, Rule, SenderAttachment};
+use postroad_smtp_server::{Contradiction, PermissionGroup, RelayIpRangesMode, validate_together};
+
+use crate::configuration::Configuration;
+use crate::problem::{ProblemKind, Severity};
+use crate::read::Written;
+use crate::reading::fault::plain;
+use crate::reading::gather::{Finding, Gather, Places};
+use crate::reading::suggestion::nearest;
+
+/// Every rule that two sections can break together.
+pub(crate) fn check(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    names_of_receive_connectors(written, gather);
+    names_of_connectors(written, gather);
+    credentials(written, gather);
+    sender_pins(written, gather);
+    topology(configuration, written, gather);
+    directories(configuration, written, gather);
+}
+
+/// What is legal but will most likely not do what was meant.
+pub(crate) fn warn(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    if configuration.connectors.iter().all(|connector| !connector.enabled()) {
+        let message = "no connector is enabled: mail for anyone waits as unreachable";
+        gather.warn_at(&Places::default(), "", message);
+    }
+    nobody_may_send(written, gather);
+    servers_out_of_reach(configuration, written, gather);
+    shared_drop_directories(configuration, written, gather);
+    for (credential, places) in &written.credentials {
+        let named = |connector: &Connector| match connector {
+            Connector::Send(send) => send.authentication_credential.as_deref() == Some(&credential.name),
+            _ => false,
+        };
+        if !configuration.connectors.iter().any(named) {
+            gather.warn_at(places, "", "no connector names this credential");
+        }
+    }
+}
+
+fn names_of_receive_connectors(written: &Written, gather: &mut Gather<'_>) {
+    let names =
+        written.receive_connectors.iter().map(|(connector, places)| (connector.name.as_str(), places));
+    distinct_names(names, gather);
+    let connectors: Vec<_> =
+        written.receive_connectors.iter().map(|(connector, _)| connector.clone()).collect();
+    for (index, broken) in validate_together(&connectors) {
+        // Told above, with the place of the other one.
+        if matches!(broken, Contradiction::SameName(_)) {
+            continue;
+        }
+        if let Some((_, places)) = written.receive_connectors.get(index) {
+            gather.broken_rule(places, &broken.parameters(), plain(&broken.to_string()));
+        }
+    }
+}
+
+fn names_of_connectors(written: &Written, gather: &mut Gather<'_>) {
+    distinct_names(written.connectors.iter().map(|(connector, places)| (connector.name(), places)), gather);
+}
+
+fn distinct_names<'w>(names: impl Iterator<Item = (&'w str, &'w Places)>, gather: &mut Gather<'_>) {
+    let mut seen: Vec<(String, &Places)> = Vec::new();
+    for (name, places) in names.filter(|(_, places)| !places.refused.contains("name")) {
+        let folded = name.to_lowercase();
+        match seen.iter().find(|(earlier, _)| *earlier == folded) {
+            Some((_, earlier)) => gather.report(Finding {
+                severity: Severity::Error,
+                kind: ProblemKind::Duplicate,
+                section: &places.section,
+                key: "name",
+                span: places.of("name"),
+                also: Some(earlier.of("name")),
+                message: format!("another connector is called {name:?} already; letter case does not count"),
+            }),
+            None => seen.push((folded, places)),
+        }
+    }
+}
+
+fn credentials(written: &Written, gather: &mut Gather<'_>) {
+    for (connector, places) in &written.connectors {
+        let Connector::Send(send) = connector else { continue };
+        let Some(name) = &send.authentication_credential else { continue };
+        if written.credential_names.contains(name) {
+            continue;
+        }
+        let message = match nearest(name, written.credential_names.iter().map(String::as_str)) {
+            Some(known) => format!("there is no [credentials.{name}]; did you mean {known:?}?"),
+            None => format!("there is no [credentials.{name}]"),
+        };
+        gather.error_at(places, "authentication_credential", ProblemKind::UnknownName, message);
+    }
+}
+
+fn sender_pins(written: &Written, gather: &mut Gather<'_>) {
+    let send = || {
+        written.connectors.iter().filter_map(|(connector, places)| match connector {
+            Connector::Send(send) => Some((send, places)),
+            _ => None,
+        })
+    };
+    for (index, (pin, places)) in written.sender_pins.iter().enumerate() {
+        let same = |address: &postroad_address_space::Mailbox| {
+            address.to_string().to_lowercase() == pin.address.to_string().to_lowercase()
+        };
+        let earlier = written.sender_pins.iter().take(index).find(|(earlier, _)| same(&earlier.address));
+        if let Some((_, earlier)) = earlier {
+            two_places(
+                gather,
+                places,
+                "address",
+                earlier.of("address"),
+                format!("{} is pinned already", pin.address),
+            );
+        }
+        if let Some(name) = &pin.connector {
+            let is_it = |known: &str| known.to_lowercase() == name.to_lowercase();
+            if !send().any(|(connector, _)| is_it(&connector.name)) {
+                let known = send().map(|(connector, _)| connector.name.as_str()).chain(["platform-default"]);
+                let message = match nearest(name, known) {
+                    Some(known) => format!("there is no send connector {name:?}; did you mean {known:?}?"),
+                    None => format!("there is no send connector {name:?}; name one, or \"platform-default\""),
+                };
+                gather.error_at(places, "send_connector", ProblemKind::UnknownName, message);
+            }
+        }
+        let lists = |senders: &[SenderAttachment]| {
+            senders.iter().any(|sender| matches!(sender, SenderAttachment::Address(address) if same(address)))
+        };
+        let elsewhere = |name: &str| {
+            pin.connector.as_deref().is_none_or(|pinned| pinned.to_lowercase() != name.to_lowercase())
+        };
+        for (connector, other) in send().filter(|(c, _)| lists(&c.senders) && elsewhere(&c.name)) {
+            let message =
+                format!("pins elsewhere an address that stands among the senders of {:?}", connector.name);
+            two_places(gather, places, "send_connector", other.of("senders"), message);
+        }
+    }
+}
+
+fn topology(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    for broken in configuration.topology.validate() {
+        let message = plain(&broken.rule().to_string());
+        match broken.rule() {
+            Rule::SiteOfThisServer { .. } => {
+                two_places(gather, &written.server, "site", written.topology.of("servers"), message);
+            }
+            _ => gather.broken_rule(&written.topology, broken.parameters(), message),
+        }
+    }
+}
+
+fn directories(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    let pickup = configuration.pickup.as_ref().map(|pickup| pickup.path.as_path());
+    let replay = configuration.replay.as_ref().map(|replay| replay.path.as_path());
+    if pickup.is_some() && pickup == replay {
+        let also = written.pickup.of("path");
+        two_places(gather, &written.replay, "path", also, "must not be the Pickup directory".into());
+    }
+    for (connector, places) in &written.connectors {
+        let Connector::Foreign(foreign) = connector else { continue };
+        let directory = configuration.drop_directory(foreign);
+        let taken: [(Option<&Path>, &Places, &str); 2] =
+            [(pickup, &written.pickup, "Pickup"), (replay, &written.replay, "Replay")];
+        for (other, other_places, name) in taken {
+            if other == Some(directory.as_path()) {
+                let message =
+                    format!("must not be the {name} directory: what is dropped would come in again");
+                two_places(gather, places, "drop_directory", other_places.of("path"), message);
+            }
+        }
+        let absolute =
+            foreign.drop_directory.as_deref().is_some_and(|directory| Path::new(directory).is_absolute());
+        if absolute && configuration.server.root_drop_directory_path.is_some() {
+            let also = written.server.of("root_drop_directory_path");
+            let message = "is absolute, so that root_drop_directory_path must not be set; write a relative one, \
+                           or remove the root";
+            two_places(gather, places, "drop_directory", also, message.into());
+        }
+    }
+}
+
+fn two_places(gather: &mut Gather<'_>, places: &Places, key: &str, also: toml_span::Span, message: String) {
+    if places.refused.contains(key) {
+        return;
+    }
+    gather.report(Finding {
+        severity: Severity::Error,
+        kind: ProblemKind::Contradiction,
+        section: &places.section,
+        key,
+        span: places.of(key),
+        also: Some(also),
+        message,
+    });
+}
+
+fn nobody_may_send(written: &Written, gather: &mut Gather<'_>) {
+    for (connector, places) in &written.receive_connectors {
+        let by_address = !connector.relay_ip_ranges.is_empty()
+            || connector.relay_ip_ranges_mode == RelayIpRangesMode::AllExcept;
+        let groups = [PermissionGroup::AnonymousUsers, PermissionGroup::ExchangeUsers];
+        if connector.enabled && !by_address && !groups.iter().any(|group| connector.permits(*group)) {
+            let message = "nobody may send here: list clients in relay_ip_ranges, or permit \"anonymous-users\" or \
+                           \"exchange-users\" in permission_groups";
+            gather.warn_at(places, "permission_groups", message);
+        }
+    }
+}
+
+/// A connector of other servers only: never chosen, or chosen and then nobody knows where to hand the mail over.
+fn servers_out_of_reach(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
+    let topology = &configuration.topology;
+    for (connector, places) in written.connectors.iter().filter(|(connector, _)| connector.enabled()) {
+        let sources = connector.source_transport_servers();
+        if sources.is_empty() || sources.iter().any(|source| same(source, &configuration.server.name)) {
+            continue;
+        }
+        let known = |source: &&String| topology.servers.keys().any(|server| same(server, source));
+        let dialled = |source: &String| topology.addresses.keys().any(|server| same(server, source));
+        let message = if !sources.iter().any(|source| known(&source)) {
+            format!(
+                "never chosen: neither this server ({}) nor one of [topology] servers is among them",
+                configuration.server.name
+            )
+        } else if !sources.iter().any(dialled) {
+            "mail for this connector waits: none of these servers has an address in [topology] addresses"
+                .to_owned()
+        } else {
+            continue;
+        };
+        gather.warn_at(places, "source_transport_servers", message);
+    }
+}
+
+fn shared_drop_directories(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    let mut seen: Vec<(PathBuf, &str)> = Vec::new();
+    for (connector, places) in &written.connectors {
+        let Connector::Foreign(foreign) = connector else { continue };
+        let directory = configuration.drop_directory(foreign);
+        if let Some((_, earlier)) = seen.iter().find(|(earlier, _)| *earlier == directory) {
+            let message =
+                format!("{earlier:?} drops into the same directory, and each counts the other's files");
+            gather.warn_at(places, "drop_directory", message);
+        }
+        seen.push((directory, &foreign.name));
+    }
+}

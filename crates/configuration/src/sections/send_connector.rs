@@ -1,0 +1,89 @@
+//! `[[send_connector]]`: mail that leaves by SMTP, to smart hosts or by MX (spec 3.1 to 3.3).
+
+use std::time::Duration;
+
+use postroad_address_space::AddressSpace;
+use postroad_connector::send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, Usage};
+use postroad_connector::{SendConnector, SmartHostAuthMechanism, TlsAuthLevel, TlsCertificateName};
+
+use crate::reading::fault::plain;
+use crate::reading::gather::Places;
+use crate::reading::section::Section;
+use crate::reading::value::{
+    boolean, distinct, integer, keyword, map, name, not_empty, or_empty, or_unlimited, parsed, size, span,
+    text,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The connector as written; a name or address spaces that are missing or refused are told and left empty.
+pub(crate) fn read(mut section: Section<'_, '_>) -> (SendConnector, Places) {
+    let name = section.require("name", "\"Internet\"", name).unwrap_or_default();
+    let spaces = address_spaces(&mut section);
+    let usage = section.get("usage", keyword::<Usage>(Usage::NAMES)).unwrap_or_default();
+    let mut connector = SendConnector::for_usage(name, spaces, usage);
+    routing(&mut section, &mut connector);
+    wire(&mut section, &mut connector);
+    not_built(&mut section, &mut connector);
+
+    let places = section.places().clone();
+    for broken in connector.validate() {
+        section.gather().broken_rule(&places, broken.parameters(), plain(&broken.rule().to_string()));
+    }
+    (connector, section.close())
+}
+
+/// `address_spaces` of a connector of any kind.
+pub(crate) fn address_spaces(section: &mut Section<'_, '_>) -> Vec<AddressSpace> {
+    let spaces = not_empty(distinct(parsed("an address space")));
+    section.require("address_spaces", "[\"SMTP:*;1\"]", spaces).unwrap_or_default()
+}
+
+#[rustfmt::skip]
+fn routing(section: &mut Section<'_, '_>, c: &mut SendConnector) {
+    section.set(&mut c.enabled, "enabled", boolean);
+    section.set(&mut c.is_scoped_connector, "is_scoped_connector", boolean);
+    section.set(&mut c.source_transport_servers, "source_transport_servers", distinct(name));
+    section.set(&mut c.dns_routing_enabled, "dns_routing_enabled", map(boolean, Some));
+    section.set(&mut c.smart_hosts, "smart_hosts", distinct(parsed("a smart host")));
+    section.set(&mut c.port, "port", integer(0..=65_535));
+    section.set(&mut c.max_message_size, "max_message_size", or_unlimited(size(0..=2_147_483_647)));
+    section.set(&mut c.senders, "senders", distinct(parsed("a sender")));
+    section.set(&mut c.comment, "comment", text);
+    section.check("force", boolean);
+}
+
+#[rustfmt::skip]
+fn wire(section: &mut Section<'_, '_>, c: &mut SendConnector) {
+    section.set(&mut c.fqdn, "fqdn", or_empty(parsed("a host name")));
+    section.set(&mut c.force_helo, "force_helo", boolean);
+    section.set(&mut c.require_tls, "require_tls", boolean);
+    section.set(&mut c.ignore_starttls, "ignore_starttls", boolean);
+    section.set(&mut c.tls_auth_level, "tls_auth_level", or_empty(keyword(TlsAuthLevel::NAMES)));
+    section.set(&mut c.tls_domain, "tls_domain", or_empty(parsed("a domain")));
+    section.set(&mut c.smart_host_auth_mechanism, "smart_host_auth_mechanism", keyword(SmartHostAuthMechanism::NAMES));
+    section.set(&mut c.sasl_mechanisms, "sasl_mechanisms", distinct(parsed("a SASL mechanism")));
+    section.set(&mut c.authentication_credential, "authentication_credential", or_empty(name));
+    section.set(&mut c.smtp_max_messages_per_connection, "smtp_max_messages_per_connection", integer(1..=2_147_483_647));
+    section.set(&mut c.connection_inactivity_timeout, "connection_inactivity_timeout", span(SECOND..=DAY));
+    // Exchange spells it ConnectionInactivityTimeOut here and ConnectionInactivityTimeout on receive connectors.
+    section.set(&mut c.connection_inactivity_timeout, "connection_inactivity_time_out", span(SECOND..=DAY));
+}
+
+/// Parameters that are checked, and refused unless they ask for nothing: see `not_available_yet.rs`.
+#[rustfmt::skip]
+fn not_built(section: &mut Section<'_, '_>, c: &mut SendConnector) {
+    section.set(&mut c.frontend_proxy_enabled, "frontend_proxy_enabled", boolean);
+    section.set(&mut c.domain_secure_enabled, "domain_secure_enabled", boolean);
+    section.set(&mut c.tls_certificate_name, "tls_certificate_name", or_empty(parsed::<TlsCertificateName>("a certificate's name")));
+    section.set(&mut c.source_ip_address, "source_ip_address", parsed("an IP address"));
+    section.set(&mut c.use_external_dns_servers_enabled, "use_external_dns_servers_enabled", boolean);
+    section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::NAMES));
+    section.set(&mut c.error_policies, "error_policies", distinct(keyword(ErrorPolicy::NAMES)));
+    section.set(&mut c.cloud_services_mail_enabled, "cloud_services_mail_enabled", boolean);
+    section.set(&mut c.connector_type, "connector_type", keyword(ConnectorType::NAMES));
+    section.set(&mut c.require_oorg, "require_oorg", boolean);
+    section.set(&mut c.linked_receive_connector, "linked_receive_connector", or_empty(name));
+    section.set(&mut c.is_coexistence_connector, "is_coexistence_connector", boolean);
+}

@@ -1,0 +1,83 @@
+//! What is missing on the disk is told at the place that asks for it, when somebody asks.
+
+use std::fs;
+
+use postroad_configuration::{Configuration, Severity};
+
+const TEXT: &str = r#"
+[server]
+fqdn = "hub01.contoso.com"
+
+[tls]
+trust_anchors = "anchors.pem"
+
+[[receive_connector]]
+name = "Applications"
+bindings = ["127.0.0.1:2525"]
+relay_ip_ranges = ["127.0.0.1"]
+tls_certificate = "cert.pem"
+tls_key = "key.pem"
+
+[[send_connector]]
+name = "Smart host"
+address_spaces = ["*"]
+smart_hosts = ["smtp-relay.example.com"]
+smart_host_auth_mechanism = "basic-auth-require-tls"
+authentication_credential = "relay"
+
+[[foreign_connector]]
+name = "Fax"
+address_spaces = ["FAX:*"]
+
+[credentials.relay]
+username = "relay@contoso.com"
+password_file = "password"
+"#;
+
+#[test]
+fn a_missing_file_is_told_by_the_line_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    fs::write(&file, TEXT).unwrap();
+    let relay = Configuration::read(&file).unwrap();
+    let told = |relay: &Configuration| -> Vec<(usize, Severity, String)> {
+        relay.check_disk().into_iter().map(|problem| (problem.line, problem.severity, problem.key)).collect()
+    };
+    let (error, warning) = (Severity::Error, Severity::Warning);
+    let all = [
+        (6, error, "trust_anchors"),
+        (12, error, "tls_certificate"),
+        (13, error, "tls_key"),
+        (22, warning, "drop_directory"),
+        (26, warning, ""),
+    ];
+    assert_eq!(told(&relay), all.map(|(line, severity, key)| (line, severity, key.to_owned())));
+    let folder_text = folder.path().display().to_string();
+    let messages: Vec<String> =
+        relay.check_disk().iter().map(|problem| problem.to_string().replace(&folder_text, "HERE")).collect();
+    assert_eq!(
+        messages[3],
+        "HERE/relay.toml:22:1: warning: [[foreign_connector]] drop_directory: \
+         HERE/relay-data/Fax: entity not found; mail for it waits until you make it"
+    );
+
+    for name in ["anchors.pem", "cert.pem", "key.pem", "password"] {
+        fs::write(folder.path().join(name), "x\n").unwrap();
+    }
+    fs::create_dir_all(folder.path().join("relay-data/Fax")).unwrap();
+    assert_eq!(told(&relay), []);
+    assert_eq!(relay.credential("relay").unwrap().load().unwrap().password.expose(), b"x");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_problem_of_the_whole_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    let told = |file: &std::path::Path| {
+        let problems = Configuration::read(file).unwrap_err();
+        problems[0].to_string().replace(&folder.path().display().to_string(), "HERE")
+    };
+    assert_eq!(told(&file), "HERE/relay.toml: error: cannot be read: entity not found");
+    fs::write(&file, b"[server]\nfqdn = \"\xff\"").unwrap();
+    assert_eq!(told(&file), "HERE/relay.toml: error: must be UTF-8; byte 17 is not");
+}

@@ -1,0 +1,98 @@
+//! The configurations of the guides, and what they choose.
+
+use std::path::Path;
+
+use postroad_address_space::{Address, Mailbox};
+use postroad_configuration::{Configuration, QueueStore, SecretSource};
+use postroad_connector::{Connector, RoutingTable, Selection, Sender};
+
+fn good(text: &str) -> Configuration {
+    let configuration = Configuration::parse(text, Path::new("/etc/postroad/relay.toml"))
+        .unwrap_or_else(|problems| panic!("{}", lines(&problems)));
+    assert!(configuration.warnings.is_empty(), "{}", lines(&configuration.warnings));
+    configuration
+}
+
+fn lines(problems: &[postroad_configuration::Problem]) -> String {
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// The connector chosen, or why there is none.
+fn chosen(configuration: &Configuration, sender: &str, recipient: &str) -> String {
+    let Configuration { connectors, topology, sender_pins, .. } = configuration.clone();
+    let table = RoutingTable::build(connectors, topology, sender_pins).unwrap();
+    let sender = Sender::Mailbox(Mailbox::parse(sender).unwrap());
+    match table.select(&sender, &Address::parse(recipient).unwrap(), 4_096) {
+        Selection::Route(route) => format!("{} to {}", route.connector.name(), route.destination),
+        Selection::Unreachable => "unreachable".into(),
+        Selection::Refused(refusal) => refusal.status().into(),
+    }
+}
+
+#[test]
+fn mail_for_anyone_goes_to_the_appliance() {
+    let relay = good(include_str!("../good/smart_host.toml"));
+    let expected = "To the appliance to [192.168.100.1],contoso.com";
+    assert_eq!(chosen(&relay, "joe@contoso.com", "jane@example.org"), expected);
+    let [Connector::Send(send)] = relay.connectors.as_slice() else { panic!() };
+    assert!(!send.routes_by_dns());
+    assert_eq!(send.max_message_size, Some(36_700_160));
+}
+
+#[test]
+fn mail_to_the_internet_goes_by_the_recipients_domain() {
+    let relay = good(include_str!("../good/internet.toml"));
+    let expected = "Contoso.com Send Connector to example.org";
+    assert_eq!(chosen(&relay, "joe@contoso.com", "jane@example.org"), expected);
+}
+
+#[test]
+fn the_foreign_connector_takes_its_part_of_the_x400_world() {
+    let relay = good(include_str!("../good/foreign.toml"));
+    assert_eq!(chosen(&relay, "joe@contoso.com", "X400:C=US;A=Other;P=Contoso;S=Doe;"), "5.1.2");
+    assert_eq!(chosen(&relay, "joe@contoso.com", "jane@example.org"), "unreachable");
+    let [Connector::Foreign(foreign)] = relay.connectors.as_slice() else { panic!() };
+    assert_eq!(relay.drop_directory(foreign), Path::new("/etc/postroad/relay-data/Drop Directory"));
+    assert_eq!(
+        relay.pickup.as_ref().map(|pickup| pickup.path.as_path()),
+        Some(Path::new("/etc/postroad/relay-data/Pickup"))
+    );
+}
+
+#[test]
+fn on_a_server_that_is_no_source_the_foreign_connector_is_out_of_reach_and_we_are_warned() {
+    let text = include_str!("../good/foreign.toml").replace("name = \"Hub01\"", "name = \"Hub03\"");
+    let relay = Configuration::parse(&text, Path::new("relay.toml")).unwrap();
+    assert_eq!(
+        lines(&relay.warnings),
+        "relay.toml:11:1: warning: [[foreign_connector]] source_transport_servers: never chosen: \
+         neither this server (Hub03) nor one of [topology] servers is among them\n"
+    );
+    assert_eq!(chosen(&relay, "joe@contoso.com", "X400:C=US;A=Fabrikam;P=Contoso;S=Doe;"), "5.1.2");
+}
+
+#[test]
+fn newsletter_leaves_through_its_connector_and_contact_does_not() {
+    let relay = good(include_str!("../good/newsletter.toml"));
+    let newsletter = chosen(&relay, "newsletter@mydomain.ovh", "john.smith@guides.ovh");
+    assert_eq!(newsletter, "testconnector to smtp-relay.example.com");
+    let contact = chosen(&relay, "contact@mydomain.ovh", "mary.johnson@guides.ovh");
+    assert_eq!(contact, "Outgoing mail server to guides.ovh");
+    let credential = relay.credential("testconnector").unwrap();
+    assert_eq!(credential.source, SecretSource::PasswordEnvironment("TESTCONNECTOR_PASSWORD".into()));
+}
+
+#[test]
+fn the_complete_file_says_what_it_says() {
+    let relay = good(include_str!("../good/complete.toml"));
+    assert_eq!(relay.server.name, "Hub01");
+    assert_eq!(relay.queue, QueueStore::Sqlite("/etc/postroad/relay-data/queue.sqlite".into()));
+    assert_eq!(relay.topology.servers.len(), 2);
+    assert_eq!(relay.dns.servers, ["127.0.0.1:5353".parse().unwrap()]);
+    assert_eq!(relay.receive_connectors[0].tls_key.as_deref(), Some(Path::new("/etc/postroad/tls/key.pem")));
+    assert_eq!(relay.pickup.unwrap().path, Path::new("/etc/postroad/Pickup"));
+    let names: Vec<&str> = relay.connectors.iter().map(Connector::name).collect();
+    assert_eq!(names, ["Contoso.com Send Connector", "Internet", "Contoso Foreign Connector"]);
+    let Connector::Foreign(foreign) = &relay.connectors[2] else { panic!() };
+    assert_eq!(foreign.address_spaces[0].to_string(), "X400:c=US;a=Fabrikam;P=Contoso;5");
+}
