@@ -20,10 +20,16 @@ impl House {
 
     /// The same in a folder where other programs already are.
     pub(crate) fn in_scratch(scratch: Scratch, connectors: &str) -> Self {
+        Self::in_scratch_with(scratch, RELAY_FOR_LOCAL_APPLICATIONS, connectors)
+    }
+
+    /// The same with other words about who may send, which stand in the one `[[receive_connector]]`.
+    pub(crate) fn in_scratch_with(scratch: Scratch, who_may_send: &str, connectors: &str) -> Self {
         let listener = port::free();
         scratch.folder("Pickup");
         scratch.folder("Replay");
-        let configuration = scratch.write("relay.toml", format!("{}{connectors}", common(listener)));
+        let text = format!("{}{}{connectors}", common(), receive_connector(listener, who_may_send));
+        let configuration = scratch.write("relay.toml", text);
         Self { scratch, listener, configuration }
     }
 
@@ -71,9 +77,24 @@ port = {}
     )
 }
 
-fn common(listener: SocketAddr) -> String {
+const RELAY_FOR_LOCAL_APPLICATIONS: &str = "relay_ip_ranges = [\"127.0.0.1\"]";
+
+fn receive_connector(listener: SocketAddr, who_may_send: &str) -> String {
     format!(
         r#"
+[[receive_connector]]
+name = "Applications"
+bindings = ["{listener}"]
+remote_ip_ranges = ["127.0.0.1"]
+max_inbound_connection_per_source = "unlimited"
+max_inbound_connection_percentage_per_source = 100
+{who_may_send}
+"#
+    )
+}
+
+fn common() -> &'static str {
+    r#"
 [server]
 name = "Hub01"
 fqdn = "hub01.contoso.com"
@@ -88,14 +109,6 @@ transient_failure_retry_interval = "1s"
 outbound_connection_failure_retry_interval = "1s"
 message_retry_interval = "1s"
 
-[[receive_connector]]
-name = "Applications"
-bindings = ["{listener}"]
-remote_ip_ranges = ["127.0.0.1"]
-relay_ip_ranges = ["127.0.0.1"]
-max_inbound_connection_per_source = "unlimited"
-max_inbound_connection_percentage_per_source = 100
-
 [pickup]
 path = "Pickup"
 poll_interval = "1s"
@@ -104,5 +117,4 @@ poll_interval = "1s"
 path = "Replay"
 poll_interval = "1s"
 "#
-    )
 }

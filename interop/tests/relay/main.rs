@@ -9,5 +9,7 @@ mod drop_directory;
 mod gateway;
 mod plain;
 mod postfix;
+mod receive;
 mod route;
+mod send;
 mod smart_host;

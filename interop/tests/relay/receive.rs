@@ -1,0 +1,117 @@
+//! Who may send: strangers to our own domains at most, those who log in to everywhere.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use postroad_interop::certificate::Certificate;
+use postroad_interop::{Sample, Scratch, mailbox, swaks};
+
+use crate::configuration::{EVERYTHING_TO_DROP, House, program};
+
+const PASSWORD: &str = "correct horse";
+/// `\0joe\0correct horse` in base64.
+const PLAIN: &str = "AGpvZQBjb3JyZWN0IGhvcnNl";
+
+#[test]
+fn a_stranger_may_send_nowhere_when_nobody_says_so() {
+    let house = House::in_scratch_with(Scratch::new(), "", EVERYTHING_TO_DROP);
+    let _relay = house.start();
+    for recipient in ["jane@contoso.com", "jane@example.com"] {
+        let refusal =
+            house.application().send("joe@contoso.com", &[recipient], b"\r\n").expect_err("a refusal");
+        assert!(refusal.to_string().starts_with('5'), "{recipient}: {refusal}");
+    }
+}
+
+#[test]
+fn an_anonymous_user_may_send_to_accepted_domains_only() {
+    let anonymous = "permission_groups = [\"anonymous-users\"]";
+    let house = House::in_scratch_with(Scratch::new(), anonymous, EVERYTHING_TO_DROP);
+    house.scratch.folder("Drop");
+    let _relay = house.start();
+    let mut application = house.application();
+    let refusal =
+        application.send("joe@example.org", &["jane@example.com"], b"\r\n").expect_err("no relaying");
+    assert!(refusal.to_string().starts_with("550 5.7.1"), "{refusal}");
+    application.say("RSET").expect("a reply");
+    let sample = Sample::plain();
+    application.send("joe@example.org", &["jane@contoso.com"], &sample.content).expect("a 250");
+    sample.assert_arrived_in(&mailbox::wait_for_one(&house.drop_directory()));
+}
+
+#[test]
+fn who_logs_in_may_send_everywhere_and_a_wrong_password_may_not() {
+    let scratch = Scratch::new();
+    let who = users(&scratch, "basic-auth");
+    let house = House::in_scratch_with(scratch, &who, EVERYTHING_TO_DROP);
+    house.scratch.folder("Drop");
+    let relay = house.start();
+    let mut application = house.application();
+    let wrong = application.say("AUTH PLAIN AGpvZQB3cm9uZw==").expect("a reply");
+    assert!(wrong.starts_with("535 5.7.8"), "{wrong}");
+    let right = application.say(&format!("AUTH PLAIN {PLAIN}")).expect("a reply");
+    assert!(right.starts_with("235 2.7.0"), "{right}");
+    let sample = Sample::plain();
+    application.send("joe@contoso.com", &["jane@example.com"], &sample.content).expect("a 250");
+    sample.assert_arrived_in(&mailbox::wait_for_one(&house.drop_directory()));
+    for secret in [PASSWORD, PLAIN] {
+        assert!(!relay.log().contains(secret), "the password is in the log");
+    }
+}
+
+#[test]
+#[ignore = "needs Debian's swaks and libnet-ssleay-perl; .ci/run runs it"]
+fn swaks_logs_in_over_starttls_and_not_before_it() {
+    let scratch = Scratch::new();
+    let certificate = Certificate::for_host(&scratch, "hub01.contoso.com");
+    let who = format!(
+        "{}\ntls_certificate = \"{}\"\ntls_key = \"{}\"\n",
+        users(&scratch, "basic-auth-require-tls"),
+        certificate.certificate.display(),
+        certificate.key.display()
+    );
+    let house = House::in_scratch_with(scratch, &who, EVERYTHING_TO_DROP);
+    house.scratch.folder("Drop");
+    let _relay = house.start();
+
+    let mut clear = house.application();
+    let refusal = clear.say(&format!("AUTH PLAIN {PLAIN}")).expect("a reply");
+    assert!(refusal.starts_with('5'), "a password was taken in clear: {refusal}");
+
+    for mechanism in ["PLAIN", "LOGIN"] {
+        let before = mailbox::files(&house.drop_directory()).len();
+        let mut command = swaks::command(house.listener, "joe@contoso.com", "jane@example.com");
+        command.args(["-tls", "--auth", mechanism, "--auth-user", "joe", "--auth-password", PASSWORD]);
+        let sample = Sample::plain();
+        swaks::send(&house.scratch, command, &sample.content);
+        for arrived in mailbox::wait_for(&house.drop_directory(), before + 1) {
+            sample.assert_arrived_in(&arrived);
+        }
+    }
+}
+
+/// Writes a credentials file with `joe` in it, by `relay hash-password`, and returns the lines that use it.
+fn users(scratch: &Scratch, mechanism: &str) -> String {
+    let mut child = Command::new(program())
+        .arg("hash-password")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("relay hash-password");
+    child
+        .stdin
+        .take()
+        .expect("its standard input")
+        .write_all(PASSWORD.as_bytes())
+        .expect("pass the password");
+    let output = child.wait_with_output().expect("wait for relay hash-password");
+    assert!(output.status.success(), "{}", output.status);
+    let line = String::from_utf8(output.stdout).expect("a line of text");
+    // It prints the line for the credentials file; what stands in quotation marks is the hash.
+    let hash = line.split('"').nth(1).unwrap_or(line.trim());
+    scratch.write("secrets/users.toml", format!("joe = \"{hash}\"\n"));
+    format!(
+        "auth_mechanism = [\"tls\", \"{mechanism}\"]\npermission_groups = [\"exchange-users\"]\n\
+         credentials_file = \"secrets/users.toml\"\n"
+    )
+}

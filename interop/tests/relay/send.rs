@@ -1,0 +1,39 @@
+//! `relay send`: one message into the queue of a running relay, and an exit code that says how it went.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use postroad_interop::{Sample, mailbox};
+
+use crate::configuration::{EVERYTHING_TO_DROP, House, program};
+
+#[test]
+fn it_ends_well_when_the_message_is_delivered() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    house.scratch.folder("Drop");
+    let _relay = house.start();
+    let sample = Sample::plain();
+    let file = house.scratch.write("letter.eml", &sample.content);
+    let output = send(&house, "30s", &file);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    sample.assert_arrived_in(&mailbox::wait_for_one(&house.drop_directory()));
+}
+
+#[test]
+fn it_says_75_when_the_message_still_waits() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    let _relay = house.start();
+    let file = house.scratch.write("letter.eml", Sample::plain().content);
+    let output = send(&house, "2s", &file);
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+}
+
+fn send(house: &House, wait: &str, file: &Path) -> Output {
+    Command::new(program())
+        .args(["send", "--config"])
+        .arg(&house.configuration)
+        .args(["--from", "joe@contoso.com", "--to", "jane@example.com", "--wait", wait])
+        .arg(file)
+        .output()
+        .expect("relay send")
+}
