@@ -265,6 +265,10 @@ impl ReceiveConnector {
             (!self.tls_domain_capabilities.is_empty(), "tls_domain_capabilities"),
             (self.protocol_logging_level != default.protocol_logging_level, "protocol_logging_level"),
             (self.advertise_client_settings, "advertise_client_settings"),
+            (
+                self.max_acknowledgement_delay != default.max_acknowledgement_delay,
+                "max_acknowledgement_delay",
+            ),
         ]
         .into_iter()
         .filter_map(|(asked, name)| asked.then_some(name))

@@ -1,0 +1,105 @@
+//! How many connections there may be: in all, by source, and by source's share of what remains.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::receive_connector::ReceiveConnector;
+
+/// Counts the connections of one receive connector.
+#[derive(Debug, Default)]
+pub(crate) struct Admission(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: u32,
+    by_source: HashMap<IpAddr, u32>,
+}
+
+/// One counted connection; it is forgotten when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    admission: Arc<Admission>,
+    source: IpAddr,
+}
+
+impl Admission {
+    /// Counts a connection, or refuses it.
+    ///
+    /// A source may have `max_inbound_connection_per_source` connections, and no more than its percentage of those that
+    /// nobody has taken; one is always allowed while there are any.
+    pub(crate) fn admit(self: &Arc<Self>, connector: &ReceiveConnector, source: IpAddr) -> Option<Admitted> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = counts.by_source.get(&source).copied().unwrap_or(0);
+        let percentage = u64::from(connector.max_inbound_connection_percentage_per_source);
+        let share = connector.max_inbound_connection.map(|most| {
+            let remaining = u64::from(most.saturating_sub(counts.all));
+            (remaining * percentage / 100).max(u64::from(remaining > 0))
+        });
+        let refused = connector.max_inbound_connection.is_some_and(|most| counts.all >= most)
+            || connector.max_inbound_connection_per_source.is_some_and(|most| held >= most)
+            || share.is_some_and(|share| u64::from(held) >= share);
+        if refused {
+            return None;
+        }
+        counts.all += 1;
+        *counts.by_source.entry(source).or_insert(0) += 1;
+        Some(Admitted { admission: Arc::clone(self), source })
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut counts = self.admission.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all = counts.all.saturating_sub(1);
+        if let Some(held) = counts.by_source.get_mut(&self.source) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                counts.by_source.remove(&self.source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn a_source_has_its_number_and_its_share() {
+        let admission = Arc::new(Admission::default());
+        let mut connector = ReceiveConnector::new("Default");
+        connector.max_inbound_connection = Some(100);
+        connector.max_inbound_connection_percentage_per_source = 10;
+        connector.max_inbound_connection_per_source = Some(20);
+        let held: Vec<_> = std::iter::repeat_with(|| admission.admit(&connector, source(1)))
+            .map_while(|admitted| admitted)
+            .collect();
+        // With nine held, 10 % of the 91 that remain is nine.
+        assert_eq!(held.len(), 9);
+        assert!(admission.admit(&connector, source(2)).is_some());
+        drop(held);
+        assert!(admission.0.lock().unwrap().by_source.is_empty());
+    }
+
+    #[test]
+    fn the_last_place_may_be_taken_and_no_more() {
+        let admission = Arc::new(Admission::default());
+        let mut connector = ReceiveConnector::new("Default");
+        connector.max_inbound_connection = Some(2);
+        let first = admission.admit(&connector, source(1));
+        let second = admission.admit(&connector, source(2));
+        assert!(first.is_some() && second.is_some());
+        assert!(admission.admit(&connector, source(3)).is_none());
+        drop(first);
+        assert!(admission.admit(&connector, source(3)).is_some());
+        connector.max_inbound_connection = None;
+        connector.max_inbound_connection_per_source = None;
+        let many: Vec<_> = (0..500).map(|_| admission.admit(&connector, source(4))).collect();
+        assert!(many.iter().all(Option::is_some));
+    }
+}

@@ -1,0 +1,62 @@
+//! What a whole message is checked for before it is handed on: header size and hops.
+
+use postroad_message::HeaderBlock;
+use postroad_smtp_protocol::server::Refusal;
+
+use crate::receive_connector::ReceiveConnector;
+
+/// `MaxHeaderSize`, `MaxHopCount` and `MaxLocalHopCount`, against the header block of the content.
+pub(crate) fn check(connector: &ReceiveConnector, fqdn: &str, content: &[u8]) -> Result<(), Refusal> {
+    let limit = usize::try_from(connector.max_header_size).unwrap_or(usize::MAX);
+    let Some(header) = HeaderBlock::scan_within(content, limit) else {
+        return Err(Refusal::permanent(3, 4, "The header is larger than this server takes"));
+    };
+    let (mut hops, mut local) = (0, 0);
+    for field in header.fields().filter(|field| field.is("Received")) {
+        hops += 1;
+        local += u32::from(names_us(&field.unfolded(), fqdn));
+    }
+    let looped = hops > connector.max_hop_count
+        || (connector.max_local_hop_count > 0 && local > connector.max_local_hop_count);
+    if looped {
+        return Err(Refusal::new(
+            554,
+            postroad_message::EnhancedStatus::permanent(4, 6),
+            "Too many hops: a mail loop",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the field has `by fqdn`.
+fn names_us(value: &[u8], fqdn: &str) -> bool {
+    let mut words = value.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    words.by_ref().any(|word| word.eq_ignore_ascii_case(b"by"))
+        && words.next().is_some_and(|name| name.eq_ignore_ascii_case(fqdn.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(content: &str) -> Option<u16> {
+        let mut connector = ReceiveConnector::new("Default");
+        connector.max_hop_count = 10;
+        connector.max_local_hop_count = 2;
+        connector.max_header_size = 1000;
+        check(&connector, "hub01.contoso.com", content.as_bytes()).err().map(|refusal| refusal.line().code())
+    }
+
+    #[test]
+    fn loops_and_swollen_headers_are_refused() {
+        let hop = "Received: from a\r\n\tby b.test with ESMTP; x\r\n";
+        let ours = "received: from a\r\n\tby HUB01.contoso.com with ESMTP; x\r\n";
+        assert_eq!(code(&format!("{}\r\nReceived: in the body\r\n", hop.repeat(10))), None);
+        assert_eq!(code(&format!("{}\r\n", hop.repeat(11))), Some(554));
+        assert_eq!(code(&format!("{}\r\n", ours.repeat(2))), None);
+        assert_eq!(code(&format!("{}\r\n", ours.repeat(3))), Some(554));
+        assert_eq!(code(&format!("Subject: {}\r\n\r\n", "x".repeat(1000))), Some(552));
+        assert_eq!(code(&format!("Subject: a\r\n\r\n{}", "x".repeat(2000))), None);
+        assert_eq!(code(""), None);
+    }
+}

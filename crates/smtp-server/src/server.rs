@@ -1,0 +1,184 @@
+//! The listeners: binds, accepts, admits, and stops within a bound.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use crate::admission::{Admission, Admitted};
+use crate::client::Client;
+use crate::connection::{self, Service};
+use crate::receive_connector::ReceiveConnector;
+use crate::server_settings::ServerSettings;
+use crate::submit::Submit;
+use crate::tls::TlsMaterial;
+use crate::verify::Verify;
+
+/// Receive connectors, bound and ready to serve.
+pub struct Server {
+    listeners: Vec<(TcpListener, Arc<Vec<Arc<Reception>>>)>,
+    settings: Arc<ServerSettings>,
+}
+
+/// One receive connector at work.
+struct Reception {
+    service: Service,
+    admission: Arc<Admission>,
+}
+
+impl Server {
+    /// Binds every enabled connector; connectors of one binding share a listener. The error names the binding.
+    ///
+    /// Connections are taken by the system from here on, and served by [`serve`](Self::serve). Must be called within a tokio runtime.
+    pub async fn bind(
+        connectors: Vec<(ReceiveConnector, TlsMaterial)>,
+        settings: ServerSettings,
+        submit: Arc<dyn Submit>,
+        verify: Arc<dyn Verify>,
+    ) -> io::Result<Self> {
+        let settings = Arc::new(settings);
+        let memory = Arc::new(AtomicU64::new(0));
+        let mut by_binding: Vec<(SocketAddr, Vec<Arc<Reception>>)> = Vec::new();
+        for (connector, tls) in connectors.into_iter().filter(|(connector, _)| connector.enabled) {
+            let bindings = connector.bindings.clone();
+            let service = Service {
+                connector,
+                tls,
+                settings: Arc::clone(&settings),
+                submit: Arc::clone(&submit),
+                verify: Arc::clone(&verify),
+                memory: Arc::clone(&memory),
+            };
+            let reception = Arc::new(Reception { service, admission: Arc::new(Admission::default()) });
+            for binding in bindings {
+                match by_binding.iter_mut().find(|(bound, _)| *bound == binding) {
+                    Some((_, receptions)) => receptions.push(Arc::clone(&reception)),
+                    None => by_binding.push((binding, vec![Arc::clone(&reception)])),
+                }
+            }
+        }
+        let mut listeners = Vec::new();
+        for (binding, receptions) in by_binding {
+            let listener = listen(binding).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {binding}: {error}"))
+            })?;
+            listeners.push((listener, Arc::new(receptions)));
+        }
+        Ok(Self { listeners, settings })
+    }
+
+    /// Where it listens, in the order of the bindings; port 0 is answered by the port that was given.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect()
+    }
+
+    /// Serves until `shutdown` ends. Then nobody new is taken, idle sessions are told 421, and those with a message under way
+    /// have `shutdown_grace` to finish.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let (stop, stopped) = watch::channel(false);
+        let mut accepting = JoinSet::new();
+        for (listener, receptions) in self.listeners {
+            accepting.spawn(accept(listener, receptions, stopped.clone()));
+        }
+        shutdown.await;
+        let _ = stop.send(true);
+        let everything = async { while accepting.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.settings.shutdown_grace, everything).await.is_err() {
+            tracing::warn!("sessions were still under way when the server had to stop");
+        }
+        // Dropping the set ends what is left, with the sessions in it.
+    }
+}
+
+/// An IPv6 binding is for IPv6 alone, as in Exchange: `0.0.0.0:25` and `[::]:25` stand side by side.
+fn listen(binding: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(binding),
+        socket2::Type::STREAM.nonblocking(),
+        Some(socket2::Protocol::TCP),
+    )?;
+    if binding.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A server that starts again must not wait for the connections of its former self.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&binding.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until told to stop, then waits for its sessions. No error of `accept` ends it: running out of descriptors is passing.
+async fn accept(listener: TcpListener, receptions: Arc<Vec<Arc<Reception>>>, stopped: watch::Receiver<bool>) {
+    let mut sessions = JoinSet::new();
+    let mut stop = stopped.clone();
+    loop {
+        tokio::select! {
+            () = connection::told_to_stop(&mut stop) => break,
+            Some(_) = sessions.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let admitted = admit(&receptions, peer.ip());
+                    match admitted {
+                        Ok((reception, admitted)) => {
+                            sessions.spawn(session(reception, admitted, stream, peer, stopped.clone()));
+                        }
+                        Err(turned_away) => turn_away(stream, turned_away),
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while sessions.join_next().await.is_some() {}
+}
+
+/// The connector whose remote range holds the client most closely, if it has room.
+fn admit(receptions: &[Arc<Reception>], peer: IpAddr) -> Result<(Arc<Reception>, Admitted), &'static str> {
+    let closest = receptions
+        .iter()
+        .filter_map(|reception| Some((reception.service.connector.remote_span(peer)?, reception)))
+        .min_by_key(|(span, _)| *span);
+    let Some((_, reception)) = closest else { return Err("554 5.7.1 Access denied\r\n") };
+    let admitted = reception.admission.admit(&reception.service.connector, peer.to_canonical());
+    match admitted {
+        Some(admitted) => Ok((Arc::clone(reception), admitted)),
+        None => Err("421 4.3.2 Too many connections, try again later\r\n"),
+    }
+}
+
+/// One line if it can be written at once, and out.
+fn turn_away(stream: TcpStream, line: &'static str) {
+    let _ = stream.try_write(line.as_bytes());
+}
+
+async fn session(
+    reception: Arc<Reception>,
+    admitted: Admitted,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    stopped: watch::Receiver<bool>,
+) {
+    static SESSIONS: AtomicU64 = AtomicU64::new(1);
+    let _admitted = admitted;
+    let Ok(local) = stream.local_addr() else { return };
+    // Replies are written whole; waiting for more to send only delays the client.
+    let _ = stream.set_nodelay(true);
+    let mut client = Client::new(reception.service.connector.name.clone(), peer, local);
+    client.session = SESSIONS.fetch_add(1, Ordering::Relaxed);
+    let span = tracing::info_span!("session", id = client.session, connector = %client.connector, peer = %client.peer);
+    connection::serve(&reception.service, client, &mut stream, stopped).instrument(span).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
+}

@@ -1,0 +1,37 @@
+//! What all receive connectors of one server share.
+
+use std::time::Duration;
+
+use postroad_address_space::{Domain, Mailbox};
+
+/// Name, domains and bounds of a server.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// Our name where a connector has none of its own.
+    pub fqdn: String,
+    /// Domains that anonymous users may send to. The first is the one that IMCEA recipients are opened for.
+    pub accepted_domains: Vec<Domain>,
+    /// Where `<postmaster>` goes.
+    pub postmaster: Mailbox,
+    /// Bytes of content held at one moment, all sessions together; more is told 452 4.3.1. 512 MiB unless set.
+    pub max_content_in_memory: u64,
+    /// How long sessions with a message under way may go on after the shutdown began. 30 s unless set.
+    pub shutdown_grace: Duration,
+    /// How long a TLS handshake may take. 60 s unless set.
+    pub tls_handshake_timeout: Duration,
+}
+
+impl ServerSettings {
+    /// Settings with the bounds above.
+    pub fn new(fqdn: impl Into<String>, accepted_domains: Vec<Domain>, postmaster: Mailbox) -> Self {
+        Self {
+            fqdn: fqdn.into(),
+            accepted_domains,
+            postmaster,
+            max_content_in_memory: 512 * 1024 * 1024,
+            shutdown_grace: Duration::from_secs(30),
+            tls_handshake_timeout: Duration::from_secs(60),
+        }
+    }
+}
