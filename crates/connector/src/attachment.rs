@@ -62,15 +62,19 @@ impl Binding<'_> {
         match self {
             Self::Nothing => default,
             Self::Pinned(pinned) => (*pinned == connector).then_some(Tier::Address),
-            Self::Attached { by_address, .. } if by_address.contains(&connector) => Some(Tier::Address),
-            Self::Attached { by_domain, .. } if by_domain.contains(&connector) => Some(Tier::Domain),
+            Self::Attached { by_address, .. } if by_address.binary_search(&connector).is_ok() => {
+                Some(Tier::Address)
+            }
+            Self::Attached { by_domain, .. } if by_domain.binary_search(&connector).is_ok() => {
+                Some(Tier::Domain)
+            }
             Self::Attached { .. } => default,
         }
     }
 }
 
 impl Attachments {
-    /// Connectors are known by their place in the slice; a pin to a connector that is not there binds nothing.
+    /// Connectors are known by their place in the slice, which is in the order of their names.
     pub(crate) fn new(connectors: &[Connector], pins: &[SenderPin]) -> Self {
         let mut addresses: Vec<((String, String), Bound)> = Vec::new();
         let mut by_address: Vec<((String, String), u32)> = Vec::new();
@@ -84,7 +88,8 @@ impl Attachments {
             }
         }
         for pin in pins {
-            let connector = pin.connector.as_ref().and_then(|name| position(connectors, name));
+            let connector =
+                pin.connector.as_ref().and_then(|name| u32::try_from(position(connectors, name)?).ok());
             addresses.push((folded(&pin.address), Bound::Pinned(connector)));
         }
         // Sorting is stable, so a pin stands before an attachment of the same address and is kept.
@@ -133,10 +138,10 @@ pub(crate) fn folded(mailbox: &Mailbox) -> (String, String) {
     (mailbox.local_part().to_ascii_lowercase(), domain_text(mailbox.domain()).to_ascii_lowercase())
 }
 
-/// The place of the connector of that name; letter case does not count.
-pub(crate) fn position(connectors: &[Connector], name: &str) -> Option<u32> {
+/// The place of the connector of that name, among connectors in the order of their names; letter case does not count.
+pub(crate) fn position(connectors: &[Connector], name: &str) -> Option<usize> {
     let name = name.to_lowercase();
-    (0_u32..).zip(connectors).find(|(_, connector)| connector.name().to_lowercase() == name).map(|(at, _)| at)
+    connectors.binary_search_by(|connector| connector.name().to_lowercase().cmp(&name)).ok()
 }
 
 fn domain_text(domain: &MailDomain) -> &str {

@@ -97,7 +97,7 @@ pub use explanation::{Candidate, Costs, Explanation, Reason};
 pub use foreign::ForeignConnector;
 pub use partition::{Group, Partition};
 pub use reach::Proximity;
-pub use routing_table::{DeliveryType, Refusal, Route, RoutingTable, Selection};
+pub use routing_table::{DeliveryType, Refusal, Route, RoutingTable, Selection, Warning};
 pub use send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, SendConnector, Usage};
 pub use sender::{Sender, SenderAttachment, SenderPin};
 pub use smart_host::{ServerAddress, SmartHost};

@@ -138,6 +138,30 @@ impl Refusal {
     }
 }
 
+/// What is legal, but will not work as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning<'a> {
+    /// No source server is this one, or known: the connector is never chosen here.
+    #[error(
+        "connector {connector:?} is never chosen here: none of its `source_transport_servers` is this one, or stands among `servers`"
+    )]
+    NoSourceServerInReach {
+        /// Its name.
+        connector: &'a str,
+    },
+    /// The nearest source server has no address: mail waits here, unless the queue is shared with it.
+    #[error(
+        "mail for connector {connector:?} waits for server {server:?}, which has none of the `addresses`, unless they share a queue"
+    )]
+    NoAddressOfSourceServer {
+        /// Its name.
+        connector: &'a str,
+        /// Its nearest source server.
+        server: &'a str,
+    },
+}
+
 impl RoutingTable {
     /// Builds the table, or names everything that contradicts itself, all at once.
     pub fn build(
@@ -217,6 +241,22 @@ impl RoutingTable {
     /// Every connector, in the order of their names.
     pub fn connectors(&self) -> &[Connector] {
         &self.connectors
+    }
+
+    /// What is legal and still will not work, for someone to look at: enabled connectors whose mail cannot go on.
+    pub fn warnings(&self) -> Vec<Warning<'_>> {
+        let usable = self.connectors.iter().zip(&self.prospects).filter(|(connector, _)| connector.enabled());
+        usable.filter_map(|(connector, prospect)| self.warning(connector, prospect)).collect()
+    }
+
+    fn warning<'a>(&'a self, connector: &'a Connector, prospect: &Prospect) -> Option<Warning<'a>> {
+        let Some(reach) = prospect.reach else {
+            return Some(Warning::NoSourceServerInReach { connector: connector.name() });
+        };
+        let servers = connector.source_transport_servers();
+        let server = servers.get(reach.server?)?;
+        let address = self.topology.address_of(server);
+        address.is_none().then_some(Warning::NoAddressOfSourceServer { connector: connector.name(), server })
     }
 
     /// Where this server stands.

@@ -92,6 +92,11 @@ impl Topology {
         found
     }
 
+    /// Where a server takes mail, if that is known; letter case does not count.
+    pub fn address_of(&self, server: &str) -> Option<&ServerAddress> {
+        self.addresses.iter().find(|(name, _)| same(name, server)).map(|(_, address)| address)
+    }
+
     /// The site that `servers` gives a server.
     fn listed_site(&self, server: &str) -> Option<&str> {
         self.servers.iter().find(|(name, _)| same(name, server)).map(|(_, site)| site.as_str())

@@ -1,6 +1,8 @@
 //! The guides that the project started from: smart host, Internet, foreign connector, attached senders.
 
-use postroad_connector::{Connector, DeliveryAgentConnector, ForeignConnector, RoutingTable, Topology};
+use postroad_connector::{
+    Connector, DeliveryAgentConnector, ForeignConnector, RoutingTable, Topology, Warning,
+};
 use serde_json::{Value, json};
 
 use crate::*;
@@ -114,6 +116,34 @@ fn a_connector_of_another_server_is_reached_by_way_of_it() {
     let route = explanation.route().unwrap();
     assert_eq!(route.delivery_type.as_str(), "SmtpRelayToConnectorSourceServers");
     assert_eq!((route.server, route.destination), (Some("Hub02"), "fabrikam.com"));
+}
+
+#[test]
+fn what_will_not_work_yet_is_said_beforehand() {
+    let at = |name, servers: &[&str]| {
+        let mut connector = send(name, &["*"]);
+        connector.source_transport_servers = servers.iter().map(|server| (*server).to_owned()).collect();
+        connector
+    };
+    let mut disabled = at("Disabled", &["Hub99"]);
+    disabled.enabled = false;
+    let all = [
+        at("Here", &["Hub01"]),
+        at("Lost", &["Hub99"]),
+        at("Far", &["Hub02"]),
+        at("Known", &["Hub03"]),
+        disabled,
+    ];
+    let mut topology = Topology::new("Hub01");
+    topology.servers.insert("Hub02".to_owned(), "Lyon".to_owned());
+    topology.servers.insert("Hub03".to_owned(), "Lyon".to_owned());
+    topology.addresses.insert("HUB03".to_owned(), "10.0.0.3".parse().unwrap());
+    let table = RoutingTable::build(all.map(Connector::from).into(), topology, vec![]).unwrap();
+    let expected = [
+        Warning::NoAddressOfSourceServer { connector: "Far", server: "Hub02" },
+        Warning::NoSourceServerInReach { connector: "Lost" },
+    ];
+    assert_eq!(table.warnings(), expected);
 }
 
 /// OVH: newsletter@ is attached to an outside server, contact@ is not.
