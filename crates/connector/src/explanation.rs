@@ -1,7 +1,6 @@
 //! Why a recipient goes the way it goes: every connector, with the one reason for which it won or lost.
 
 use std::cmp::Reverse;
-use std::fmt;
 
 use postroad_address_space::{Address, AddressSpace, Specificity};
 use serde::Serialize;
@@ -10,8 +9,16 @@ use serde::ser::{SerializeStruct, Serializer};
 use crate::attachment::{Binding, Tier};
 use crate::connector::Connector;
 use crate::reach::{Proximity, Reach};
-use crate::routing_table::{self, DeliveryType, Route, RoutingTable, Selection};
+use crate::routing_table::{self, RoutingTable};
+use crate::selection::{DeliveryType, Route, Selection};
 use crate::sender::Sender;
+
+impl RoutingTable {
+    /// Every connector with the reason why it was chosen or not, for one recipient of a message of `size` bytes.
+    pub fn explain<'a>(&'a self, sender: &Sender, recipient: &'a Address, size: u64) -> Explanation<'a> {
+        Explanation::new(self, sender, recipient, size)
+    }
+}
 
 /// The decision for one recipient, and how every connector fared.
 ///
@@ -211,7 +218,7 @@ impl<'a> Contender<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    pub(crate) fn new(table: &'a RoutingTable, sender: &Sender, recipient: &'a Address, size: u64) -> Self {
+    fn new(table: &'a RoutingTable, sender: &Sender, recipient: &'a Address, size: u64) -> Self {
         let binding = table.attachments.binding(sender);
         let (mut contenders, mut others) = (Vec::new(), Vec::new());
         for (at, connector) in table.connectors.iter().enumerate() {
@@ -310,89 +317,3 @@ impl Serialize for Explanation<'_> {
 
 /// Exchange's name for the queue of what no connector takes.
 const UNREACHABLE: &str = "Unreachable Domain";
-
-/// The decision, then one line for each connector.
-impl fmt::Display for Explanation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.selection {
-            Selection::Route(route) => {
-                write!(f, "{}: {} -> {}", self.recipient, route.connector.name(), route.destination)?;
-                write!(f, " ({}", route.delivery_type.as_str())?;
-                match route.server {
-                    Some(server) => write!(f, ", by way of {server})")?,
-                    None => f.write_str(")")?,
-                }
-            }
-            Selection::Unreachable => {
-                write!(f, "{}: unreachable, waits until a connector takes it", self.recipient)?;
-            }
-            Selection::Refused(refusal) => {
-                write!(f, "{}: refused, {} {refusal}", self.recipient, refusal.status())?;
-            }
-        }
-        for candidate in &self.candidates {
-            let mark = if matches!(candidate.reason, Reason::Chosen { .. }) { '*' } else { ' ' };
-            write!(f, "\n {mark} {}: {}", candidate.connector.name(), candidate.reason)?;
-        }
-        Ok(())
-    }
-}
-
-/// `dearer: SMTP:*;5 costs 15 (10 links + 5 space), the chosen one 1 (0 links + 1 space)`
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Chosen { address_space, cost, .. } => write!(f, "chosen: {address_space}, costs {cost}"),
-            Self::TooLarge { limit, size, address_space } => {
-                write!(f, "too large: takes {limit} bytes, the message has {size}")?;
-                match address_space {
-                    Some(_) => Ok(()),
-                    None => f.write_str("; none of its spaces matches either"),
-                }
-            }
-            Self::Disabled => f.write_str("disabled"),
-            Self::OutOfScope { source_transport_servers } => {
-                write!(f, "out of scope: for the sites of {} only", source_transport_servers.join(", "))
-            }
-            Self::NotAttached { tier: None, .. } => f.write_str("not attached to this sender"),
-            Self::NotAttached { .. } => {
-                f.write_str("not attached to this sender as closely as the chosen one")
-            }
-            Self::NoMatchingSpace => f.write_str("no matching space"),
-            Self::NoSourceServerInReach { source_transport_servers } => {
-                write!(f, "no source server in reach: {}", source_transport_servers.join(", "))
-            }
-            Self::LessClose { address_space, winning_address_space } => {
-                write!(f, "less close: {address_space}, the chosen one {winning_address_space}")
-            }
-            Self::Dearer { address_space, cost, winning_cost } => {
-                write!(f, "dearer: {address_space} costs {cost}, the chosen one {winning_cost}")
-            }
-            Self::Farther { proximity, winning_proximity } => {
-                write!(f, "farther: {proximity}, the chosen one {winning_proximity}")
-            }
-            Self::LaterName { winner } => write!(f, "later name: equal in all to {winner}"),
-        }
-    }
-}
-
-impl fmt::Display for Costs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.total, self.site_links) {
-            (Some(total), Some(links)) => {
-                write!(f, "{total} ({links} site links + {} space)", self.address_space)
-            }
-            _ => write!(f, "more than any (no site links lead there; {} space)", self.address_space),
-        }
-    }
-}
-
-impl fmt::Display for Proximity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::LocalServer => "this server",
-            Self::SameSite => "same site",
-            Self::RemoteSite => "another site",
-        })
-    }
-}

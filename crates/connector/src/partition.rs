@@ -5,7 +5,16 @@ use std::collections::HashMap;
 use postroad_address_space::Address;
 
 use crate::attachment::Binding;
-use crate::routing_table::{Refusal, Route, RoutingTable, Selection};
+use crate::routing_table::RoutingTable;
+use crate::selection::{Refusal, Route, Selection};
+use crate::sender::Sender;
+
+impl RoutingTable {
+    /// Puts the recipients of one message of `size` bytes into groups, one for each next hop.
+    pub fn partition<'a>(&'a self, sender: &Sender, recipients: &'a [Address], size: u64) -> Partition<'a> {
+        Partition::new(self, &self.attachments.binding(sender), recipients, size)
+    }
+}
 
 /// What becomes of the recipients of one message. Recipients are known by their place in the slice that was given.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,12 +48,7 @@ impl<'a> Partition<'a> {
         })
     }
 
-    pub(crate) fn new(
-        table: &'a RoutingTable,
-        binding: &Binding<'_>,
-        recipients: &'a [Address],
-        size: u64,
-    ) -> Self {
+    fn new(table: &'a RoutingTable, binding: &Binding<'_>, recipients: &'a [Address], size: u64) -> Self {
         let mut hops = Hops::default();
         let (mut unreachable, mut refused) = (Vec::new(), Vec::new());
         let mut placed: Vec<(usize, usize)> = Vec::with_capacity(recipients.len());
