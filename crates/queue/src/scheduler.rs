@@ -345,3 +345,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

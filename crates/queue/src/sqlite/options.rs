@@ -15,6 +15,9 @@ pub struct SqliteOptions {
     pub group_limit: usize,
     /// How many bytes of content may share one transaction; 16 MiB. One larger message has one of its own.
     pub group_bytes: usize,
+    /// How many bytes the store's file may have, about; `None` is unlimited. Beyond it whatever needs room fails
+    /// with [`DiskFull`](crate::QueueError::DiskFull), while what waits is delivered and leaves.
+    pub max_size: Option<u64>,
 }
 
 impl Default for SqliteOptions {
@@ -24,6 +27,7 @@ impl Default for SqliteOptions {
             poll_interval: Duration::from_millis(250),
             group_limit: 512,
             group_bytes: 16 << 20,
+            max_size: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::fault::Fault;
+use super::options::SqliteOptions;
 use crate::error::QueueError;
 
 /// `PRAGMA user_version` of a store that this code writes.
@@ -71,12 +72,12 @@ INSERT INTO counter VALUES (0);
 ";
 
 /// Opens the store for writing, making or migrating it where needed.
-pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connection, Fault> {
+pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Fault> {
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    connection.busy_timeout(busy_timeout)?;
+    connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(64);
     let version = known_version(&connection)?;
     if version == 0 {
@@ -92,6 +93,14 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
     )?;
     if version < VERSION {
         migrate(&mut connection)?;
+    }
+    if let Some(bytes) = options.max_size {
+        let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = (bytes / u64::from(page_size.max(1))).clamp(1, u64::from(u32::MAX - 1));
+        // SQLite never goes below the pages that are there already.
+        let _: i64 =
+            connection
+                .pragma_update_and_check(None, "max_page_count", pages.cast_signed(), |row| row.get(0))?;
     }
     Ok(connection)
 }

@@ -51,7 +51,7 @@ impl SqliteStore {
 }
 
 fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
-    let writing = schema::open_writer(path, options.busy_timeout)?;
+    let writing = schema::open_writer(path, &options)?;
     let reading = schema::open_reader(path, options.busy_timeout)?;
     sync_folder(path)?;
     let (writer, writer_thread) = Writer::start(writing, options)?;

@@ -1,0 +1,50 @@
+//! Mail, moments and stores for the tests.
+
+use std::path::Path;
+
+use postroad_address_space::Address;
+use postroad_message::{Content, Envelope, NextHop, Recipient, ReversePath, Timestamp};
+use postroad_queue::{Claim, Filter, Lease, Listed, NewDelivery, NewMessage, QueueStore, SqliteStore};
+
+/// So many minutes after the tests' midnight.
+pub(crate) fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_unix_millis(1_700_000_000_000 + minutes * 60_000)
+}
+
+pub(crate) fn hop(name: &str) -> NextHop {
+    NextHop::new("Internet", name)
+}
+
+/// A message with one recipient at one next hop, whose content is `body`.
+pub(crate) fn message(destination: &str, body: &[u8]) -> NewMessage {
+    let sender = ReversePath::try_from("<joe@contoso.com>".to_owned()).expect("a mailbox");
+    let address = Address::parse(&format!("jane@{destination}")).expect("an address");
+    let delivery =
+        NewDelivery { next_hop: hop(destination), recipients: vec![Recipient::new(address)], due: at(0) };
+    NewMessage::new(
+        Envelope::new(sender, vec![]),
+        Content::from(body.to_vec()),
+        at(0),
+        "test",
+        vec![delivery],
+    )
+}
+
+/// Content that differs from number to number, `length` bytes of it.
+pub(crate) fn body(number: usize, length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|index| (number.wrapping_mul(31).wrapping_add(index.wrapping_mul(7)) % 251) as u8)
+        .collect()
+}
+
+pub(crate) fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(path).expect("the store opens")
+}
+
+pub(crate) async fn list(store: &SqliteStore) -> Vec<Listed> {
+    store.list(Filter::all(), at(0)).await.expect("a listing")
+}
+
+pub(crate) async fn claim(store: &SqliteStore, destination: &str) -> Vec<Lease> {
+    store.claim(Claim::due(hop(destination), 100, at(1), at(60))).await.expect("a claim").leases
+}

@@ -1,0 +1,6 @@
+//! The embedded store under crashes, damage, company and a full disk.
+
+mod company;
+mod crash;
+mod damage;
+mod mail;
