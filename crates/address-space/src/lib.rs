@@ -22,4 +22,5 @@ pub use smtp::literal::AddressLiteral;
 pub use smtp::mailbox::{MailDomain, Mailbox};
 pub use space::AddressSpace;
 pub use specificity::Specificity;
-pub use x400::or_address::OrAddress;
+pub use x400::attribute::Attribute;
+pub use x400::or_address::{Admd, OrAddress};

@@ -9,6 +9,7 @@ use crate::glob::Glob;
 use crate::other::check_type;
 use crate::smtp::pattern::SmtpPattern;
 use crate::specificity::Specificity;
+use crate::x400::pattern::OrPattern;
 
 /// `[Type:]space[;cost]`, such as `*.contoso.com`, `SMTP:*;5`, `X400:c=US;a=Fabrikam;P=Contoso;5` or `FAX:*;1`.
 ///
@@ -22,6 +23,7 @@ pub struct AddressSpace {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Pattern {
     Smtp(SmtpPattern),
+    X400(OrPattern),
     Other { address_type: Box<str>, glob: Glob },
 }
 
@@ -29,7 +31,7 @@ impl AddressSpace {
     /// Reads an address space, strictly: a cost is 1 to 100, and must be there if a space that is not SMTP holds `;`.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let start = text.len() - text.trim_start().len();
-        Self::parse_trimmed(text.trim()).map_err(|error| error.shifted(start))
+        Self::parse_trimmed(text.trim_start()).map_err(|error| error.shifted(start))
     }
 
     fn parse_trimmed(text: &str) -> Result<Self, ParseError> {
@@ -46,10 +48,12 @@ impl AddressSpace {
         let rest = &text[start..];
         let (space, cost) = split_cost(rest, &address_type).map_err(|error| error.shifted(start))?;
         let start = start + space.len() - space.trim_start().len();
-        let space = space.trim();
+        let space = space.trim_start();
         let pattern = match &*address_type {
-            "SMTP" => SmtpPattern::parse(space).map(Pattern::Smtp),
-            _ => Glob::parse(space).map(|glob| Pattern::Other { address_type, glob }),
+            "SMTP" => SmtpPattern::parse(space.trim_end()).map(Pattern::Smtp),
+            // A space at its end may be the blank ADMD.
+            "X400" => OrPattern::parse(space).map(Pattern::X400),
+            _ => Glob::parse(space.trim_end()).map(|glob| Pattern::Other { address_type, glob }),
         };
         Ok(Self { pattern: pattern.map_err(|error| error.shifted(start))?, cost })
     }
@@ -61,9 +65,7 @@ impl AddressSpace {
             (Pattern::Other { address_type, glob }, Address::Other(other)) => {
                 (**address_type == *other.address_type()).then(|| glob.matches(other.folded()))?
             }
-            (Pattern::Other { address_type, glob }, Address::X400(_)) => {
-                (&**address_type == "X400" && glob.folded() == "*").then_some(Specificity::CATCH_ALL)
-            }
+            (Pattern::X400(pattern), Address::X400(address)) => pattern.matches(address),
             _ => None,
         }
     }
@@ -77,6 +79,7 @@ impl AddressSpace {
     pub fn address_type(&self) -> &str {
         match &self.pattern {
             Pattern::Smtp(_) => "SMTP",
+            Pattern::X400(_) => "X400",
             Pattern::Other { address_type, .. } => address_type,
         }
     }
@@ -101,6 +104,7 @@ impl fmt::Display for AddressSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.pattern {
             Pattern::Smtp(pattern) => write!(f, "SMTP:{pattern};{}", self.cost),
+            Pattern::X400(pattern) => write!(f, "X400:{pattern};{}", self.cost),
             Pattern::Other { address_type, glob } => write!(f, "{address_type}:{glob};{}", self.cost),
         }
     }
