@@ -1,6 +1,7 @@
 //! The addresses that an address space of a type with no grammar covers: a text in which `*` stands for any run.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::error::{ParseError, ParseErrorKind};
 use crate::other::fold;
@@ -8,7 +9,7 @@ use crate::smtp::mailbox::is_control;
 use crate::specificity::Specificity;
 
 /// A pattern with any number of `*`, compared without regard to case.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub(crate) struct Glob {
     text: Box<str>,
     folded: Box<str>,
@@ -28,6 +29,11 @@ impl Glob {
     /// The pattern in lower case.
     pub(crate) fn folded(&self) -> &str {
         &self.folded
+    }
+
+    /// What stands before the first `*`, in lower case, if there is a `*`.
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        self.folded.split_once('*').map(|(prefix, _)| prefix)
     }
 
     /// Whether it covers an address that is in lower case already.
@@ -76,6 +82,20 @@ fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
         }
     }
     pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
+}
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded == other.folded
+    }
+}
+
+impl Eq for Glob {}
+
+impl Hash for Glob {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded.hash(state);
+    }
 }
 
 impl fmt::Display for Glob {

@@ -15,7 +15,7 @@ mod x400;
 
 pub use address::Address;
 pub use error::{ParseError, ParseErrorKind};
-pub use map::AddressSpaceMap;
+pub use map::{AddressSpaceMap, Matches};
 pub use other::OtherAddress;
 pub use smtp::domain::Domain;
 pub use smtp::literal::AddressLiteral;

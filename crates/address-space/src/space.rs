@@ -58,6 +58,14 @@ impl AddressSpace {
         Ok(Self { pattern: pattern.map_err(|error| error.shifted(start))?, cost })
     }
 
+    pub(crate) fn of(pattern: Pattern, cost: u8) -> Self {
+        Self { pattern, cost }
+    }
+
+    pub(crate) fn into_pattern(self) -> Pattern {
+        self.pattern
+    }
+
     /// How closely this space fits the address, or `None` if it does not cover it.
     pub fn matches(&self, address: &Address) -> Option<Specificity> {
         match (&self.pattern, address) {
