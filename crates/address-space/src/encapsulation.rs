@@ -5,10 +5,21 @@ use crate::other::check_type;
 use crate::smtp::domain::Domain;
 use crate::smtp::mailbox::{MailDomain, Mailbox};
 
-/// The longest local part that Exchange takes, in octets.
-pub const LONGEST_LOCAL_PART: usize = 315;
-/// The longest whole address that Exchange takes, in octets.
-pub const LONGEST_ADDRESS: usize = 571;
+/// How long an encapsulated address may be, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Before the `@`.
+    pub local_part: usize,
+    /// In all.
+    pub address: usize,
+}
+
+impl Limits {
+    /// What every Exchange server takes.
+    pub const EXCHANGE: Self = Self { local_part: 315, address: 571 };
+    /// What a receive connector with `LongAddressesEnabled` takes, which offers `XLONGADDR`.
+    pub const LONG: Self = Self { local_part: 1860, address: 1860 };
+}
 
 const PREFIX: &str = "IMCEA";
 
@@ -22,41 +33,69 @@ pub enum EncapsulationError {
     /// The type cannot be told from the address behind it.
     #[error("the type of an encapsulated address is letters and digits")]
     UnsuitableType,
-    /// The local part would have more than 315 octets.
-    #[error("the encapsulated local part would have {length} octets; 315 are allowed")]
+    /// The local part would be longer than the limit.
+    #[error("the encapsulated local part would have {length} octets; {limit} are allowed")]
     LocalPartTooLong {
         /// What it would have.
         length: usize,
+        /// What it may have.
+        limit: usize,
     },
-    /// The whole would have more than 571 octets.
-    #[error("the encapsulated address would have {length} octets; 571 are allowed")]
+    /// The whole would be longer than the limit.
+    #[error("the encapsulated address would have {length} octets; {limit} are allowed")]
     AddressTooLong {
         /// What it would have.
         length: usize,
+        /// What it may have.
+        limit: usize,
     },
 }
 
 /// Writes `IMCEA` type `-` encoded-address `@` domain (MS-OXCMAIL, encapsulation).
+///
+/// An X.400 address is written as it is printed; [`encapsulate_text`] keeps a text as it stands.
 pub fn encapsulate(address: &Address, domain: &Domain) -> Result<Mailbox, EncapsulationError> {
-    let address_type = address.address_type();
-    if is_forbidden(address_type) {
+    match address {
+        Address::Smtp(_) => Err(EncapsulationError::ForbiddenType),
+        Address::X400(address) => encapsulate_text("X400", &address.to_string(), domain),
+        Address::Other(other) => encapsulate_text(other.address_type(), other.value(), domain),
+    }
+}
+
+/// Encapsulates the text of an address without looking into it.
+pub fn encapsulate_text(
+    address_type: &str,
+    text: &str,
+    domain: &Domain,
+) -> Result<Mailbox, EncapsulationError> {
+    encapsulate_within(Limits::EXCHANGE, address_type, text, domain)
+}
+
+/// Encapsulates with other limits than Exchange's ordinary ones.
+pub fn encapsulate_within(
+    limits: Limits,
+    address_type: &str,
+    text: &str,
+    domain: &Domain,
+) -> Result<Mailbox, EncapsulationError> {
+    let address_type = address_type.to_ascii_uppercase();
+    if is_forbidden(&address_type) {
         return Err(EncapsulationError::ForbiddenType);
     }
-    if !address_type.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if address_type.is_empty() || !address_type.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(EncapsulationError::UnsuitableType);
     }
     let mut local_part = format!("{PREFIX}{address_type}-");
-    match address {
-        Address::Smtp(_) => return Err(EncapsulationError::ForbiddenType),
-        Address::X400(address) => encode(&address.to_string(), &mut local_part),
-        Address::Other(other) => encode(other.value(), &mut local_part),
-    }
-    if local_part.len() > LONGEST_LOCAL_PART {
-        return Err(EncapsulationError::LocalPartTooLong { length: local_part.len() });
+    encode(text, &mut local_part);
+    if local_part.len() > limits.local_part {
+        return Err(EncapsulationError::LocalPartTooLong {
+            length: local_part.len(),
+            limit: limits.local_part,
+        });
     }
     let length = local_part.len() + 1 + domain.as_str().len();
-    if length > LONGEST_ADDRESS {
-        return Err(EncapsulationError::AddressTooLong { length });
+    if length > limits.address {
+        return Err(EncapsulationError::AddressTooLong { length, limit: limits.address });
     }
     // The encoding leaves nothing but letters, digits, `=`, `-`, `_` and `+`.
     Mailbox::new(&local_part, MailDomain::Name(domain.clone()))
@@ -86,7 +125,7 @@ pub fn decapsulate(mailbox: &Mailbox) -> Option<Address> {
 }
 
 fn is_forbidden(address_type: &str) -> bool {
-    matches!(address_type, "SMTP" | "X500")
+    matches!(address_type, "SMTP" | "X500" | "X.500")
 }
 
 fn encode(text: &str, out: &mut String) {
@@ -121,4 +160,29 @@ fn decode(text: &str) -> Option<String> {
 
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_those_of_exchange_unless_the_peer_takes_long_addresses() {
+        let domain = Domain::parse("contoso.com").unwrap();
+        let long = "1".repeat(315 - "IMCEAFAX-".len());
+        assert!(encapsulate_text("FAX", &long, &domain).is_ok());
+        let longer = long + "1";
+        let refused = EncapsulationError::LocalPartTooLong { length: 316, limit: 315 };
+        assert_eq!(encapsulate_text("FAX", &longer, &domain), Err(refused));
+        assert!(encapsulate_within(Limits::LONG, "FAX", &longer, &domain).is_ok());
+    }
+
+    #[test]
+    fn smtp_and_x500_are_never_encapsulated() {
+        let domain = Domain::parse("contoso.com").unwrap();
+        let jane = Address::parse("jane@contoso.com").unwrap();
+        assert_eq!(encapsulate(&jane, &domain), Err(EncapsulationError::ForbiddenType));
+        assert_eq!(encapsulate_text("x500", "/o=x", &domain), Err(EncapsulationError::ForbiddenType));
+        assert_eq!(encapsulate_text("A-B", "x", &domain), Err(EncapsulationError::UnsuitableType));
+    }
 }

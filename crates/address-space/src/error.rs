@@ -148,6 +148,9 @@ pub enum ParseErrorKind {
     /// A `*` where the type does not allow one.
     #[error("a wildcard is '*' alone or '*.' before a domain")]
     MisplacedWildcard,
+    /// `--`, which only an Edge server understands.
+    #[error("'--' stands for the accepted domains; write each of them out")]
+    AcceptedDomains,
     /// `Local:` without the option for it.
     #[error("the scope word 'Local:' is Exchange 2007's; make the connector scoped instead")]
     LocalScope,

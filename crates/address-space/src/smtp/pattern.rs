@@ -23,6 +23,9 @@ impl SmtpPattern {
         if text == "*" {
             return Ok(Self::Every);
         }
+        if text == "--" {
+            return Err(ParseError::new(ParseErrorKind::AcceptedDomains, 0));
+        }
         if text.ends_with('.') && text.len() > 1 {
             return Err(ParseError::new(ParseErrorKind::EmptyLabel, text.len()));
         }

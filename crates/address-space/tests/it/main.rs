@@ -1,0 +1,4 @@
+//! Tables that a postmaster can read, and properties that no table can list.
+
+mod properties;
+mod tables;
