@@ -1,0 +1,423 @@
+//! A watched directory: lists what waits, claims one file at a time, settles it. Blocking calls, no thread of its own.
+
+use std::collections::{BinaryHeap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use postroad_message::Timestamp;
+
+use crate::file_system::{self, Facts};
+use crate::pickup::Dialect;
+
+pub use crate::file_system::Identity;
+
+/// A Pickup or Replay directory.
+///
+/// One file goes through these states, each a name, so that a crash at any point loses nothing:
+///
+/// ```text
+///   name.eml ──claim──► name.tmp ──settle──► gone         once the queue has committed
+///       ▲                  │  └────refuse──► name.bad     stays, its reason told once
+///       └──release, or recover at start
+/// ```
+///
+/// No rename ever overwrites: where `name.tmp` or `name.bad` exists, the name gets the moment in it
+/// (`name20240331163645042.tmp`). A claimed file is locked (`flock`) for as long as it is held, so that several processes
+/// can watch one directory and one that starts does not take back what another holds.
+///
+/// Only regular files with one name are touched, and symbolic links are never followed: a link, a FIFO, a device, a
+/// directory called `x.eml` stays and is told of once.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    dialect: Dialect,
+    max_file_size: u64,
+    quiet_for: Duration,
+    told: HashSet<OsString>,
+}
+
+/// The most files whose age is looked up in one poll; more wait for the next.
+const MOST_LOOKED_AT: usize = 20_000;
+/// An empty file this young is taken for one that is about to be written.
+const EMPTY_FOR: Duration = Duration::from_secs(60);
+
+/// What one poll found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Poll {
+    /// What can be claimed, oldest first.
+    pub candidates: Vec<Candidate>,
+    /// What stands in the directory and is not ours to take; each is here once for as long as it stands there.
+    pub oddities: Vec<Oddity>,
+    /// There are more candidates than were asked for.
+    pub more: bool,
+}
+
+/// A file that can be claimed. Ordered by age, then by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// Its last write.
+    pub modified: Timestamp,
+    /// Its name in the directory.
+    pub name: OsString,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Something that will not be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Oddity {
+    /// Its name in the directory.
+    pub name: OsString,
+    /// Why.
+    pub why: Skipped,
+}
+
+/// Why a file was not claimed or not read. It is left where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Skipped {
+    /// Someone else took it.
+    #[error("is gone")]
+    Vanished,
+    /// Someone holds a lock on it, or wrote to it while we read.
+    #[error("is being written")]
+    Busy,
+    /// A directory, a symbolic link, a FIFO, a device.
+    #[error("is no regular file")]
+    NotRegular,
+    /// It has other names, perhaps outside this directory.
+    #[error("has {0} names")]
+    HardLinked(u64),
+    /// It may not be read, renamed or deleted by us.
+    #[error("cannot be taken: {0}")]
+    Denied(io::ErrorKind),
+    /// Larger than a message may be. Refuse it unread.
+    #[error("has {size} bytes, {limit} are allowed")]
+    TooLarge {
+        /// Bytes.
+        size: u64,
+        /// The limit, bytes.
+        limit: u64,
+    },
+}
+
+impl Skipped {
+    /// Whether that is the ordinary course of things, which nobody needs to be told of.
+    pub fn is_ordinary(self) -> bool {
+        matches!(self, Self::Vanished | Self::Busy)
+    }
+}
+
+/// The directory itself cannot be used. Local or configuration fault: try again at the next poll.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {kind}", path = path.display())]
+#[non_exhaustive]
+pub struct DirectoryError {
+    /// The directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub kind: io::ErrorKind,
+}
+
+impl Directory {
+    /// Watches `path`, which must exist by the time of the first poll. Files of up to 128 MiB, at rest for a second.
+    pub fn new(path: impl Into<PathBuf>, dialect: Dialect) -> Self {
+        Self {
+            path: path.into(),
+            dialect,
+            max_file_size: 128 * 1024 * 1024,
+            quiet_for: Duration::from_secs(1),
+            told: HashSet::new(),
+        }
+    }
+
+    /// Files larger than this, bytes, are not read.
+    pub fn max_file_size(self, limit: u64) -> Self {
+        Self { max_file_size: limit, ..self }
+    }
+
+    /// Leaves a file alone until its last write is so long ago; zero takes it at once, as Exchange does.
+    ///
+    /// A file that was written elsewhere and moved in has rested already. A last write in the future, by a clock that
+    /// jumped, stops nothing.
+    pub fn quiet_for(self, span: Duration) -> Self {
+        Self { quiet_for: span, ..self }
+    }
+
+    /// Where this directory is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives every left-over `.tmp` its `.eml` name back; call it once, before the first poll. Returns how many.
+    ///
+    /// Files that another process holds are left to it. A `.tmp` that a crash left with both names loses the second.
+    pub fn recover(&self, now: Timestamp) -> Result<usize, DirectoryError> {
+        let mut recovered = 0;
+        for entry in self.entries()? {
+            let Ok(entry) = entry else { continue };
+            let name = entry.file_name();
+            if has_extension(&name, "tmp") && self.take_back(&name, now).is_ok() {
+                recovered += 1;
+            }
+        }
+        Ok(recovered)
+    }
+
+    fn take_back(&self, name: &OsStr, now: Timestamp) -> io::Result<()> {
+        let path = self.path.join(name);
+        let file = file_system::open(&path)?;
+        let facts = file_system::look_inside(&file)?;
+        if !facts.is_regular || file.try_lock().is_err() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        let stem = Path::new(name).file_stem().unwrap_or(name);
+        let first = self.path.join(named(stem, "", "eml"));
+        let twice =
+            facts.links == 2 && file_system::look(&first).is_ok_and(|other| other.identity == facts.identity);
+        match (twice, facts.links) {
+            (true, _) => std::fs::remove_file(&path),
+            (false, 1) => self.rename(&path, stem, "eml", now).map(|_| ()),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Lists up to `limit` files, the oldest first.
+    ///
+    /// Costs one look at each name, at most 20,000 looks at files, and memory for `limit` of them.
+    pub fn poll(&mut self, limit: usize, now: Timestamp) -> Result<Poll, DirectoryError> {
+        let mut found = Poll::default();
+        let mut oldest: BinaryHeap<Candidate> = BinaryHeap::with_capacity(limit.min(MOST_LOOKED_AT) + 1);
+        let mut standing = HashSet::new();
+        let mut looked_at = 0;
+        for entry in self.entries()? {
+            // An entry that cannot be read is gone, or will be there at the next poll.
+            let Ok(entry) = entry else { continue };
+            let name = entry.file_name();
+            if !self.is_wanted(&name) {
+                continue;
+            }
+            if looked_at == MOST_LOOKED_AT {
+                found.more = true;
+                break;
+            }
+            looked_at += 1;
+            let Ok(facts) = file_system::look(&self.path.join(&name)) else { continue };
+            if let Some(why) = unfit(&facts) {
+                if !self.told.contains(&name) {
+                    found.oddities.push(Oddity { name: name.clone(), why });
+                }
+                standing.insert(name);
+                continue;
+            }
+            if self.told.contains(&name) {
+                standing.insert(name.clone());
+            }
+            if self.is_at_rest(&facts, now) {
+                oldest.push(Candidate { modified: facts.modified, name, size: facts.size });
+            }
+            if oldest.len() > limit {
+                oldest.pop();
+                found.more = true;
+            }
+        }
+        self.told = standing;
+        found.candidates = oldest.into_sorted_vec();
+        Ok(found)
+    }
+
+    /// Whether this is the first time that something about `name` is told, since it stands there.
+    pub fn is_news(&mut self, name: &OsStr) -> bool {
+        self.told.insert(name.to_owned())
+    }
+
+    /// Makes a file ours: locked, and named `.tmp`.
+    pub fn claim(&self, candidate: &Candidate, now: Timestamp) -> Result<Claimed, Skipped> {
+        let path = self.path.join(&candidate.name);
+        let file = file_system::open(&path).map_err(|error| match file_system::look(&path) {
+            // What the poll saw was replaced by a symbolic link, a socket, ...
+            Ok(facts) if !facts.is_regular => Skipped::NotRegular,
+            _ => skipped(error),
+        })?;
+        let facts = file_system::look_inside(&file).map_err(skipped)?;
+        if let Some(why) = unfit(&facts) {
+            return Err(why);
+        }
+        lock(&file)?;
+        let stem = match self.dialect {
+            _ if has_extension(&candidate.name, "eml") => Path::new(&candidate.name).file_stem(),
+            _ => None,
+        };
+        let stem = stem.unwrap_or(&candidate.name).to_owned();
+        let path = self.rename(&path, &stem, "tmp", now).map_err(skipped)?;
+        let claimed = Claimed {
+            file,
+            path,
+            directory: self.path.clone(),
+            stem,
+            facts,
+            max_file_size: self.max_file_size,
+        };
+        // The name may have been given to another file between opening and renaming.
+        match claimed.is_still_there() {
+            Ok(true) => Ok(claimed),
+            _ => {
+                // If this fails the file stays a `.tmp`, and is taken back at the next start.
+                let _ = claimed.release(now);
+                Err(Skipped::Busy)
+            }
+        }
+    }
+
+    fn entries(&self) -> Result<std::fs::ReadDir, DirectoryError> {
+        std::fs::read_dir(&self.path)
+            .map_err(|error| DirectoryError { path: self.path.clone(), kind: error.kind() })
+    }
+
+    fn is_wanted(&self, name: &OsStr) -> bool {
+        match self.dialect {
+            Dialect::Exchange => has_extension(name, "eml"),
+            Dialect::Iis => {
+                let hidden = name.as_encoded_bytes().starts_with(b".");
+                !hidden && !has_extension(name, "tmp") && !has_extension(name, "bad")
+            }
+        }
+    }
+
+    fn is_at_rest(&self, facts: &Facts, now: Timestamp) -> bool {
+        let quiet_for = if facts.size == 0 { EMPTY_FOR.max(self.quiet_for) } else { self.quiet_for };
+        facts.modified > now || now.since(facts.modified) >= quiet_for
+    }
+
+    fn rename(&self, from: &Path, stem: &OsStr, extension: &str, now: Timestamp) -> io::Result<PathBuf> {
+        rename(&self.path, from, stem, extension, now)
+    }
+}
+
+/// A file that is ours until it is settled. Dropped without that, it stays `.tmp` until the next start.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Holds the lock.
+    file: File,
+    path: PathBuf,
+    directory: PathBuf,
+    stem: OsString,
+    facts: Facts,
+    max_file_size: u64,
+}
+
+impl Claimed {
+    /// Which state of which file this is: to be recorded with the queued message.
+    pub fn identity(&self) -> Identity {
+        self.facts.identity
+    }
+
+    /// Where the file is now.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All bytes. [`Skipped::Busy`] if someone wrote meanwhile: release it then.
+    pub fn read(&mut self) -> Result<Vec<u8>, Skipped> {
+        let (size, limit) = (self.facts.size, self.max_file_size);
+        if size > limit {
+            return Err(Skipped::TooLarge { size, limit });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
+        (&mut self.file).take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(skipped)?;
+        let after = file_system::look_inside(&self.file).map_err(skipped)?;
+        let whole = u64::try_from(bytes.len()).is_ok_and(|length| length == size);
+        if whole && after.identity == self.facts.identity { Ok(bytes) } else { Err(Skipped::Busy) }
+    }
+
+    /// The queue has it, durably: the file goes.
+    pub fn settle(self) -> io::Result<()> {
+        if self.is_still_there()? { std::fs::remove_file(&self.path) } else { Ok(()) }
+    }
+
+    /// It cannot become a message: it stays as `.bad`. Returns where.
+    pub fn refuse(self, now: Timestamp) -> io::Result<PathBuf> {
+        rename(&self.directory, &self.path, &self.stem, "bad", now)
+    }
+
+    /// Not now: it gets its `.eml` name back, for the next poll.
+    pub fn release(self, now: Timestamp) -> io::Result<()> {
+        rename(&self.directory, &self.path, &self.stem, "eml", now).map(|_| ())
+    }
+
+    fn is_still_there(&self) -> io::Result<bool> {
+        match file_system::look(&self.path) {
+            Ok(facts) => Ok(facts.identity.is_same_file(&self.facts.identity)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `stem.extension`, or `stem<moment>.extension`, or `stem<moment>-<n>.extension`: the first that is free.
+fn rename(
+    directory: &Path,
+    from: &Path,
+    stem: &OsStr,
+    extension: &str,
+    now: Timestamp,
+) -> io::Result<PathBuf> {
+    let moment = now.to_compact();
+    let mut infix = String::new();
+    for attempt in 1..100 {
+        let to = directory.join(named(stem, &infix, extension));
+        match file_system::rename_new(from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            // The moment would make a name that is long already too long.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename && attempt > 1 => return Err(error),
+            done => return done.map(|()| to),
+        }
+        infix = if attempt == 1 { moment.clone() } else { format!("{moment}-{attempt}") };
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn named(stem: &OsStr, infix: &str, extension: &str) -> OsString {
+    let mut name = stem.to_owned();
+    name.push(infix);
+    name.push(".");
+    name.push(extension);
+    name
+}
+
+fn has_extension(name: &OsStr, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+}
+
+fn unfit(facts: &Facts) -> Option<Skipped> {
+    match (facts.is_regular, facts.links) {
+        (false, _) => Some(Skipped::NotRegular),
+        (true, 0) => Some(Skipped::Vanished),
+        (true, 1) => None,
+        (true, names) => Some(Skipped::HardLinked(names)),
+    }
+}
+
+fn lock(file: &File) -> Result<(), Skipped> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Skipped::Busy),
+        // Some file systems know no locks; the rename alone keeps two claimers apart there.
+        Err(std::fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(std::fs::TryLockError::Error(error)) => Err(skipped(error)),
+    }
+}
+
+fn skipped(error: io::Error) -> Skipped {
+    match error.kind() {
+        io::ErrorKind::NotFound => Skipped::Vanished,
+        io::ErrorKind::ResourceBusy | io::ErrorKind::WouldBlock => Skipped::Busy,
+        kind => Skipped::Denied(kind),
+    }
+}

@@ -1,0 +1,149 @@
+//! The few file-system steps that directories need, each safe against what a hostile neighbour may put in the way.
+//!
+//! Unix is what is compiled and tested. Elsewhere the same face is made of `std` alone: no-follow and hard links are
+//! then judged by a look at the path before it is opened, and a rename that must not overwrite looks first, which leaves
+//! a gap between look and rename. Windows refuses to rename or delete a file that others hold open without sharing: such
+//! a file counts as busy. The non-Unix part has not been compiled.
+
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use postroad_message::Timestamp;
+
+/// What a look at a file tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) is_regular: bool,
+    pub(crate) links: u64,
+    pub(crate) size: u64,
+    pub(crate) modified: Timestamp,
+    pub(crate) identity: Identity,
+}
+
+/// One state of one file, whatever it is called: device, number, size and moment of the last write.
+///
+/// It survives the renames of a claim and a restart. A queue that records it with the message knows a file again that
+/// was taken in already, when a crash kept us from deleting it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    device: u64,
+    number: u64,
+    size: u64,
+    modified_nanos: i128,
+}
+
+impl Identity {
+    /// Whether both are states of one file.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.number) == (other.device, other.number)
+    }
+}
+
+/// Hexadecimal numbers joined by `-`.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}-{:x}", self.device, self.number, self.size, self.modified_nanos)
+    }
+}
+
+/// Looks at a path without following a symbolic link.
+pub(crate) fn look(path: &Path) -> io::Result<Facts> {
+    path.symlink_metadata().map(|metadata| facts(&metadata))
+}
+
+/// Looks at an open file.
+pub(crate) fn look_inside(file: &File) -> io::Result<Facts> {
+    file.metadata().map(|metadata| facts(&metadata))
+}
+
+fn facts(metadata: &Metadata) -> Facts {
+    let nanos = nanos_since_epoch(metadata.modified().unwrap_or(UNIX_EPOCH));
+    let (device, number, links) = file_number(metadata);
+    Facts {
+        is_regular: metadata.file_type().is_file(),
+        links,
+        size: metadata.len(),
+        modified: Timestamp::from_unix_millis(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX)),
+        identity: Identity { device, number, size: metadata.len(), modified_nanos: nanos },
+    }
+}
+
+fn nanos_since_epoch(moment: SystemTime) -> i128 {
+    let nanos = |span: std::time::Duration| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX);
+    match moment.duration_since(UNIX_EPOCH) {
+        Ok(after) => nanos(after),
+        Err(before) => -nanos(before.duration()),
+    }
+}
+
+#[cfg(unix)]
+fn file_number(metadata: &Metadata) -> (u64, u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino(), metadata.nlink())
+}
+
+#[cfg(not(unix))]
+fn file_number(_: &Metadata) -> (u64, u64, u64) {
+    (0, 0, 1)
+}
+
+/// Opens for reading: follows no symbolic link, waits for no FIFO's other end, is not inherited by programs we start.
+#[cfg(unix)]
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    if !look(path)?.is_regular {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    File::open(path)
+}
+
+/// Renames, never over something that exists: [`io::ErrorKind::AlreadyExists`].
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // This kernel or file system (NFS) cannot; a hard link can.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => (),
+            done => return done.map_err(io::Error::from),
+        }
+    }
+    rename_by_link(from, to)
+}
+
+/// Between the two steps the file has two names; [`Directory::recover`](crate::Directory::recover) knows that state.
+#[cfg(unix)]
+fn rename_by_link(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::hard_link(from, to)?;
+    std::fs::remove_file(from)
+}
+
+#[cfg(not(unix))]
+fn rename_by_link(from: &Path, to: &Path) -> io::Result<()> {
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)
+}
+
+/// Makes the names in a directory durable.
+#[cfg(unix)]
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// NTFS journals its names; there is no such call.
+#[cfg(not(unix))]
+pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
