@@ -45,7 +45,7 @@ impl Rules {
 /// assert_eq!(
 ///     String::from_utf8_lossy(&file),
 ///     "X-Sender: <jane@contoso.com>\r\nX-Receiver: <IMCEAFAX-+2B1+20425@contoso.com>\r\n\
-///      X-CreatedBy: postroad\r\nX-EndOfInjectedXHeaders: 101\r\nSubject: Tea\r\n\r\nAt four.\r\n",
+///      X-CreatedBy: postroad\r\nX-EndOfInjectedXHeaders: 100\r\nSubject: Tea\r\n\r\nAt four.\r\n",
 /// );
 /// # Ok::<(), postroad_address_space::ParseError>(())
 /// ```
