@@ -1,4 +1,4 @@
-//! The house rules that a machine can read: every file says what it is for, no file is long, the relay stays thin.
+//! The house rules that a machine can read: files say what they are for and stay short, and no arrow points up.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,6 +6,16 @@ use std::path::{Path, PathBuf};
 
 const LONGEST_FILE: usize = 600;
 const LONGEST_RELAY: usize = 1000;
+
+/// The floors of ARCHITECTURE.md, from the ground up. A room may know the floors below its own, nothing else.
+const FLOORS: &[&[&str]] = &[
+    &["address-space"],
+    &["message", "connector"],
+    &["smtp-protocol", "queue", "message-directory", "dsn"],
+    &["smtp-client", "smtp-server"],
+    &["transport"],
+    &["configuration"],
+];
 
 #[test]
 fn every_file_opens_with_what_it_is_for() {
@@ -32,6 +42,48 @@ fn the_relay_without_its_demo_is_thin() {
         total < LONGEST_RELAY,
         "examples/relay without demo has {total} lines, {LONGEST_RELAY} is too many"
     );
+}
+
+#[test]
+fn no_room_knows_one_above_or_beside_it() {
+    for room in rooms() {
+        for known in dependencies(&room) {
+            assert!(
+                floor(&known) < floor(&room),
+                "{room} must not depend on {known}: it is not on a lower floor"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_architecture_page_names_every_room() {
+    let page = read(&root().join("ARCHITECTURE.md"));
+    for room in rooms() {
+        assert!(page.contains(&format!("(crates/{room})")), "ARCHITECTURE.md does not lead to crates/{room}");
+    }
+}
+
+/// The folders of `crates/`.
+fn rooms() -> Vec<String> {
+    let entries = fs::read_dir(root().join("crates")).expect("list crates/");
+    let folders = entries.map(|entry| entry.expect("an entry of crates/").path());
+    let rooms = folders.filter(|folder| folder.join("Cargo.toml").is_file());
+    rooms.map(|folder| folder.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
+}
+
+fn floor(room: &str) -> usize {
+    let floor = FLOORS.iter().position(|rooms| rooms.contains(&room));
+    floor.unwrap_or_else(|| panic!("{room} stands on no floor: draw it into ARCHITECTURE.md and FLOORS"))
+}
+
+/// The rooms that a crate depends on outside its tests.
+fn dependencies(room: &str) -> Vec<String> {
+    let manifest = read(&root().join("crates").join(room).join("Cargo.toml"));
+    let normal = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let normal = normal.split("\n[").next().unwrap_or_default();
+    let names = normal.lines().filter_map(|line| line.strip_prefix("postroad-")?.split_once([' ', '.']));
+    names.map(|(name, _)| name.to_owned()).collect()
 }
 
 fn is_demo(part: &OsStr) -> bool {
