@@ -106,3 +106,8 @@ pub use sender::{Sender, SenderAttachment, SenderPin};
 pub use smart_host::{ServerAddress, SmartHost};
 pub use tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};
 pub use topology::{SiteLink, Topology};
+
+/// The README's example runs as a test of this crate, the highest that it needs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
