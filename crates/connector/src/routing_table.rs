@@ -1,8 +1,9 @@
 //! The routing table: built once from connectors, topology and pins, then asked for each recipient.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, MailDomain};
+use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, MailDomain, Specificity};
 
 use crate::attachment::{self, Attachments, Binding, Tier};
 use crate::connector::Connector;
@@ -48,6 +49,15 @@ struct Claim {
     attached: bool,
 }
 
+/// What decides between claims; the least is preferred.
+type Preference = (Tier, Reverse<Specificity>, u64, Proximity, u32, u32);
+
+impl Claim {
+    fn preference(&self, tier: Tier, specificity: Specificity) -> Preference {
+        (tier, Reverse(specificity), self.cost, self.proximity, self.connector, self.space)
+    }
+}
+
 /// What is legal, but will not work as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -91,7 +101,7 @@ impl RoutingTable {
             .zip(&prospects)
             .flat_map(|((at, connector), prospect)| claims(at, connector, prospect))
             .collect();
-        // Spaces that fit equally closely come out of the map as they went in: the preferred first.
+        // Claims behind one space come out of the map as they went in: the preferred first.
         claims.sort_by_key(|(_, claim)| (claim.cost, claim.proximity, claim.connector, claim.space));
         let attachments = Attachments::new(&connectors, &pins);
         Ok(Self { connectors, prospects, spaces: claims.into_iter().collect(), attachments, topology })
@@ -108,24 +118,34 @@ impl RoutingTable {
         recipient: &'a Address,
         size: u64,
     ) -> Selection<'a> {
-        let mut best: Option<(Tier, &Claim)> = None;
+        let mut best: Option<(Preference, &Claim)> = None;
         let mut too_small: Option<u64> = None;
         let first_tier = binding.first_tier();
-        for (_, claim) in self.spaces.matches(recipient) {
+        let smtp = matches!(recipient, Address::Smtp(_));
+        for (specificity, claim) in self.spaces.matches(recipient) {
+            if best
+                .is_some_and(|((tier, Reverse(closest), ..), _)| tier == first_tier && specificity < closest)
+            {
+                break;
+            }
             let Some(tier) = binding.tier(claim.connector, claim.attached) else { continue };
             if size > claim.limit {
                 too_small = too_small.max(Some(claim.limit));
-            } else if best.is_none_or(|(found, _)| tier < found) {
-                best = Some((tier, claim));
-                if tier == first_tier {
-                    break;
-                }
+                continue;
+            }
+            let preference = claim.preference(tier, specificity);
+            if best.is_none_or(|(found, _)| preference < found) {
+                best = Some((preference, claim));
+            }
+            if smtp && tier == first_tier {
+                // Equally close SMTP spaces are one space, whose claims come as they went in: the preferred first.
+                break;
             }
         }
         match (best.and_then(|(_, claim)| self.route(claim, recipient)), too_small) {
             (Some(route), _) => Selection::Route(route),
             (None, Some(limit)) => Selection::Refused(Refusal::TooLarge { size, limit }),
-            (None, None) if matches!(recipient, Address::Smtp(_)) => Selection::Unreachable,
+            (None, None) if smtp => Selection::Unreachable,
             (None, None) => Selection::Refused(Refusal::NoConnector),
         }
     }

@@ -27,6 +27,12 @@ const SPACES: &[&str] = &[
     "FAX:*",
     "FAX:+1*;4",
     "FAX:+123;1",
+    // Equally close, and not the same space: cost decides.
+    "FAX:+1*3;3",
+    "FAX:+1*2*;2",
+    "X400:c=US;a=Fabrikam;p=Contoso;ou1=x;3",
+    "X400:c=US;a=Fabrikam;o=Sales;ou1=x;2",
+    "A.Test;3",
 ];
 const RECIPIENTS: &[&str] = &[
     "x@a.test",
@@ -43,6 +49,7 @@ const RECIPIENTS: &[&str] = &[
     "FAX:+1",
     "FAX:9",
     "NOTES:Jane",
+    "X400:C=US;A=Fabrikam;P=Contoso;O=Sales;OU1=x;S=Doe;",
 ];
 const SENDERS: &[&str] =
     &["<>", "jane@contoso.com", "JANE@contoso.com", "joe@contoso.com", "joe@fabrikam.com"];
