@@ -145,6 +145,6 @@ mod tests {
         for line in ["SIZE", "SIZE 0", "SIZE -1", "SIZE ten", "SIZE 99999999999999999999"] {
             assert_eq!(offered(&format!("250-x\r\n250 {line}\r\n")).size, Some(SizeLimit::Unknown), "{line}");
         }
-        assert_eq!(offered("250-x\r\n250 AUTH\r\n").auth, [String::new(); 0]);
+        assert!(offered("250-x\r\n250 AUTH\r\n").auth.is_empty());
     }
 }

@@ -134,7 +134,7 @@ impl Session {
             Stage::Content { .. } => return self.final_dot_answered(reply),
             Stage::LoneDot { .. } => return self.settle_transfer(false),
         }
-        let Some((step, _)) = transfer.awaited.pop_front() else { return };
+        let Some((step, end)) = transfer.awaited.pop_front() else { return };
         match (step, reply.kind()) {
             (Step::Reset | Step::Mail, ReplyKind::Success) => {}
             (Step::Mail, ReplyKind::Transient | ReplyKind::Permanent) => self.mail_refused(reply),
@@ -149,6 +149,7 @@ impl Session {
                 self.message_refused(reply, Phase::Data, "DATA was refused")
             }
             _ => {
+                transfer.awaited.push_front((step, end));
                 let text = format!("the server answered {} where that is no answer", reply.code());
                 return self.lose(EnhancedStatus::transient(5, 0), Fault::Remote, &text);
             }

@@ -59,10 +59,10 @@ mod tests {
     fn there_and_back() {
         let message = encode(&Credential::new("tim", Secret::new("tanstaaftanstaaf")));
         assert_eq!(message.as_slice(), b"\0tim\0tanstaaftanstaaf");
-        let read = decode(&message).ok().expect("decodes");
+        let Ok(read) = decode(&message) else { panic!("not decoded") };
         assert_eq!((read.authorization_identity.as_str(), read.username.as_str()), ("", "tim"));
         assert!(read.password.matches(&Secret::new("tanstaaftanstaaf")));
-        let other = decode(b"Ursel\0Kurt\0xipj3plmq").ok().expect("decodes");
+        let Ok(other) = decode(b"Ursel\0Kurt\0xipj3plmq") else { panic!("not decoded") };
         assert_eq!((other.authorization_identity.as_str(), other.username.as_str()), ("Ursel", "Kurt"));
     }
 

@@ -1,0 +1,33 @@
+//! The written dialogues of `tests/client_dialogues`, one test for each file.
+
+use crate::client_dialogue::play_file;
+
+#[test]
+fn a_message_on_its_usual_way() {
+    play_file(include_str!("../client_dialogues/usual.txt"));
+}
+
+#[test]
+fn tls_is_begun_cleanly_or_not_at_all() {
+    play_file(include_str!("../client_dialogues/starttls.txt"));
+}
+
+#[test]
+fn a_password_goes_where_it_may_and_nowhere_else() {
+    play_file(include_str!("../client_dialogues/auth.txt"));
+}
+
+#[test]
+fn replies_that_are_none_end_the_session() {
+    play_file(include_str!("../client_dialogues/replies.txt"));
+}
+
+#[test]
+fn refusals_are_each_recipients_own() {
+    play_file(include_str!("../client_dialogues/refusals.txt"));
+}
+
+#[test]
+fn parameters_go_to_those_who_offer_them() {
+    play_file(include_str!("../client_dialogues/parameters.txt"));
+}

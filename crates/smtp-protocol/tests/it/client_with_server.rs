@@ -1,0 +1,235 @@
+//! Our client and our server talk to each other: both ends in memory.
+
+use std::time::Instant;
+
+use postroad_address_space::{Address, Mailbox};
+use postroad_message::{Content, Envelope, Notify, Outcome, Recipient, Return, ReversePath, TlsFacts};
+use postroad_smtp_protocol::client;
+use postroad_smtp_protocol::sasl::{Credential, Mechanism, Secret};
+use postroad_smtp_protocol::server;
+use proptest::prelude::*;
+
+/// Two sessions and the wire between them.
+struct Pair {
+    client: client::Session,
+    server: server::Session,
+    messages: Vec<(Envelope, Vec<u8>)>,
+    logons: Vec<String>,
+    handshakes: usize,
+    failures: Vec<postroad_message::Failure>,
+}
+
+impl Pair {
+    /// Plays until the client is done with these messages.
+    fn play(&mut self, now: Instant, mut messages: Vec<client::Transaction>) -> Vec<Vec<Outcome>> {
+        messages.reverse();
+        let (mut settled, mut to_client, mut to_server) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut client_shakes, mut server_shakes, mut server_closed) = (false, false, false);
+        for _ in 0..100_000 {
+            loop {
+                match self.server.poll() {
+                    server::Output::Transmit { bytes, .. } => to_client.extend(bytes),
+                    server::Output::Event(event) => self.judge(event),
+                    server::Output::StartTls => {
+                        server_shakes = true;
+                        break;
+                    }
+                    server::Output::Receive if !to_server.is_empty() => {
+                        self.server.handle(server::Input::Received(&std::mem::take(&mut to_server)));
+                    }
+                    server::Output::Receive => break,
+                    server::Output::AwaitVerdict => unreachable!("every event was judged"),
+                    server::Output::Close => {
+                        server_closed = true;
+                        break;
+                    }
+                }
+            }
+            match self.client.poll() {
+                client::Output::Transmit(bytes) => {
+                    to_server.extend_from_slice(bytes);
+                    let count = bytes.len();
+                    self.client.handle(now, client::Input::Transmitted(count));
+                }
+                client::Output::Event(client::Event::Ready) => match messages.pop() {
+                    Some(message) => self.client.send(now, message),
+                    None => self.client.quit(now),
+                },
+                client::Output::Event(client::Event::Settled(outcomes)) => settled.push(outcomes),
+                client::Output::Event(client::Event::Unusable(failure)) => self.failures.push(failure),
+                client::Output::StartTls => client_shakes = true,
+                client::Output::Closed => return settled,
+                _ if !to_client.is_empty() => {
+                    self.client.handle(now, client::Input::Received(&std::mem::take(&mut to_client)));
+                }
+                _ if client_shakes && server_shakes => {
+                    (client_shakes, server_shakes) = (false, false);
+                    self.handshakes += 1;
+                    self.server.handle(server::Input::TlsEstablished);
+                    let facts =
+                        TlsFacts { version: "TLSv1.3".into(), cipher: "x".into(), authenticated: false };
+                    self.client.handle(now, client::Input::TlsEstablished(facts));
+                }
+                _ if server_closed => self.client.handle(now, client::Input::Closed),
+                other => panic!("both wait: {other:?}"),
+            }
+        }
+        panic!("they never end");
+    }
+
+    fn judge(&mut self, event: server::Event) {
+        let verdict = match event {
+            server::Event::Logon { credential, .. } => {
+                let good = credential.password.matches(&Secret::new("pw"));
+                self.logons.push(credential.username);
+                if good {
+                    server::Verdict::Accept
+                } else {
+                    server::Verdict::Refuse(server::Refusal::permanent(7, 8, "no"))
+                }
+            }
+            server::Event::Recipient { recipient, .. }
+                if recipient.address.to_string().starts_with("no@") =>
+            {
+                server::Verdict::Refuse(server::Refusal::permanent(1, 1, "unknown"))
+            }
+            server::Event::Message { envelope, content } => {
+                self.messages.push((envelope, content));
+                server::Verdict::Queued("1".into())
+            }
+            _ => server::Verdict::Accept,
+        };
+        self.server.handle(server::Input::Verdict(verdict));
+    }
+}
+
+fn pair(client: client::Settings, server: server::Settings, now: Instant) -> Pair {
+    Pair {
+        client: client::Session::new(client, None, now),
+        server: server::Session::new(server),
+        messages: Vec::new(),
+        logons: Vec::new(),
+        handshakes: 0,
+        failures: Vec::new(),
+    }
+}
+
+fn server_settings() -> server::Settings {
+    server::Settings::new("mx.test", Mailbox::parse("postmaster@mx.test").expect("a mailbox"))
+}
+
+fn client_settings() -> client::Settings {
+    client::Settings::new("hub.test".parse().expect("a domain"), "mx")
+}
+
+fn recipients(addresses: &[&str]) -> Vec<Recipient> {
+    addresses.iter().map(|text| Recipient::new(Address::parse(text).expect("an address"))).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "one moment that never passes")]
+fn moment() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn a_message_and_all_its_wishes_arrive() {
+    let mut envelope = Envelope::new(
+        ReversePath::Mailbox(Mailbox::parse("me@hub.test").expect("a mailbox")),
+        recipients(&["a@b.test", "no@b.test"]),
+    );
+    envelope.ret = Some(Return::Headers);
+    envelope.envelope_id = Some("a+b=c".into());
+    envelope.recipients[0].notify = Some(Notify { success: true, failure: true, delay: false });
+    let content = Content::from(b"Subject: \xc3\xa9\r\n\r\n.dot\r\n".to_vec());
+    let now = moment();
+    let mut both = pair(client_settings(), server_settings(), now);
+    let message = client::Transaction::new(&envelope, &envelope.recipients, &content, None);
+    let settled = both.play(now, vec![message.clone(), message]);
+    for outcomes in &settled {
+        assert!(matches!(outcomes.as_slice(), [Outcome::Delivered(_), Outcome::Failed(_)]), "{outcomes:?}");
+    }
+    assert_eq!(both.messages.len(), 2);
+    for (received, bytes) in &both.messages {
+        assert_eq!(received.reverse_path, envelope.reverse_path);
+        assert_eq!(received.recipients.as_slice(), &envelope.recipients[..1]);
+        assert_eq!((received.ret, &received.envelope_id), (envelope.ret, &envelope.envelope_id));
+        assert_eq!(bytes.as_slice(), content.as_bytes());
+    }
+}
+
+#[test]
+fn tls_and_then_the_password_by_each_mechanism() {
+    for mechanism in Mechanism::ALL {
+        let now = moment();
+        let mut ours = client_settings();
+        ours.starttls = client::StartTls::Required;
+        let mut authentication = client::Authentication::new(Credential::new("tim", Secret::new("pw")));
+        authentication.mechanisms = vec![mechanism];
+        ours.authentication = Some(authentication);
+        let mut theirs = server_settings();
+        theirs.starttls = true;
+        theirs.logon = Some(server::LogonOffer::basic(true));
+        let mut both = pair(ours, theirs, now);
+        let envelope = Envelope::new(ReversePath::Null, recipients(&["a@b.test"]));
+        let message = client::Transaction::new(
+            &envelope,
+            &envelope.recipients,
+            &Content::from(b"x\r\n".to_vec()),
+            None,
+        );
+        let settled = both.play(now, vec![message]);
+        assert!(matches!(settled[0].as_slice(), [Outcome::Delivered(_)]), "{mechanism}: {settled:?}");
+        assert_eq!((both.logons, both.handshakes), (vec!["tim".to_owned()], 1), "{mechanism}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_tried_once() {
+    let now = moment();
+    let mut ours = client_settings();
+    let mut authentication = client::Authentication::new(Credential::new("tim", Secret::new("wrong")));
+    authentication.clear_text_allowed = true;
+    ours.authentication = Some(authentication);
+    let mut theirs = server_settings();
+    theirs.logon = Some(server::LogonOffer::basic(false));
+    let mut both = pair(ours, theirs, now);
+    assert!(both.play(now, Vec::new()).is_empty());
+    assert_eq!(both.logons, ["tim"]);
+    assert_eq!(both.failures.len(), 1);
+    assert_eq!(both.failures[0].fault, postroad_message::Fault::Configuration);
+}
+
+/// With CRLF for every line end, and one at the end.
+fn as_it_arrives(content: &[u8]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut rest = content.iter().peekable();
+    while let Some(&byte) = rest.next() {
+        match byte {
+            b'\r' => {
+                rest.next_if(|&&next| next == b'\n');
+                lines.extend_from_slice(b"\r\n");
+            }
+            b'\n' => lines.extend_from_slice(b"\r\n"),
+            other => lines.push(other),
+        }
+    }
+    if !lines.is_empty() && !lines.ends_with(b"\r\n") {
+        lines.extend_from_slice(b"\r\n");
+    }
+    lines
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn whatever_the_content_holds_one_message_arrives(content in "[.a\r\n]{0,60}|(\r?\n?\\.\r?\n?){0,9}") {
+        let now = moment();
+        let mut both = pair(client_settings(), server_settings(), now);
+        let envelope = Envelope::new(ReversePath::Null, recipients(&["a@b.test"]));
+        let message = client::Transaction::new(&envelope, &envelope.recipients, &Content::from(content.clone().into_bytes()), None);
+        let settled = both.play(now, vec![message]);
+        prop_assert!(matches!(settled[0].as_slice(), [Outcome::Delivered(_)]));
+        prop_assert_eq!(both.messages.len(), 1);
+        prop_assert_eq!(&both.messages[0].1, &as_it_arrives(content.as_bytes()));
+    }
+}

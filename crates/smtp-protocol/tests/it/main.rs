@@ -1,0 +1,6 @@
+//! SMTP conversations with both ends in memory.
+
+mod client_cuts;
+mod client_dialogue;
+mod client_dialogues;
+mod client_with_server;
