@@ -1,6 +1,7 @@
 //! An address space: which addresses a connector takes, and at what cost.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use crate::address::Address;
@@ -14,10 +15,30 @@ use crate::x400::pattern::OrPattern;
 /// `[Type:]space[;cost]`, such as `*.contoso.com`, `SMTP:*;5`, `X400:c=US;a=Fabrikam;P=Contoso;5` or `FAX:*;1`.
 ///
 /// Prints in full, with type and cost.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct AddressSpace {
     pattern: Pattern,
     cost: u8,
+    local_scope: bool,
+}
+
+/// What [`AddressSpace::parse_with`] takes beyond the documented syntax; by default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency {
+    local_scope: bool,
+    missing_cost: bool,
+}
+
+impl Leniency {
+    /// Takes Exchange 2007's scope word, as in `Local:SMTP:contoso.com;1`; see [`AddressSpace::has_local_scope`].
+    pub fn local_scope(self) -> Self {
+        Self { local_scope: true, ..self }
+    }
+
+    /// Takes `X400:c=US;a=Fabrikam;P=Contoso`, which has `;` but no cost, at the cost 1.
+    pub fn missing_cost(self) -> Self {
+        Self { missing_cost: true, ..self }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -30,23 +51,36 @@ pub(crate) enum Pattern {
 impl AddressSpace {
     /// Reads an address space, strictly: a cost is 1 to 100, and must be there if a space that is not SMTP holds `;`.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let start = text.len() - text.trim_start().len();
-        Self::parse_trimmed(text.trim_start()).map_err(|error| error.shifted(start))
+        Self::parse_with(text, Leniency::default())
     }
 
-    fn parse_trimmed(text: &str) -> Result<Self, ParseError> {
-        if text.is_empty() {
+    /// Reads an address space with the leniencies named.
+    pub fn parse_with(text: &str, leniency: Leniency) -> Result<Self, ParseError> {
+        let start = text.len() - text.trim_start().len();
+        let text = text.trim_start();
+        let scope = text.split_once(':').filter(|(word, _)| word.trim().eq_ignore_ascii_case("local"));
+        match scope {
+            None => Self::parse_unscoped(text, leniency).map_err(|error| error.shifted(start)),
+            Some(_) if !leniency.local_scope => Err(ParseError::new(ParseErrorKind::LocalScope, start)),
+            Some((word, rest)) => {
+                let start = start + word.len() + 1;
+                let space = Self::parse_unscoped(rest, leniency).map_err(|error| error.shifted(start))?;
+                Ok(Self { local_scope: true, ..space })
+            }
+        }
+    }
+
+    fn parse_unscoped(text: &str, leniency: Leniency) -> Result<Self, ParseError> {
+        if text.trim().is_empty() {
             return Err(ParseError::new(ParseErrorKind::Empty, 0));
         }
         let (address_type, start) = match text.split_once(':') {
-            Some((word, _)) if word.trim().eq_ignore_ascii_case("local") => {
-                return Err(ParseError::new(ParseErrorKind::LocalScope, 0));
-            }
             Some((word, _)) => (check_type(word)?, word.len() + 1),
             None => ("SMTP".into(), 0),
         };
         let rest = &text[start..];
-        let (space, cost) = split_cost(rest, &address_type).map_err(|error| error.shifted(start))?;
+        let (space, cost) =
+            split_cost(rest, &address_type, leniency).map_err(|error| error.shifted(start))?;
         let start = start + space.len() - space.trim_start().len();
         let space = space.trim_start();
         let pattern = match &*address_type {
@@ -55,11 +89,11 @@ impl AddressSpace {
             "X400" => OrPattern::parse(space).map(Pattern::X400),
             _ => Glob::parse(space.trim_end()).map(|glob| Pattern::Other { address_type, glob }),
         };
-        Ok(Self { pattern: pattern.map_err(|error| error.shifted(start))?, cost })
+        Ok(Self::of(pattern.map_err(|error| error.shifted(start))?, cost))
     }
 
     pub(crate) fn of(pattern: Pattern, cost: u8) -> Self {
-        Self { pattern, cost }
+        Self { pattern, cost, local_scope: false }
     }
 
     pub(crate) fn into_pattern(self) -> Pattern {
@@ -83,6 +117,13 @@ impl AddressSpace {
         self.cost
     }
 
+    /// Whether it was read with Exchange 2007's `Local:`: the connector is to be scoped to its own site.
+    ///
+    /// Neither printed nor compared, because the space itself is the same.
+    pub fn has_local_scope(&self) -> bool {
+        self.local_scope
+    }
+
     /// The address type in upper case: `SMTP`, `X400`, `FAX` ...
     pub fn address_type(&self) -> &str {
         match &self.pattern {
@@ -94,17 +135,39 @@ impl AddressSpace {
 }
 
 /// Takes the cost from behind the last `;`.
-fn split_cost<'a>(rest: &'a str, address_type: &str) -> Result<(&'a str, u8), ParseError> {
+fn split_cost<'a>(
+    rest: &'a str,
+    address_type: &str,
+    leniency: Leniency,
+) -> Result<(&'a str, u8), ParseError> {
     let Some((space, tail)) = rest.rsplit_once(';') else { return Ok((rest, 1)) };
     let offset = space.len() + 1;
     let digits = tail.trim();
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let kind = if address_type == "SMTP" { ParseErrorKind::BadCost } else { ParseErrorKind::MissingCost };
-        return Err(ParseError::new(kind, offset));
+        return match address_type {
+            "SMTP" => Err(ParseError::new(ParseErrorKind::BadCost, offset)),
+            _ if leniency.missing_cost => Ok((rest, 1)),
+            _ => Err(ParseError::new(ParseErrorKind::MissingCost, offset)),
+        };
     }
     match digits.parse() {
         Ok(cost @ 1..=100) => Ok((space, cost)),
         _ => Err(ParseError::new(ParseErrorKind::BadCost, offset)),
+    }
+}
+
+impl PartialEq for AddressSpace {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern && self.cost == other.cost
+    }
+}
+
+impl Eq for AddressSpace {}
+
+impl Hash for AddressSpace {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pattern.hash(state);
+        self.cost.hash(state);
     }
 }
 
@@ -129,5 +192,25 @@ impl FromStr for AddressSpace {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         Self::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_leniency_takes_what_it_names_and_nothing_else() {
+        let scoped = "Local:X400:c=US;a=Fabrikam;P=Contoso;5";
+        let costless = "X400:c=US;a=Fabrikam;P=Contoso";
+        let (local, cost) = (Leniency::default().local_scope(), Leniency::default().missing_cost());
+        assert!(AddressSpace::parse_with(scoped, cost).is_err());
+        assert!(AddressSpace::parse_with(costless, local).is_err());
+        let space = AddressSpace::parse_with(scoped, local).unwrap();
+        assert!(space.has_local_scope());
+        assert_eq!(space.to_string(), "X400:C=US;A=Fabrikam;P=Contoso;5");
+        assert_eq!(AddressSpace::parse_with(costless, cost).unwrap().cost(), 1);
+        assert_eq!(AddressSpace::parse_with("FAX:a;b", cost).unwrap().to_string(), "FAX:a;b;1");
+        assert!(AddressSpace::parse_with("*;abc", cost).is_err());
     }
 }

@@ -32,7 +32,7 @@ fn address() -> impl Strategy<Value = Address> {
             .prop_map(|(country, values)| format!("X400:{}", or_text(country, &values))),
         "(FAX|notes):[abA]{1,6}",
     ];
-    text.prop_map(|text| Address::parse(&text).unwrap())
+    text.prop_map(|text| Address::parse(&text).expect("the strategy makes addresses"))
 }
 
 fn space() -> impl Strategy<Value = AddressSpace> {
@@ -50,7 +50,7 @@ fn space() -> impl Strategy<Value = AddressSpace> {
     ];
     (text, 1u8..=100).prop_map(|(text, cost)| {
         let text = text.strip_suffix(";1").unwrap_or(&text);
-        AddressSpace::parse(&format!("{text};{cost}")).unwrap()
+        AddressSpace::parse(&format!("{text};{cost}")).expect("the strategy makes spaces")
     })
 }
 
