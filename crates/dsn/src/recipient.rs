@@ -1,0 +1,182 @@
+//! What a report says of one recipient: the per-recipient fields of `message/delivery-status`.
+
+use postroad_address_space::{Address, encapsulation};
+use postroad_message::{
+    EnhancedStatus, Failure, OriginalRecipient, Outcome, Receipt, Recipient, RemoteReply, StatusClass,
+    Timestamp,
+};
+
+use crate::clean::{ascii, push_field};
+use crate::owed::Action;
+use crate::report::Wording;
+
+/// One recipient's part of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecipientReport {
+    /// What became of it.
+    pub action: Action,
+    /// `rfc822`, `x400`, `fax`: the type of [`address`](Self::address).
+    pub address_type: String,
+    /// Who it is.
+    pub address: String,
+    /// The address the sender first wrote.
+    pub original: Option<OriginalRecipient>,
+    /// The enhanced status, unchanged from whoever gave it.
+    pub status: EnhancedStatus,
+    /// One sentence for a person.
+    pub text: String,
+    /// The host that took or refused it.
+    pub host: Option<String>,
+    /// What that host said.
+    pub reply: Option<RemoteReply>,
+    /// When the last attempt was made.
+    pub last_attempt: Option<Timestamp>,
+}
+
+impl RecipientReport {
+    /// What `outcome` did for `recipient`, told as `action` ([`owed`](crate::owed) says which).
+    pub fn new(action: Action, recipient: &Recipient, outcome: &Outcome) -> Self {
+        let (address_type, address) = typed(&recipient.address);
+        let told = Told::of(outcome);
+        Self {
+            action,
+            address_type,
+            address,
+            original: recipient.original.clone(),
+            status: told.status,
+            text: told.text,
+            host: told.host,
+            reply: told.reply,
+            last_attempt: None,
+        }
+    }
+
+    /// A recipient that could not even be read as an address: failed, 5.1.3.
+    pub fn unreadable(text: &str) -> Self {
+        Self {
+            action: Action::Failed,
+            address_type: "rfc822".to_owned(),
+            address: text.to_owned(),
+            original: None,
+            status: EnhancedStatus::permanent(1, 3),
+            text: "The recipient's address is not one.".to_owned(),
+            host: None,
+            reply: None,
+            last_attempt: None,
+        }
+    }
+
+    /// The same, with the moment of the last attempt.
+    pub fn last_attempt(self, at: Timestamp) -> Self {
+        Self { last_attempt: Some(at), ..self }
+    }
+
+    /// `per-recipient-fields` (RFC 3464 section 2.3), the blank line before them included.
+    pub(crate) fn push_fields(&self, block: &mut String, wording: Wording, retry_until: Option<Timestamp>) {
+        block.push_str("\r\n");
+        if let Some(original) = &self.original {
+            push_field(
+                block,
+                "Original-Recipient",
+                &format!("{};{}", original.address_type, original.address),
+            );
+        }
+        let address_type = if self.address.is_ascii() { self.address_type.as_str() } else { "utf-8" };
+        push_field(block, "Final-Recipient", &format!("{address_type};{}", self.address));
+        push_field(block, "Action", &self.action.to_string());
+        push_field(block, "Status", &self.written_status(wording).to_string());
+        if let Some(name) = self.host.as_deref().and_then(|host| host.split_whitespace().next()) {
+            push_field(block, "Remote-MTA", &format!("dns;{name}"));
+        }
+        match &self.reply {
+            Some(reply) => push_field(block, "Diagnostic-Code", &format!("smtp;{reply}")),
+            None if self.action == Action::Failed || self.action == Action::Delayed => {
+                push_field(block, "Diagnostic-Code", &format!("x-postroad;{}", self.text));
+            }
+            None => (),
+        }
+        if let Some(at) = self.last_attempt {
+            push_field(block, "Last-Attempt-Date", &at.to_rfc5322());
+        }
+        if let Some(until) = retry_until.filter(|_| self.action == Action::Delayed) {
+            push_field(block, "Will-Retry-Until", &until.to_rfc5322());
+        }
+    }
+
+    /// Exchange writes `failed` beside 4.4.7 for an expired message; to everyone else the digit and the action agree.
+    pub(crate) fn written_status(&self, wording: Wording) -> EnhancedStatus {
+        match (wording, self.action, self.status.class()) {
+            (Wording::Plain, Action::Failed, StatusClass::Transient) => {
+                EnhancedStatus::permanent(self.status.subject(), self.status.detail())
+            }
+            _ => self.status,
+        }
+    }
+
+    /// The address for a person, in printable ASCII.
+    pub(crate) fn shown_address(&self) -> String {
+        match self.address_type.as_str() {
+            "rfc822" => ascii(&self.address, 320),
+            other => ascii(&format!("{}:{}", other.to_ascii_uppercase(), self.address), 320),
+        }
+    }
+}
+
+struct Told {
+    status: EnhancedStatus,
+    text: String,
+    host: Option<String>,
+    reply: Option<RemoteReply>,
+}
+
+impl Told {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Delivered(receipt) => Self::success(receipt, "The message was delivered."),
+            Outcome::Relayed(receipt) => {
+                Self::success(receipt, "The message was handed to a system that sends no delivery reports.")
+            }
+            Outcome::Expanded(receipt) => {
+                Self::success(receipt, "The message was sent on to the members of a list.")
+            }
+            Outcome::Deferred(failure) | Outcome::Failed(failure) | Outcome::Ambiguous(failure) => {
+                Self::failure(failure)
+            }
+            _ => Self { status: EnhancedStatus::success(0, 0), text: String::new(), host: None, reply: None },
+        }
+    }
+
+    fn success(receipt: &Receipt, text: &str) -> Self {
+        let host = Some(receipt.host.clone()).filter(|host| !host.is_empty());
+        Self {
+            status: EnhancedStatus::success(0, 0),
+            text: text.to_owned(),
+            host,
+            reply: receipt.reply.clone(),
+        }
+    }
+
+    fn failure(failure: &Failure) -> Self {
+        Self {
+            status: failure.status,
+            text: failure.text.clone(),
+            host: failure.host.clone(),
+            reply: failure.reply.clone(),
+        }
+    }
+}
+
+/// `address-type ";" generic-address` (RFC 3464 section 2.1.2), an encapsulated address in its own type.
+fn typed(address: &Address) -> (String, String) {
+    let opened = address.mailbox().and_then(encapsulation::decapsulate);
+    let address = opened.as_ref().unwrap_or(address);
+    match address.mailbox() {
+        Some(mailbox) => ("rfc822".to_owned(), mailbox.to_string()),
+        None => {
+            let typed = address.to_string();
+            let value = typed.split_once(':').map_or(typed.as_str(), |(_, value)| value).to_owned();
+            (address.address_type().to_ascii_lowercase(), value)
+        }
+    }
+}

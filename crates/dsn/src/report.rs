@@ -1,0 +1,212 @@
+//! The report itself: `multipart/report` of text, delivery-status and what comes back of the original.
+
+use std::borrow::Cow;
+
+use mail_builder::MessageBuilder;
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::headers::raw::Raw;
+use mail_builder::mime::{BodyPart, MimePart};
+use postroad_address_space::{Address, Mailbox};
+use postroad_message::line_end::normalise;
+use postroad_message::{Body, Content, Envelope, HeaderBlock, Recipient, Return, ReversePath, Timestamp};
+
+use crate::clean::{ascii, push_field};
+use crate::owed::Action;
+use crate::recipient::RecipientReport;
+use crate::text;
+
+/// How a report is worded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Wording {
+    /// Short; an expired message is 5.4.7.
+    #[default]
+    Plain,
+    /// With Exchange's section for administrators; an expired message stays 4.4.7.
+    Exchange,
+}
+
+/// All that a report is made of. Build it with [`Report::new`], then set what is known.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report<'a> {
+    /// The original's envelope.
+    pub envelope: &'a Envelope,
+    /// The original's content.
+    pub content: &'a Content,
+    /// Those the report is about, at least one.
+    pub recipients: &'a [RecipientReport],
+    /// This server's full name, or the domain that reports are made in.
+    pub reporting_mta: &'a str,
+    /// Whom the report is from, for the reader; its envelope sender is null.
+    pub postmaster: &'a Mailbox,
+    /// When the original came in.
+    pub arrived_at: Option<Timestamp>,
+    /// How long a delayed message is tried.
+    pub retry_until: Option<Timestamp>,
+    /// An original longer than this, bytes, comes back as its header only. Default 10 MiB, as in Exchange
+    /// (ExternalDsnMaxMessageAttachSize).
+    pub headers_only_above: usize,
+    /// How the text is worded.
+    pub wording: Wording,
+}
+
+impl<'a> Report<'a> {
+    /// A report in plain wording, of unknown moments.
+    pub fn new(
+        envelope: &'a Envelope,
+        content: &'a Content,
+        recipients: &'a [RecipientReport],
+        reporting_mta: &'a str,
+        postmaster: &'a Mailbox,
+    ) -> Self {
+        Self {
+            envelope,
+            content,
+            recipients,
+            reporting_mta,
+            postmaster,
+            arrived_at: None,
+            retry_until: None,
+            headers_only_above: 10 * 1024 * 1024,
+            wording: Wording::default(),
+        }
+    }
+
+    pub(crate) fn has(&self, action: Action) -> bool {
+        self.recipients.iter().any(|recipient| recipient.action == action)
+    }
+
+    /// The gravest action, which names the report.
+    fn gravest(&self) -> Option<Action> {
+        self.recipients.iter().map(|recipient| recipient.action).max()
+    }
+}
+
+/// What makes a report this one and no other: the clock and randomness of the caller.
+#[derive(Clone, Debug)]
+pub struct Stamp<'a> {
+    /// Parts the parts: letters and digits, at most 60. Made longer if the original holds it.
+    pub boundary: &'a str,
+    /// `Date:`
+    pub date: Timestamp,
+    /// `Message-ID:` with its brackets, as [`repair::new_message_id`](postroad_message::repair::new_message_id) makes it.
+    pub message_id: &'a str,
+}
+
+/// Writes the report and its envelope: from nobody, to the original's sender.
+///
+/// `None` where no report may be sent: the original came from nobody, so it was a report itself; or there is no recipient
+/// to report about.
+///
+/// How much comes back (RFC 3461 section 4.3): the whole original only with a failure, unless the sender said `RET=HDRS` or
+/// it is longer than [`Report::headers_only_above`]; else its header. An original with bytes above 127 comes back whole
+/// only where the sender said `RET=FULL`; the report's envelope then says `BODY=8BITMIME`. Every other report is 7-bit.
+pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Content)> {
+    let sender = report.envelope.reverse_path.mailbox()?;
+    let action = report.gravest()?;
+    let boundary = boundary(stamp.boundary, report.content.as_bytes());
+    let content_type = ContentType::new("multipart/report")
+        .attribute("report-type", "delivery-status")
+        .attribute("boundary", boundary);
+    let parts = vec![
+        part("text/plain; charset=us-ascii", None, text::text(report).into_bytes()),
+        part("message/delivery-status", None, delivery_status(report).into_bytes()),
+        original(report),
+    ];
+    let mut message = MessageBuilder::new()
+        .header("From", Raw::new(format!("<{}>", report.postmaster)))
+        .header("To", Raw::new(format!("<{sender}>")))
+        .header("Subject", Raw::new(subject(report, action)))
+        .header("Date", Raw::new(stamp.date.to_rfc5322()))
+        .header("Message-ID", Raw::new(ascii(stamp.message_id, 250)))
+        .header("Auto-Submitted", Raw::new("auto-replied"));
+    if let Some(id) = original_message_id(report.content) {
+        message = message.header("In-Reply-To", Raw::new(id.clone())).header("References", Raw::new(id));
+    }
+    let message = message.header("MIME-Version", Raw::new("1.0")).body(MimePart::new(content_type, parts));
+    // Writing into memory cannot fail.
+    let content = Content::from(message.write_to_vec().unwrap_or_default());
+    let recipient = Recipient::new(Address::Smtp(sender.clone()));
+    let mut envelope = Envelope::new(ReversePath::Null, vec![recipient]);
+    envelope.smtputf8 = sender.needs_smtputf8() || report.postmaster.needs_smtputf8();
+    if content.has_8bit() {
+        envelope.body = Body::EightBitMime;
+    }
+    Some((envelope, content))
+}
+
+/// A part that is written as it is: naming the transfer encoding keeps mail-builder from choosing another.
+fn part(content_type: &str, encoding: Option<&str>, body: Vec<u8>) -> MimePart<'static> {
+    MimePart::new(ContentType::new(content_type.to_owned()), BodyPart::Binary(Cow::Owned(body)))
+        .transfer_encoding(encoding.unwrap_or("7bit").to_owned())
+}
+
+/// `delivery-status-content = per-message-fields 1*( CRLF per-recipient-fields )` (RFC 3464 section 2.1).
+fn delivery_status(report: &Report<'_>) -> String {
+    let mut block = String::with_capacity(512);
+    if let Some(id) = &report.envelope.envelope_id {
+        push_field(&mut block, "Original-Envelope-Id", id);
+    }
+    push_field(&mut block, "Reporting-MTA", &format!("dns;{}", report.reporting_mta));
+    if let Some(at) = report.arrived_at {
+        push_field(&mut block, "Arrival-Date", &at.to_rfc5322());
+    }
+    for recipient in report.recipients {
+        recipient.push_fields(&mut block, report.wording, report.retry_until);
+    }
+    block
+}
+
+fn original(report: &Report<'_>) -> MimePart<'static> {
+    let content = report.content;
+    let small = content.len() <= report.headers_only_above;
+    let whole = match report.envelope.ret {
+        Some(Return::Full) => small,
+        Some(Return::Headers) => false,
+        None => small && !content.has_8bit(),
+    };
+    if whole && report.has(Action::Failed) {
+        let encoding = if content.has_8bit() { "8bit" } else { "7bit" };
+        return part("message/rfc822", Some(encoding), printable(&normalise(content.as_bytes()), true));
+    }
+    let header = HeaderBlock::scan(content.as_bytes());
+    let fields = content.as_bytes().get(..header.fields_end()).unwrap_or_default();
+    part("text/rfc822-headers", None, printable(&normalise(fields), false))
+}
+
+/// What no mail may hold becomes `?`: NUL always, bytes above 127 where the part is 7-bit.
+fn printable(bytes: &[u8], eight_bit: bool) -> Vec<u8> {
+    bytes.iter().map(|&byte| if byte == 0 || (byte > 127 && !eight_bit) { b'?' } else { byte }).collect()
+}
+
+fn subject(report: &Report<'_>, action: Action) -> String {
+    let (word, _) = text::heading(action);
+    let header = HeaderBlock::scan(report.content.as_bytes());
+    let original = header.field("Subject").map(|field| field.unfolded().into_owned()).unwrap_or_default();
+    match std::str::from_utf8(&original) {
+        Ok(subject) if !subject.is_empty() && subject.is_ascii() && subject.len() <= 400 => {
+            format!("{word}: {}", ascii(subject, 400))
+        }
+        _ => format!("{word}: your message"),
+    }
+}
+
+/// The original's Message-ID, where it is one that can be repeated safely.
+fn original_message_id(content: &Content) -> Option<String> {
+    let header = HeaderBlock::scan(content.as_bytes());
+    let id = header.field("Message-ID")?.unfolded().into_owned();
+    let plain =
+        id.len() <= 250 && id.iter().all(u8::is_ascii_graphic) && id.starts_with(b"<") && id.ends_with(b">");
+    String::from_utf8(id).ok().filter(|_| plain)
+}
+
+fn boundary(wish: &str, content: &[u8]) -> String {
+    let mut boundary: String = wish.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+    boundary.push_str("dsn");
+    let holds = |boundary: &str| content.windows(boundary.len()).any(|window| window == boundary.as_bytes());
+    // Ends: each letter more can be in the content at fewer places.
+    while holds(&boundary) && boundary.len() < 70 {
+        boundary.push('x');
+    }
+    boundary
+}
