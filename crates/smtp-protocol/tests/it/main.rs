@@ -4,3 +4,4 @@ mod client_cuts;
 mod client_dialogue;
 mod client_dialogues;
 mod client_with_server;
+mod server_dialogues;
