@@ -1,0 +1,69 @@
+//! A mail server in sixty lines: takes mail for example.net from anybody, and from `app` to anywhere, and prints where it goes.
+//!
+//! `cargo run -p postroad-smtp-server --example receive`, then `swaks --server 127.0.0.1:2525 --to jane@example.net`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use postroad_address_space::{Domain, Mailbox};
+use postroad_message::{Content, Envelope};
+use postroad_smtp_server::{
+    AuthMechanism, BoxFuture, Client, PermissionGroup, ReceiveConnector, Refusal, Secret, Server,
+    ServerSettings, Submit, TlsMaterial, Verification, Verify,
+};
+
+/// Keeps nothing: a real one writes the message down before it says yes.
+#[derive(Default)]
+struct Print(AtomicU64);
+
+impl Submit for Print {
+    fn accept_message<'a>(
+        &'a self,
+        client: &'a Client,
+        envelope: Envelope,
+        content: Content,
+    ) -> BoxFuture<'a, Result<String, Refusal>> {
+        Box::pin(async move {
+            let id = format!("{:08x}", self.0.fetch_add(1, Ordering::Relaxed));
+            println!("{id}: {} bytes from {} at {}", content.len(), envelope.reverse_path, client.peer);
+            for recipient in &envelope.recipients {
+                println!("{id}: to {}", recipient.address);
+            }
+            Ok(id)
+        })
+    }
+}
+
+/// Knows one user.
+struct OneUser(Secret);
+
+impl Verify for OneUser {
+    fn verify<'a>(
+        &'a self,
+        _: &'a Client,
+        username: &'a str,
+        password: Secret,
+    ) -> BoxFuture<'a, Verification> {
+        let right = username == "app" && password.matches(&self.0);
+        Box::pin(std::future::ready(if right { Verification::Accepted } else { Verification::Rejected }))
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut connector = ReceiveConnector::new("Default");
+    connector.bindings = vec!["127.0.0.1:2525".parse()?];
+    connector.auth_mechanism = vec![AuthMechanism::BasicAuth];
+    connector.permission_groups = vec![PermissionGroup::AnonymousUsers, PermissionGroup::ExchangeUsers];
+    let settings = ServerSettings::new(
+        "mail.example.net",
+        vec![Domain::parse("example.net")?],
+        Mailbox::parse("postmaster@example.net")?,
+    );
+    let verify = Arc::new(OneUser(Secret::new("only in clear text on loopback")));
+    let connectors = vec![(connector, TlsMaterial::none())];
+    let server = Server::bind(connectors, settings, Arc::new(Print::default()), verify).await?;
+    println!("listening on {:?}", server.local_addrs());
+    server.serve(std::future::pending()).await;
+    Ok(())
+}

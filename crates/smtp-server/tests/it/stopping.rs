@@ -1,0 +1,61 @@
+//! The end of a server: nobody is cut off in the middle of a message, and nobody is waited for without bound.
+
+use std::time::Duration;
+
+use postroad_smtp_server::TlsMaterial;
+
+use crate::house::{House, connector, settings};
+
+#[tokio::test]
+async fn idle_sessions_are_told_and_the_message_under_way_is_finished() {
+    let house = House::with(connector("Default")).await;
+    let mut idle = house.connect().await;
+    let mut sending = house.connect().await;
+    sending.ask("HELO a", "250 ").await;
+    sending.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+    sending.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+    sending.ask("DATA", "354 ").await;
+    house.stop.send(()).expect("it runs");
+    idle.expect("421 4.3.2 ").await;
+    assert_eq!(idle.reply().await, None);
+    sending.ask("x\r\n.", "250 2.6.0 ").await;
+    sending.expect("421 4.3.2 ").await;
+    house.served.await.expect("it ends");
+    assert_eq!(house.store.messages.lock().expect("not poisoned").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_does_not_hold_the_server_for_ever() {
+    let mut settings = settings();
+    settings.shutdown_grace = Duration::from_secs(10);
+    let house = House::open(vec![(connector("Default"), TlsMaterial::none())], settings).await;
+    house.store.gate.forget_permits(1000);
+    let mut sending = house.connect().await;
+    sending.ask("HELO a", "250 ").await;
+    sending.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+    sending.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+    sending.ask("DATA", "354 ").await;
+    sending.say("x\r\n.\r\n").await;
+    let began = tokio::time::Instant::now();
+    house.stop.send(()).expect("it runs");
+    house.served.await.expect("it ends");
+    assert_eq!(began.elapsed().as_secs(), 10);
+    assert_eq!(sending.reply().await, None);
+}
+
+#[tokio::test]
+async fn binding_twice_names_the_binding() {
+    let house = House::with(connector("Default")).await;
+    let mut second = connector("Second");
+    second.bindings = vec![house.address];
+    let store = std::sync::Arc::clone(&house.store);
+    let refused = postroad_smtp_server::Server::bind(
+        vec![(second, TlsMaterial::none())],
+        settings(),
+        store,
+        std::sync::Arc::new(postroad_smtp_server::NobodyLogsOn),
+    )
+    .await;
+    let error = refused.err().expect("the port is taken");
+    assert!(error.to_string().contains(&house.address.to_string()), "{error}");
+}

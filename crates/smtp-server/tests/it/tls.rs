@@ -1,0 +1,89 @@
+//! STARTTLS with a real handshake.
+
+use std::sync::Arc;
+
+use postroad_smtp_server::{AuthMechanism, ReceiveConnector, TlsMaterial};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::house::{Caller, House, connector, settings};
+
+/// A server with a certificate of its own, and a client configuration that trusts it.
+async fn secured(change: impl FnOnce(&mut ReceiveConnector)) -> (House, Arc<ClientConfig>) {
+    let made = rcgen::generate_simple_self_signed(["hub01.contoso.com".to_owned()]).expect("a certificate");
+    let tls = TlsMaterial::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes());
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a trust anchor");
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut connector = connector("Client");
+    connector.auth_mechanism =
+        vec![AuthMechanism::Tls, AuthMechanism::BasicAuth, AuthMechanism::BasicAuthRequireTls];
+    change(&mut connector);
+    let house = House::open(vec![(connector, tls.expect("usable"))], settings()).await;
+    (house, Arc::new(config))
+}
+
+async fn handshake(caller: Caller<TcpStream>, config: Arc<ClientConfig>) -> Caller<TlsStream<TcpStream>> {
+    assert!(caller.held.is_empty());
+    let name = ServerName::try_from("hub01.contoso.com").expect("a name");
+    let stream = TlsConnector::from(config).connect(name, caller.stream).await.expect("a handshake");
+    Caller { stream, held: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_logon_is_offered_inside_tls_only() {
+    let (house, config) = secured(|_| ()).await;
+    let mut caller = house.connect().await;
+    let before = caller.ask("EHLO a", "250-").await;
+    assert!(before.contains("STARTTLS") && !before.contains("AUTH"), "{before}");
+    caller.ask("AUTH PLAIN AGphbmUAc2VjcmV0", "538 5.7.11 ").await;
+    caller.ask("STARTTLS", "220 2.0.0 ").await;
+    let mut caller = handshake(caller, config).await;
+    caller.ask("MAIL FROM:<joe@contoso.com>", "503 5.5.1 ").await;
+    let after = caller.ask("EHLO b", "250-").await;
+    assert!(!after.contains("STARTTLS") && after.contains("AUTH PLAIN LOGIN"), "{after}");
+    caller.ask("AUTH LOGIN", "334 VXNlcm5hbWU6").await;
+    caller.ask("amFuZQ==", "334 UGFzc3dvcmQ6").await;
+    caller.ask("c2VjcmV0", "235 ").await;
+    caller.send_one("bob@elsewhere.net").await;
+    caller.ask("QUIT", "221 ").await;
+    let (client, ..) = house.messages().remove(0);
+    assert_eq!((client.hello_name.as_deref(), client.user.as_deref()), (Some("b"), Some("jane")));
+    let tls = client.tls.expect("TLS");
+    assert_eq!(tls.version, "TLSv1.3");
+    assert!(tls.cipher.starts_with("TLS_"), "{}", tls.cipher);
+}
+
+#[tokio::test]
+async fn commands_behind_starttls_end_the_session() {
+    let (house, _) = secured(|_| ()).await;
+    let mut caller = house.connect().await;
+    caller.ask("HELO a", "250 ").await;
+    caller.say("STARTTLS\r\nMAIL FROM:<evil@contoso.com>\r\n").await;
+    // Whether both came in one piece is the network's choice: either way nothing of it is served.
+    let reply = caller.reply().await;
+    assert!(reply.is_some_and(|reply| reply.starts_with("554 ") || reply.starts_with("220 ")));
+    while let Some(line) = caller.reply().await {
+        assert!(!line.starts_with("250"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn where_tls_is_demanded_mail_in_clear_text_is_refused() {
+    let (house, config) = secured(|connector| connector.require_tls = true).await;
+    let mut caller = house.connect().await;
+    caller.ask("EHLO a", "250-").await;
+    caller.ask("MAIL FROM:<joe@contoso.com>", "530 5.7.0 ").await;
+    caller.ask("STARTTLS", "220 ").await;
+    let mut caller = handshake(caller, config).await;
+    caller.ask("EHLO a", "250-").await;
+    caller.send_one("jane@contoso.com").await;
+    assert_eq!(house.messages().len(), 1);
+}
