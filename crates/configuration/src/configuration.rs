@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use postroad_connector::{Connector, ForeignConnector, SenderPin, Topology};
+use postroad_connector::{Connector, Contradiction, ForeignConnector, RoutingTable, SenderPin, Topology};
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_server::ReceiveConnector;
 
@@ -103,6 +103,14 @@ impl Configuration {
             whole_file(format!("must be UTF-8; byte {} is not", error.utf8_error().valid_up_to()))
         })?;
         Self::parse(&text, file)
+    }
+
+    /// The connectors, the topology and the pinned senders as the table that chooses among them.
+    ///
+    /// # Errors
+    /// None for a configuration as it was parsed: what contradicts itself was refused there. A changed one may have some.
+    pub fn routing_table(&self) -> Result<RoutingTable, Vec<Contradiction>> {
+        RoutingTable::build(self.connectors.clone(), self.topology.clone(), self.sender_pins.clone())
     }
 
     /// The directory into which a foreign connector writes: below `root_drop_directory_path`, or else below

@@ -46,6 +46,9 @@ const ROWS: &[Row] = &[
     row("pickup", "badmail_directory", AllBut(&[""]), "a bad file is renamed to .bad where it is"),
 
     row("transport", "mailbox_delivery_queue_retry_interval", AllBut(&["5m"]), "there are no mailbox queues"),
+    row("transport", "max_idle_time_before_resubmit", AllBut(&["12h"]), "waiting mail is routed again only when the configuration changes"),
+    row("transport", "queue_max_idle_time", AllBut(&["3m"]), "an empty queue is forgotten at once"),
+    row("transport", "poison_threshold", AllBut(&["2"]), "there is no poison queue"),
     row("transport", "max_connection_rate_per_minute", AllBut(&["1200"]), "connections are not counted by the minute"),
 
     row("send_connector", "frontend_proxy_enabled", AllBut(&["false"]), "mail cannot leave through a proxy"),
@@ -60,13 +63,20 @@ const ROWS: &[Row] = &[
     row("send_connector", "connector_type", AllBut(&["default"]), "there is no hybrid organisation"),
     row("send_connector", "require_oorg", AllBut(&["false"]), "there is no hybrid organisation"),
 
+    row("send_connector", "linked_receive_connector", AllBut(&[""]), "it was Exchange 2010's alone"),
+    row("send_connector", "is_coexistence_connector", AllBut(&["false"]), "it was Exchange 2010's alone"),
+
+    row("receive_connector", "transport_role", AllBut(&["hub-transport"]), "there is no front end that hands sessions on"),
+    row("receive_connector", "message_rate_limit", AllBut(&["unlimited"]), "messages are not counted by the minute"),
+    row("receive_connector", "message_rate_source", AllBut(&["ip-address"]), "messages are not counted by the minute"),
+    row("receive_connector", "long_addresses_enabled", AllBut(&["false"]), "XLONGADDR is not offered"),
     row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server", "external-authoritative"]), "there is neither NTLM nor Kerberos, nor a trusted link"),
     row("receive_connector", "permission_groups", Only(&["exchange-servers", "exchange-legacy-servers", "partners", "custom"]), "there are only anonymous-users and exchange-users"),
     row("receive_connector", "enable_auth_gssapi", AllBut(&["false"]), "there is no Kerberos"),
     row("receive_connector", "extended_protection_policy", AllBut(&["none"]), "there is no integrated Windows authentication"),
     row("receive_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
     row("receive_connector", "tls_certificate_name", AllBut(&[""]), "name the files in tls_certificate and tls_key"),
-    row("receive_connector", "tls_domain_capabilities", AllBut(&["", "[]"]), "there is no mutual TLS"),
+    row("receive_connector", "tls_domain_capabilities", AllBut(&["[]"]), "there is no mutual TLS"),
     row("receive_connector", "protocol_logging_level", AllBut(&["none"]), "there is no protocol log"),
     row("receive_connector", "advertise_client_settings", AllBut(&["false"]), "there is no web mail to show it"),
     row("receive_connector", "orar_enabled", AllBut(&["false"]), "XORAR is not offered"),
@@ -106,5 +116,77 @@ fn is(value: &Value<'_>, word: &str) -> bool {
             _ => false,
         },
         ValueInner::Float(_) | ValueInner::Table(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use postroad_smtp_server::{
+        AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
+        ReceiveConnector, TransportRole,
+    };
+
+    use super::*;
+    use crate::{Configuration, Problem, ProblemKind};
+
+    /// `key = word` in its section, and what is told of that key.
+    fn told(row: &Row, word: &str) -> Vec<Problem> {
+        let header = match row.section {
+            "credentials" => "[credentials.a]".to_owned(),
+            repeated if repeated.ends_with("connector") => format!("[[{repeated}]]"),
+            single => format!("[{single}]"),
+        };
+        let bare = word == "[]" || word.parse::<bool>().is_ok() || word.parse::<u64>().is_ok();
+        let value = if bare { word.to_owned() } else { format!("{word:?}") };
+        let text = format!("{header}\n{} = {value}\n", row.key);
+        let problems = match Configuration::parse(&text, Path::new("relay.toml")) {
+            Ok(relay) => relay.warnings,
+            Err(problems) => problems,
+        };
+        problems.into_iter().filter(|problem| problem.key == row.key).collect()
+    }
+
+    #[test]
+    fn every_row_names_a_key_that_is_known_and_its_harmless_values_are_taken() {
+        for row in ROWS.iter().filter(|row| !row.key.is_empty()) {
+            let unknown = told(row, "x").into_iter().find(|problem| problem.kind == ProblemKind::UnknownKey);
+            assert_eq!(unknown, None, "{} {}", row.section, row.key);
+            if let AllBut(harmless) = row.asks {
+                for word in harmless {
+                    let refused = |problem: &Problem| problem.kind == ProblemKind::NotAvailableYet;
+                    assert!(!told(row, word).iter().any(refused), "{} {} = {word}", row.section, row.key);
+                }
+                // The first harmless value is written as relay.toml writes it.
+                let first = harmless.first().copied().unwrap_or_default();
+                assert_eq!(told(row, first), [], "{} {} = {first}", row.section, row.key);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_receive_connector_does_not_do_stands_in_the_table() {
+        let mut connector = ReceiveConnector::new("everything");
+        connector.transport_role = TransportRole::FrontendTransport;
+        connector.auth_mechanism = vec![AuthMechanism::Integrated];
+        connector.permission_groups = vec![PermissionGroup::Partners];
+        connector.message_rate_limit = Some(1);
+        connector.message_rate_source = MessageRateSource::All;
+        connector.long_addresses_enabled = true;
+        connector.orar_enabled = true;
+        connector.enable_auth_gssapi = true;
+        connector.extended_protection_policy = ExtendedProtectionPolicy::Require;
+        connector.domain_secure_enabled = true;
+        connector.tls_certificate_name = Some(String::new());
+        connector.tls_domain_capabilities = vec![String::new()];
+        connector.protocol_logging_level = ProtocolLoggingLevel::Verbose;
+        connector.advertise_client_settings = true;
+        let mut missing = connector.not_available_yet();
+        let mut listed: Vec<&str> =
+            ROWS.iter().filter(|row| row.section == "receive_connector").map(|row| row.key).collect();
+        missing.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, missing);
     }
 }

@@ -9,8 +9,9 @@ use toml_span::Span;
 use crate::configuration::Configuration;
 use crate::credential::Credential;
 use crate::on_disk;
-use crate::problem::{Problem, Severity};
+use crate::problem::{Problem, ProblemKind, Severity};
 use crate::reading::document::Document;
+use crate::reading::fault::plain;
 use crate::reading::gather::{Finding, Gather, Places};
 use crate::reading::section::Section;
 use crate::reading::source::Source;
@@ -58,6 +59,20 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Configuration, Vec<Proble
         return Err(gather.finish());
     };
     let configuration = sections(root, folder);
+    if let Some((configuration, _)) = &configuration
+        && !gather.has_errors()
+        && let Err(contradictions) = configuration.routing_table()
+    {
+        // Every rule is checked above with its place; one that is new to us is told all the same.
+        for contradiction in contradictions {
+            gather.error_at(
+                &Places::default(),
+                "",
+                ProblemKind::Contradiction,
+                plain(&contradiction.to_string()),
+            );
+        }
+    }
     match configuration {
         Some((configuration, written)) if !gather.has_errors() => {
             references::warn(&configuration, &written, &mut gather);

@@ -31,7 +31,7 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use postroad_address_space::Address;
-    use postroad_connector::{Connector, RoutingTable, Selection, Sender};
+    use postroad_connector::{Connector, Selection, Sender};
 
     use super::*;
 
@@ -46,7 +46,7 @@ mod tests {
         };
         assert_eq!(relay.drop_directory(drop), Path::new("/srv/relay-data/Drop"));
 
-        let table = RoutingTable::build(relay.connectors.clone(), relay.topology.clone(), vec![]).unwrap();
+        let table = relay.routing_table().unwrap();
         for recipient in [
             "jane@contoso.com",
             "jane@[10.0.0.1]",

@@ -7,7 +7,7 @@ use crate::reading::fault::plain;
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{boolean, distinct, name, or_empty, or_unlimited, size, text, text_up_to};
-use crate::sections::send_connector::address_spaces;
+use crate::sections::send_connector::{address_spaces, takes_nothing};
 
 /// The greatest number Exchange writes, 2^31 - 1; for `max_message_size` it counts kilobytes.
 const MOST: u64 = 2_147_483_647;
@@ -35,6 +35,7 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> (ForeignConnector, Places) {
     for broken in connector.validate() {
         section.gather().broken_rule(&places, broken.parameters(), plain(&broken.rule().to_string()));
     }
+    takes_nothing(&mut section, connector.max_message_size);
     (connector, section.close())
 }
 

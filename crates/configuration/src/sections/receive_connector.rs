@@ -31,16 +31,14 @@ pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path) -> Option<(Recei
     who_may_connect(&mut section, &mut connector, folder);
     limits(&mut section, &mut connector);
     extensions(&mut section, &mut connector);
-    not_built(&mut section);
+    not_built(&mut section, &mut connector);
     section.check("comment", text);
 
     let places = section.places().clone();
     for broken in connector.validate() {
         section.gather().broken_rule(&places, &broken.parameters(), plain(&broken.to_string()));
     }
-    if connector.relay_ip_ranges_mode == RelayIpRangesMode::AllExcept {
-        section.warn("relay_ip_ranges_mode", "every client outside relay_ip_ranges may relay: an open relay");
-    }
+    doubts(&mut section, &connector);
     let places = section.close();
     name.map(|_| (connector, places))
 }
@@ -78,8 +76,6 @@ fn limits(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.connection_inactivity_timeout, "connection_inactivity_timeout", span(MILLISECOND..=DAY));
     section.set(&mut c.max_protocol_errors, "max_protocol_errors", or_unlimited(integer(0..=2_147_483_647)));
     section.set(&mut c.max_logon_failures, "max_logon_failures", integer(0..=10));
-    section.set(&mut c.message_rate_limit, "message_rate_limit", or_unlimited(integer(1..=2_147_483_647)));
-    section.set(&mut c.message_rate_source, "message_rate_source", keyword(MessageRateSource::WORDS));
     section.set(&mut c.tarpit_interval, "tarpit_interval", span(NONE..=10 * MINUTE));
     section.set(&mut c.auth_tarpit_interval, "auth_tarpit_interval", span(NONE..=10 * MINUTE));
     section.set(&mut c.max_acknowledgement_delay, "max_acknowledgement_delay", span(NONE..=10 * MINUTE));
@@ -94,8 +90,6 @@ fn extensions(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.eight_bit_mime_enabled, "eight_bit_mime_enabled", boolean);
     section.set(&mut c.delivery_status_notification_enabled, "delivery_status_notification_enabled", boolean);
     section.set(&mut c.enhanced_status_codes_enabled, "enhanced_status_codes_enabled", boolean);
-    section.set(&mut c.long_addresses_enabled, "long_addresses_enabled", boolean);
-    section.set(&mut c.orar_enabled, "orar_enabled", boolean);
     section.set(&mut c.bare_linefeed_rejection_enabled, "bare_linefeed_rejection_enabled", boolean);
     section.set(&mut c.reject_reserved_top_level_recipient_domains, "reject_reserved_top_level_recipient_domains", boolean);
     section.set(&mut c.reject_reserved_second_level_recipient_domains, "reject_reserved_second_level_recipient_domains", boolean);
@@ -105,15 +99,40 @@ fn extensions(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
 
 /// Parameters that are checked, and refused unless they ask for nothing: see `not_available_yet.rs`.
 #[rustfmt::skip]
-fn not_built(section: &mut Section<'_, '_>) {
-    section.check("transport_role", keyword::<TransportRole>(TransportRole::WORDS));
-    section.check("enable_auth_gssapi", boolean);
-    section.check("extended_protection_policy", keyword::<ExtendedProtectionPolicy>(ExtendedProtectionPolicy::WORDS));
-    section.check("domain_secure_enabled", boolean);
-    section.check("tls_certificate_name", text);
-    section.check("tls_domain_capabilities", list(text));
-    section.check("protocol_logging_level", keyword::<ProtocolLoggingLevel>(ProtocolLoggingLevel::WORDS));
-    section.check("advertise_client_settings", boolean);
+fn not_built(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
+    section.set(&mut c.transport_role, "transport_role", keyword(TransportRole::WORDS));
+    section.set(&mut c.message_rate_limit, "message_rate_limit", or_unlimited(integer(1..=2_147_483_647)));
+    section.set(&mut c.message_rate_source, "message_rate_source", keyword(MessageRateSource::WORDS));
+    section.set(&mut c.long_addresses_enabled, "long_addresses_enabled", boolean);
+    section.set(&mut c.orar_enabled, "orar_enabled", boolean);
+    section.set(&mut c.enable_auth_gssapi, "enable_auth_gssapi", boolean);
+    section.set(&mut c.extended_protection_policy, "extended_protection_policy", keyword(ExtendedProtectionPolicy::WORDS));
+    section.set(&mut c.domain_secure_enabled, "domain_secure_enabled", boolean);
+    section.set(&mut c.tls_certificate_name, "tls_certificate_name", or_empty(text));
+    section.set(&mut c.tls_domain_capabilities, "tls_domain_capabilities", list(text));
+    section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::WORDS));
+    section.set(&mut c.advertise_client_settings, "advertise_client_settings", boolean);
+}
+
+/// Legal, and most likely not what was meant.
+fn doubts(section: &mut Section<'_, '_>, connector: &ReceiveConnector) {
+    if connector.relay_ip_ranges_mode == RelayIpRangesMode::AllExcept {
+        section.warn("relay_ip_ranges_mode", "every client outside relay_ip_ranges may relay: an open relay");
+    }
+    let logs_on = connector.offers(AuthMechanism::BasicAuth);
+    if connector.permits(PermissionGroup::ExchangeUsers) && !logs_on {
+        let message =
+            "\"exchange-users\" are those who log on, and auth_mechanism has no \"basic-auth\": nobody can";
+        section.warn("permission_groups", message);
+    }
+    if logs_on && !connector.permits(PermissionGroup::ExchangeUsers) {
+        let message = "logging on gives no right here: permit \"exchange-users\" in permission_groups";
+        section.warn("auth_mechanism", message);
+    }
+    let without_certificate = connector.tls_certificate.is_none() && connector.tls_key.is_none();
+    if section.has("auth_mechanism") && connector.offers(AuthMechanism::Tls) && without_certificate {
+        section.warn("auth_mechanism", "STARTTLS is not offered without tls_certificate and tls_key");
+    }
 }
 
 fn range(value: &Value<'_>) -> Reading<IpRange> {

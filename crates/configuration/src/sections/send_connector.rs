@@ -31,7 +31,20 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> (SendConnector, Places) {
     for broken in connector.validate() {
         section.gather().broken_rule(&places, broken.parameters(), plain(&broken.rule().to_string()));
     }
+    if connector.smart_host_auth_mechanism.clear_text_allowed() && !connector.require_tls {
+        let message =
+            "the password may cross the wire in clear; \"basic-auth-require-tls\" never sends it so";
+        section.warn("smart_host_auth_mechanism", message);
+    }
+    takes_nothing(&mut section, connector.max_message_size);
     (connector, section.close())
+}
+
+/// Exchange takes 0, and the connector is never chosen.
+pub(crate) fn takes_nothing(section: &mut Section<'_, '_>, max_message_size: Option<u64>) {
+    if max_message_size == Some(0) {
+        section.warn("max_message_size", "takes no message at all; write enabled = false to say so");
+    }
 }
 
 /// `address_spaces` of a connector of any kind.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use postroad_address_space::{Address, Mailbox};
 use postroad_configuration::{Configuration, QueueStore, SecretSource};
-use postroad_connector::{Connector, RoutingTable, Selection, Sender};
+use postroad_connector::{Connector, Selection, Sender};
 
 fn good(text: &str) -> Configuration {
     let configuration = Configuration::parse(text, Path::new("/etc/postroad/relay.toml"))
@@ -19,8 +19,7 @@ fn lines(problems: &[postroad_configuration::Problem]) -> String {
 
 /// The connector chosen, or why there is none.
 fn chosen(configuration: &Configuration, sender: &str, recipient: &str) -> String {
-    let Configuration { connectors, topology, sender_pins, .. } = configuration.clone();
-    let table = RoutingTable::build(connectors, topology, sender_pins).unwrap();
+    let table = configuration.routing_table().unwrap();
     let sender = Sender::Mailbox(Mailbox::parse(sender).unwrap());
     match table.select(&sender, &Address::parse(recipient).unwrap(), 4_096) {
         Selection::Route(route) => format!("{} to {}", route.connector.name(), route.destination),
