@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use postroad_address_space::{Address, Mailbox};
+use postroad_address_space::{Address, AddressSpace, Mailbox};
 use postroad_configuration::{Configuration, QueueStore, SecretSource};
 use postroad_connector::{Connector, Selection, Sender};
 
@@ -48,6 +48,8 @@ fn mail_to_the_internet_goes_by_the_recipients_domain() {
 #[test]
 fn the_foreign_connector_takes_its_part_of_the_x400_world() {
     let relay = good(include_str!("../good/foreign.toml"));
+    let fabrikam = "X400:C=US;A=Fabrikam;P=Contoso;O=Sales;S=Doe;G=Jane;";
+    assert!(chosen(&relay, "joe@contoso.com", fabrikam).starts_with("Contoso Foreign Connector to "));
     assert_eq!(chosen(&relay, "joe@contoso.com", "X400:C=US;A=Other;P=Contoso;S=Doe;"), "5.1.2");
     assert_eq!(chosen(&relay, "joe@contoso.com", "jane@example.org"), "unreachable");
     let [Connector::Foreign(foreign)] = relay.connectors.as_slice() else { panic!() };
@@ -93,5 +95,5 @@ fn the_complete_file_says_what_it_says() {
     let names: Vec<&str> = relay.connectors.iter().map(Connector::name).collect();
     assert_eq!(names, ["Contoso.com Send Connector", "Internet", "Contoso Foreign Connector"]);
     let Connector::Foreign(foreign) = &relay.connectors[2] else { panic!() };
-    assert_eq!(foreign.address_spaces[0].to_string(), "X400:c=US;a=Fabrikam;P=Contoso;5");
+    assert_eq!(foreign.address_spaces[0], AddressSpace::parse("X400:c=US;a=Fabrikam;P=Contoso;5").unwrap());
 }
