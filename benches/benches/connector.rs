@@ -116,7 +116,13 @@ fn build(criterion: &mut Criterion) {
     let connectors = connectors(1_000);
     let mut group = criterion.benchmark_group("connector/build");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
-    group.bench_function("100,000 spaces", |bencher| {
+    group.bench_function("bare look-up, 100,000 spaces", |bencher| {
+        bencher.iter(|| {
+            let spaces = connectors.iter().flat_map(Connector::address_spaces).cloned();
+            spaces.zip(0..).collect::<AddressSpaceMap<u32>>()
+        });
+    });
+    group.bench_function("table, 100,000 spaces", |bencher| {
         bencher.iter_batched(
             || connectors.clone(),
             |connectors| RoutingTable::build(connectors, Topology::new("Hub01"), Vec::new()),

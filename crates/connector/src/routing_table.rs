@@ -46,6 +46,7 @@ struct Claim {
     /// Site links and space together.
     cost: u64,
     proximity: Proximity,
+    delivery_type: DeliveryType,
     attached: bool,
 }
 
@@ -95,7 +96,8 @@ impl RoutingTable {
         }
         connectors.sort_by_cached_key(|connector| connector.name().to_lowercase());
         let distances = Distances::new(&topology);
-        let prospects: Vec<_> = connectors.iter().map(|connector| prospect(connector, &distances)).collect();
+        let prospects: Vec<_> =
+            connectors.iter().map(|connector| Prospect::new(connector, &distances)).collect();
         let mut claims: Vec<_> = (0..)
             .zip(&connectors)
             .zip(&prospects)
@@ -170,11 +172,10 @@ impl RoutingTable {
     }
 
     fn warning<'a>(&'a self, connector: &'a Connector, prospect: &Prospect) -> Option<Warning<'a>> {
-        let Some(reach) = prospect.reach else {
+        if prospect.reach.is_none() {
             return Some(Warning::NoSourceServerInReach { connector: connector.name() });
-        };
-        let servers = connector.source_transport_servers();
-        let server = servers.get(reach.server?)?;
+        }
+        let server = prospect.source_server(connector)?;
         let address = self.topology.address_of(server);
         address.is_none().then_some(Warning::NoAddressOfSourceServer { connector: connector.name(), server })
     }
@@ -184,48 +185,53 @@ impl RoutingTable {
         &self.topology
     }
 
+    /// Looks at no more than the claim and the connector's spaces, if the mail goes straight to MX hosts.
     fn route<'a>(&'a self, claim: &Claim, recipient: &'a Address) -> Option<Route<'a>> {
         let at = usize::try_from(claim.connector).ok()?;
-        let space = self.connectors.get(at)?.address_spaces().get(usize::try_from(claim.space).ok()?)?;
-        self.route_by(at, space, recipient)
-    }
-
-    pub(crate) fn route_by<'a>(
-        &'a self,
-        at: usize,
-        address_space: &'a AddressSpace,
-        recipient: &'a Address,
-    ) -> Option<Route<'a>> {
-        let (connector, prospect) = (self.connectors.get(at)?, self.prospects.get(at)?);
-        let server = prospect.reach.and_then(|reach| connector.source_transport_servers().get(reach.server?));
-        Some(Route {
-            connector,
-            address_space,
-            destination: prospect.queue.as_deref().unwrap_or_else(|| queue_of(connector, recipient)),
-            delivery_type: match (server, connector) {
-                (Some(_), _) => DeliveryType::SmtpRelayToConnectorSourceServers,
-                (None, Connector::Send(send)) if send.routes_by_dns() => DeliveryType::DnsConnectorDelivery,
-                (None, Connector::Send(_)) => DeliveryType::SmartHostConnectorDelivery,
-                (None, Connector::Foreign(_)) => DeliveryType::NonSmtpGatewayDelivery,
-                (None, Connector::DeliveryAgent(_)) => DeliveryType::DeliveryAgent,
-            },
-            server: server.map(String::as_str),
-        })
+        let connector = self.connectors.get(at)?;
+        let address_space = connector.address_spaces().get(usize::try_from(claim.space).ok()?)?;
+        let delivery_type = claim.delivery_type;
+        let (queue, server) = match delivery_type {
+            DeliveryType::DnsConnectorDelivery => (None, None),
+            _ => {
+                let prospect = self.prospects.get(at)?;
+                (prospect.queue.as_deref(), prospect.source_server(connector))
+            }
+        };
+        let destination = queue.unwrap_or_else(|| queue_of(connector, recipient));
+        Some(Route { connector, address_space, destination, delivery_type, server })
     }
 }
 
-fn prospect(connector: &Connector, distances: &Distances) -> Prospect {
-    let servers = connector.source_transport_servers();
-    let queue = match connector {
-        Connector::Send(send) if !send.routes_by_dns() => {
-            Some(send.smart_hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+impl Prospect {
+    fn new(connector: &Connector, distances: &Distances) -> Self {
+        let servers = connector.source_transport_servers();
+        let queue = match connector {
+            Connector::Send(send) if !send.routes_by_dns() => {
+                Some(send.smart_hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            }
+            _ => None,
+        };
+        Self {
+            in_scope: !connector.is_scoped_connector() || distances.in_scope(servers),
+            reach: distances.reach(servers),
+            queue,
         }
-        _ => None,
-    };
-    Prospect {
-        in_scope: !connector.is_scoped_connector() || distances.in_scope(servers),
-        reach: distances.reach(servers),
-        queue,
+    }
+
+    /// The nearest source server; `None`: this one.
+    fn source_server<'a>(&self, connector: &'a Connector) -> Option<&'a str> {
+        connector.source_transport_servers().get(self.reach?.server?).map(String::as_str)
+    }
+
+    fn delivery_type(&self, connector: &Connector) -> DeliveryType {
+        match connector {
+            _ if self.source_server(connector).is_some() => DeliveryType::SmtpRelayToConnectorSourceServers,
+            Connector::Send(_) if self.queue.is_none() => DeliveryType::DnsConnectorDelivery,
+            Connector::Send(_) => DeliveryType::SmartHostConnectorDelivery,
+            Connector::Foreign(_) => DeliveryType::NonSmtpGatewayDelivery,
+            Connector::DeliveryAgent(_) => DeliveryType::DeliveryAgent,
+        }
     }
 }
 
@@ -238,11 +244,15 @@ fn claims<'a>(
     let reach = prospect.reach.filter(|_| prospect.in_scope && connector.enabled());
     let attached = !connector.senders().is_empty();
     let limit = connector.max_message_size().unwrap_or(u64::MAX);
+    let delivery_type = prospect.delivery_type(connector);
     reach.into_iter().flat_map(move |reach| {
         (0..).zip(connector.address_spaces()).map(move |(space, address_space)| {
             let cost = total_cost(reach.site_link_cost, address_space);
             let proximity = reach.proximity;
-            (address_space.clone(), Claim { limit, connector: at, space, cost, proximity, attached })
+            (
+                address_space.clone(),
+                Claim { limit, connector: at, space, cost, proximity, delivery_type, attached },
+            )
         })
     })
 }
