@@ -1,0 +1,258 @@
+//! Directories with neighbours in them: several watchers, half-written files, and things that are no files.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use postroad_message::Timestamp;
+use postroad_message_directory::{Candidate, Dialect, Directory, Skipped};
+
+const NOW: Timestamp = Timestamp::from_unix_millis(4_000_000_000_000);
+
+fn watched(path: &Path) -> Directory {
+    Directory::new(path, Dialect::Exchange).quiet_for(Duration::ZERO)
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn write(path: &Path, name: &str, age: u64) {
+    let file = path.join(name);
+    fs::write(&file, name).unwrap();
+    let modified = UNIX_EPOCH + Duration::from_millis(NOW.as_unix_millis() as u64) - Duration::from_secs(age);
+    File::options().write(true).open(file).unwrap().set_modified(modified).unwrap();
+}
+
+fn polled(directory: &mut Directory) -> Vec<Candidate> {
+    directory.poll(100, NOW).unwrap().candidates
+}
+
+fn listed(directory: &mut Directory) -> String {
+    let found = polled(directory);
+    found.iter().map(|candidate| candidate.name.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_oldest_come_first_and_no_more_than_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, age) in
+        [("c.eml", 10), ("a.eml", 30), ("b.EML", 20), ("d.txt", 40), ("e.tmp", 50), ("f.bad", 60)]
+    {
+        write(folder.path(), name, age);
+    }
+    let mut directory = watched(folder.path());
+    assert_eq!(listed(&mut directory), "a.eml b.EML c.eml");
+    let poll = directory.poll(2, NOW).unwrap();
+    assert_eq!((poll.candidates.len(), poll.more), (2, true));
+    assert_eq!(poll.candidates[0].name, "a.eml");
+}
+
+#[test]
+fn iis_takes_every_regular_file_but_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.eml", "b.txt", "c", "d.tmp", "e.bad", ".f"] {
+        write(folder.path(), name, 10);
+    }
+    let mut directory = Directory::new(folder.path(), Dialect::Iis);
+    assert_eq!(listed(&mut directory), "a.eml b.txt c");
+}
+
+#[test]
+fn a_file_is_left_alone_until_it_rests_and_a_future_one_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "fresh.eml", 0);
+    write(folder.path(), "rested.eml", 2);
+    fs::write(folder.path().join("empty.eml"), "").unwrap();
+    let early = Timestamp::from_unix_millis(NOW.as_unix_millis() - 10_000);
+    let mut directory = Directory::new(folder.path(), Dialect::Exchange);
+    assert_eq!(listed(&mut directory), "empty.eml rested.eml");
+    let jumped_back = directory.poll(10, early).unwrap().candidates;
+    assert_eq!(jumped_back.len(), 3);
+}
+
+#[test]
+fn a_claimed_file_is_nobody_elses() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    let (mut one, two) = (watched(folder.path()), watched(folder.path()));
+    let candidate = polled(&mut one).remove(0);
+    let mut claimed = one.claim(&candidate, NOW).unwrap();
+    assert_eq!(names(folder.path()), ["a.tmp"]);
+    assert_eq!(two.claim(&candidate, NOW).unwrap_err(), Skipped::Vanished);
+    assert_eq!(two.recover(NOW).unwrap(), 0, "a starting watcher leaves what is held");
+    assert_eq!(claimed.read().unwrap(), b"a.eml");
+    claimed.settle().unwrap();
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn what_a_crash_left_is_taken_back_and_known_again() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    let mut directory = watched(folder.path());
+    let candidate = polled(&mut directory).remove(0);
+    let claimed = directory.claim(&candidate, NOW).unwrap();
+    let identity = claimed.identity();
+    drop(claimed);
+    write(folder.path(), "a.eml", 5);
+    assert_eq!(directory.recover(NOW).unwrap(), 1);
+    assert_eq!(names(folder.path()), ["a.eml".to_owned(), format!("a{}.eml", NOW.to_compact())]);
+    let again = polled(&mut directory).remove(0);
+    assert_eq!(directory.claim(&again, NOW).unwrap().identity(), identity);
+}
+
+#[test]
+fn a_crash_between_link_and_unlink_leaves_one_name() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    fs::hard_link(folder.path().join("a.eml"), folder.path().join("a.tmp")).unwrap();
+    assert_eq!(watched(folder.path()).recover(NOW).unwrap(), 1);
+    assert_eq!(names(folder.path()), ["a.eml"]);
+}
+
+#[test]
+fn no_rename_overwrites() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.eml", "a.tmp", "a.bad"] {
+        write(folder.path(), name, 10);
+    }
+    let mut directory = watched(folder.path());
+    let candidate = polled(&mut directory).remove(0);
+    let claimed = directory.claim(&candidate, NOW).unwrap();
+    let second_choice = format!("a{}.tmp", NOW.to_compact());
+    assert_eq!(claimed.path().file_name(), Some(OsStr::new(&second_choice)));
+    let refused = claimed.refuse(NOW).unwrap();
+    assert_eq!(refused.file_name().unwrap().to_string_lossy(), format!("a{}.bad", NOW.to_compact()));
+    for name in ["a.tmp", "a.bad"] {
+        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), name);
+    }
+}
+
+#[test]
+fn a_released_file_waits_for_the_next_poll() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    let mut directory = watched(folder.path());
+    let candidate = polled(&mut directory).remove(0);
+    directory.claim(&candidate, NOW).unwrap().release(NOW).unwrap();
+    assert_eq!(listed(&mut directory), "a.eml");
+}
+
+#[test]
+fn a_file_that_is_written_to_while_read_is_not_believed() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    let mut directory = watched(folder.path());
+    let mut writer = File::options().append(true).open(folder.path().join("a.eml")).unwrap();
+    let candidate = polled(&mut directory).remove(0);
+    let mut claimed = directory.claim(&candidate, NOW).unwrap();
+    writer.write_all(b"more").unwrap();
+    assert_eq!(claimed.read(), Err(Skipped::Busy));
+}
+
+#[test]
+fn a_file_that_its_writer_locked_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    let mut directory = watched(folder.path());
+    let writer = File::open(folder.path().join("a.eml")).unwrap();
+    writer.lock().unwrap();
+    let candidate = polled(&mut directory).remove(0);
+    assert_eq!(directory.claim(&candidate, NOW).unwrap_err(), Skipped::Busy);
+    assert_eq!(names(folder.path()), ["a.eml"]);
+}
+
+#[test]
+fn a_giant_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = File::create(folder.path().join("giant.eml")).unwrap();
+    file.set_len(5 << 30).unwrap();
+    let mut directory = watched(folder.path());
+    let candidate = polled(&mut directory).remove(0);
+    let mut claimed = directory.claim(&candidate, NOW).unwrap();
+    assert_eq!(claimed.read(), Err(Skipped::TooLarge { size: 5 << 30, limit: 128 << 20 }));
+}
+
+#[test]
+fn a_missing_directory_is_said_and_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Pickup");
+    let error = watched(&path).poll(1, NOW).unwrap_err();
+    assert_eq!(error.kind, std::io::ErrorKind::NotFound);
+    assert!(!path.exists());
+}
+
+#[cfg(unix)]
+mod hostile {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_no_file_stays_and_is_told_of_once() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write(outside.path(), "secret", 10);
+        let path = folder.path();
+        fs::create_dir(path.join("directory.eml")).unwrap();
+        symlink(outside.path().join("secret"), path.join("symlink.eml")).unwrap();
+        symlink(outside.path().join("nowhere"), path.join("dangling.eml")).unwrap();
+        fs::hard_link(outside.path().join("secret"), path.join("hardlink.eml")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path.join("fifo.eml"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        let mut directory = watched(path);
+        let first = directory.poll(10, NOW).unwrap();
+        assert!(first.candidates.is_empty());
+        assert_eq!(first.oddities.len(), 5, "{first:?}");
+        assert!(directory.poll(10, NOW).unwrap().oddities.is_empty());
+        assert_eq!(names(path).len(), 5);
+        assert_eq!(fs::read_to_string(outside.path().join("secret")).unwrap(), "secret");
+    }
+
+    #[test]
+    fn a_file_replaced_by_a_link_between_poll_and_claim_is_not_followed() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write(folder.path(), "a.eml", 10);
+        write(outside.path(), "secret", 10);
+        let mut directory = watched(folder.path());
+        let candidate = polled(&mut directory).remove(0);
+        fs::remove_file(folder.path().join("a.eml")).unwrap();
+        symlink(outside.path().join("secret"), folder.path().join("a.eml")).unwrap();
+        assert_eq!(directory.claim(&candidate, NOW).unwrap_err(), Skipped::NotRegular);
+    }
+
+    #[test]
+    fn names_are_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            &b"-rf.eml"[..],
+            b"\xff\xfe.eml",
+            b"a b\n.eml",
+            b".eml",
+            &[b"n".repeat(251), b".eml".to_vec()].concat(),
+        ] {
+            fs::write(folder.path().join(OsStr::from_bytes(name)), "x").unwrap();
+        }
+        let mut directory = watched(folder.path());
+        let candidates = polled(&mut directory);
+        // A dot-file has no extension.
+        assert_eq!(candidates.len(), 4);
+        for candidate in candidates {
+            directory.claim(&candidate, NOW).unwrap().settle().unwrap();
+        }
+        assert_eq!(names(folder.path()), [".eml"]);
+    }
+}

@@ -1,0 +1,71 @@
+//! A gateway's directory: whole files only, within the quota, and nothing made that was not there.
+
+use std::fs;
+
+use postroad_message::{Fault, StatusClass};
+use postroad_message_directory::{DropDirectory, DropError};
+
+#[test]
+fn a_file_appears_whole_under_a_name_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = DropDirectory::new(folder.path());
+    let path = directory.write([0xa1; 16], b"X-Sender: <>\r\n").unwrap();
+    assert_eq!(path.file_name().unwrap().to_str(), Some("a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1.eml"));
+    assert_eq!(fs::read(path).unwrap(), b"X-Sender: <>\r\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_existing_file_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = DropDirectory::new(folder.path());
+    let path = directory.write([1; 16], b"first").unwrap();
+    assert!(matches!(directory.write([1; 16], b"second"), Err(DropError::Io { .. })));
+    assert_eq!(fs::read(path).unwrap(), b"first");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[test]
+fn a_missing_directory_is_a_passing_failure_and_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Drop");
+    let error = DropDirectory::new(&path).write([1; 16], b"x").unwrap_err();
+    assert_eq!(error, DropError::Missing(path.clone()));
+    assert_eq!(
+        (error.failure().status.class(), error.failure().fault),
+        (StatusClass::Transient, Fault::Configuration)
+    );
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_quota_counts_what_waits_and_what_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = DropDirectory::new(folder.path()).quota(Some(10));
+    let first = directory.write([1; 16], b"123456").unwrap();
+    let over = directory.write([2; 16], b"12345").unwrap_err();
+    assert!(matches!(over, DropError::OverQuota { used: 6, size: 5, quota: 10, .. }), "{over}");
+    directory.write([3; 16], b"1234").unwrap();
+    fs::remove_file(first).unwrap();
+    directory.write([4; 16], b"12345").unwrap();
+}
+
+#[test]
+fn a_batch_keeps_to_the_quota_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = DropDirectory::new(folder.path()).quota(Some(10));
+    let results = directory.write_all([([1; 16], &b"123456"[..]), ([2; 16], b"12345"), ([3; 16], b"1234")]);
+    let written: Vec<_> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(written, [true, false, true]);
+}
+
+#[test]
+fn what_a_crash_left_is_swept_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = format!(".{}.eml.tmp", "ab".repeat(16));
+    for name in [left.as_str(), ".other.tmp", "x.eml.tmp"] {
+        fs::write(folder.path().join(name), "x").unwrap();
+    }
+    assert_eq!(DropDirectory::new(folder.path()).sweep(), Ok(1));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
