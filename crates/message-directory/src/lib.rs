@@ -1,9 +1,79 @@
 //! Mail as files: Pickup, Replay and Drop directories as Exchange and IIS understand them.
+//!
+//! A fax gateway, a scanner, an ERP system or a script writes a file; it becomes an envelope and a content:
+//!
+//! ```
+//! use postroad_address_space::Domain;
+//! use postroad_message::Timestamp;
+//! use postroad_message_directory::{Arrival, pickup};
+//! let file = b"From: scanner@contoso.com\nTo: Jane Doe <jane@fabrikam.com>\nSubject: Page 1\n\nSee attached.\n";
+//! let submission = pickup::decode(file, &pickup::Rules::default())?;
+//! assert_eq!(submission.envelope.recipients[0].address.to_string(), "jane@fabrikam.com");
+//!
+//! let domain = Domain::parse("contoso.com").expect("a domain");
+//! let arrival = Arrival {
+//!     server: "hub01.contoso.com",
+//!     domain: &domain,
+//!     at: Timestamp::from_unix_millis(1_711_903_005_000),
+//!     unique: [7; 16],
+//! };
+//! let (_, content) = submission.into_message(&arrival)?;
+//! assert!(content.as_bytes().starts_with(b"Received: from Pickup\r\n"));
+//! assert!(content.as_bytes().ends_with(b"\r\n\r\nSee attached.\r\n"));
+//! # Ok::<(), postroad_message_directory::Badmail>(())
+//! ```
+//!
+//! Watching a directory, whole: `examples/watch_pickup.rs`.
+//!
+//! # The formats beside each other
+//!
+//! | | Pickup, Exchange | Pickup, IIS | Replay | Drop |
+//! |---|---|---|---|---|
+//! | direction | in | in | in | out |
+//! | meant for | new messages of applications | the same | exported messages, gateways | foreign gateways |
+//! | files | `*.eml` | all but `*.tmp`, `*.bad`, dot-files | `*.eml` | `<32 hex digits>.eml` |
+//! | sender | From or Sender ([table](pickup::decode)) | `x-sender`, else as Exchange | X-Sender, once | X-Sender |
+//! | recipients | To, Cc, Bcc | `x-receiver`, else as Exchange | X-Receiver, one each | X-Receiver, that connector's only |
+//! | X-Sender, X-Receiver | ordinary fields | as the very first lines, sender first | leading block, any order | leading block |
+//! | NOTIFY, RET, ENVID, ORCPT, BODY | no | yes | yes | yes |
+//! | `Received`, `Resent-*` | removed | kept | kept | kept |
+//! | organisation, forest fields | removed | removed | kept for a trusted X-CreatedBy | removed |
+//! | Bcc | removed | removed | removed | kept as it is |
+//! | Return-Path | removed | removed | kept | kept |
+//! | `Received` added | `from Pickup` | `from Pickup` | `from` X-HeloDomain or `Replay` | no |
+//! | Date, Message-ID repaired | yes | yes | yes | no |
+//! | IMCEA recipients of the default domain | opened | opened | opened, or native `FAX:1` | written, or native |
+//! | header, recipient limits | 64 KiB, 100 | 64 KiB, 100 | none | none |
+//!
+//! [`drop::decode`] reads what [`drop::encode`] wrote, byte for byte; a Drop file is a Replay file.
+//!
+//! # Edges, all of them
+//!
+//! * **Line ends.** CRLF enters the queue, always. LF alone, `\r\r\n`, and CR alone in a body are mended when the message is
+//!   stamped ([`Submission::into_message`]); CR alone in a header is refused, because programs differ in whether it
+//!   starts a new field; NUL is refused anywhere. A lone dot is content.
+//! * **The block ends** at X-EndOfInjectedXHeaders, else at the first other field. A later X-Receiver is content and adds no
+//!   recipient. The marker's number is not believed: exported files have numbers there that fit nothing. A field
+//!   that does not belong to the block and stands before the marker makes the file bad ([`Strictness`]).
+//! * **Observed, and always read:** `X-ExtendedProps` for X-ExtendedMessageProps, `;` behind a parameter, ORCPT without a type.
+//! * **Addresses** all go through `Mailbox::parse`. Display names are passed over, never decoded: an encoded word is no
+//!   address. Groups count by their members. One bad address of several is [rejected](Submission::rejected), not the file.
+//! * **Bad files** ([`Badmail`]): with a good sender a report is owed and the file is deleted; without, it becomes `.bad`.
+//! * **Producers** write elsewhere on the same volume and rename the finished file in; `.tmp` is the watcher's name. One who
+//!   writes in place is waited for: until the file has rested a second, is unlocked, and did not change while it was read.
+//! * **A crash** leaves `.tmp` files, which [`Directory::recover`] names `.eml` again. [`Claimed::identity`] tells whether the
+//!   queue has such a file already.
+//!
+//! # What was not compiled
+//!
+//! The parts for systems other than Unix; `file_system.rs` says what is different there.
 
 pub mod badmail;
 pub mod directory;
 pub mod drop;
 pub mod drop_directory;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod injected;
 pub mod pickup;
 pub mod rate;
