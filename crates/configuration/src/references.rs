@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use postroad_connector::{Connector, Rule, SenderAttachment};
+use postroad_connector::{Connector, Rule, SenderAttachment, Warning};
 use postroad_smtp_server::{Contradiction, PermissionGroup, RelayIpRangesMode, validate_together};
 
 use crate::configuration::Configuration;
@@ -213,29 +213,18 @@ fn nobody_may_send(written: &Written, gather: &mut Gather<'_>) {
     }
 }
 
-/// A connector of other servers only: never chosen, or chosen and then nobody knows where to hand the mail over.
+/// Connectors of other servers only: never chosen, or chosen and then nobody knows where to hand the mail over.
 fn servers_out_of_reach(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
-    let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
-    let topology = &configuration.topology;
-    for (connector, places) in written.connectors.iter().filter(|(connector, _)| connector.enabled()) {
-        let sources = connector.source_transport_servers();
-        if sources.is_empty() || sources.iter().any(|source| same(source, &configuration.server.name)) {
-            continue;
-        }
-        let known = |source: &&String| topology.servers.keys().any(|server| same(server, source));
-        let dialled = |source: &String| topology.addresses.keys().any(|server| same(server, source));
-        let message = if !sources.iter().any(|source| known(&source)) {
-            format!(
-                "never chosen: neither this server ({}) nor one of [topology] servers is among them",
-                configuration.server.name
-            )
-        } else if !sources.iter().any(dialled) {
-            "mail for this connector waits: none of these servers has an address in [topology] addresses"
-                .to_owned()
-        } else {
+    let Ok(table) = configuration.routing_table() else { return };
+    for warning in table.warnings() {
+        let (Warning::NoSourceServerInReach { connector }
+        | Warning::NoAddressOfSourceServer { connector, .. }) = warning
+        else {
             continue;
         };
-        gather.warn_at(places, "source_transport_servers", message);
+        if let Some((_, places)) = written.connectors.iter().find(|(known, _)| known.name() == connector) {
+            gather.warn_at(places, "source_transport_servers", plain(&warning.to_string()));
+        }
     }
 }
 

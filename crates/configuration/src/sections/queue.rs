@@ -14,7 +14,7 @@ pub enum QueueStore {
 }
 
 /// The embedded store's file in the data directory.
-const FILE: &str = "queue.sqlite";
+const FILE: &str = "queue.db";
 
 pub(crate) fn default(data_directory: &Path) -> QueueStore {
     QueueStore::Sqlite(data_directory.join(FILE))

@@ -78,6 +78,7 @@ fn wire(section: &mut Section<'_, '_>, c: &mut SendConnector) {
     section.set(&mut c.smart_host_auth_mechanism, "smart_host_auth_mechanism", keyword(SmartHostAuthMechanism::NAMES));
     section.set(&mut c.sasl_mechanisms, "sasl_mechanisms", distinct(parsed("a SASL mechanism")));
     section.set(&mut c.authentication_credential, "authentication_credential", or_empty(name));
+    section.set(&mut c.source_ip_address, "source_ip_address", parsed("an IP address"));
     section.set(&mut c.smtp_max_messages_per_connection, "smtp_max_messages_per_connection", integer(1..=2_147_483_647));
     section.set(&mut c.connection_inactivity_timeout, "connection_inactivity_timeout", span(SECOND..=DAY));
     // Exchange spells it ConnectionInactivityTimeOut here and ConnectionInactivityTimeout on receive connectors.
@@ -90,7 +91,6 @@ fn not_built(section: &mut Section<'_, '_>, c: &mut SendConnector) {
     section.set(&mut c.frontend_proxy_enabled, "frontend_proxy_enabled", boolean);
     section.set(&mut c.domain_secure_enabled, "domain_secure_enabled", boolean);
     section.set(&mut c.tls_certificate_name, "tls_certificate_name", or_empty(parsed::<TlsCertificateName>("a certificate's name")));
-    section.set(&mut c.source_ip_address, "source_ip_address", parsed("an IP address"));
     section.set(&mut c.use_external_dns_servers_enabled, "use_external_dns_servers_enabled", boolean);
     section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::NAMES));
     section.set(&mut c.error_policies, "error_policies", distinct(keyword(ErrorPolicy::NAMES)));

@@ -66,8 +66,9 @@ fn on_a_server_that_is_no_source_the_foreign_connector_is_out_of_reach_and_we_ar
     let relay = Configuration::parse(&text, Path::new("relay.toml")).unwrap();
     assert_eq!(
         lines(&relay.warnings),
-        "relay.toml:11:1: warning: [[foreign_connector]] source_transport_servers: never chosen: \
-         neither this server (Hub03) nor one of [topology] servers is among them\n"
+        "relay.toml:11:1: warning: [[foreign_connector]] source_transport_servers: \
+         connector \"Contoso Foreign Connector\" is never chosen here: \
+         none of its source_transport_servers is this one, or stands among servers\n"
     );
     assert_eq!(chosen(&relay, "joe@contoso.com", "X400:C=US;A=Fabrikam;P=Contoso;S=Doe;"), "5.1.2");
 }
@@ -87,7 +88,7 @@ fn newsletter_leaves_through_its_connector_and_contact_does_not() {
 fn the_complete_file_says_what_it_says() {
     let relay = good(include_str!("../good/complete.toml"));
     assert_eq!(relay.server.name, "Hub01");
-    assert_eq!(relay.queue, QueueStore::Sqlite("/etc/postroad/relay-data/queue.sqlite".into()));
+    assert_eq!(relay.queue, QueueStore::Sqlite("/etc/postroad/relay-data/queue.db".into()));
     assert_eq!(relay.topology.servers.len(), 2);
     assert_eq!(relay.dns.servers, ["127.0.0.1:5353".parse().unwrap()]);
     assert_eq!(relay.receive_connectors[0].tls_key.as_deref(), Some(Path::new("/etc/postroad/tls/key.pem")));
