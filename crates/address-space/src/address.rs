@@ -104,3 +104,46 @@ impl From<OtherAddress> for Address {
         Self::Other(address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ParseErrorKind;
+
+    #[test]
+    fn a_colon_makes_a_type_only_before_any_at_sign_and_outside_quotes() {
+        for (text, address_type, printed) in [
+            ("jane@contoso.com", "SMTP", "jane@contoso.com"),
+            ("smtp:jane@contoso.com", "SMTP", "jane@contoso.com"),
+            ("jane@[IPv6:2001:db8::1]", "SMTP", "jane@[IPv6:2001:db8::1]"),
+            ("\"FAX:1\"@contoso.com", "SMTP", "\"FAX:1\"@contoso.com"),
+            ("fax: 1@2", "FAX", "FAX: 1@2"),
+            ("X.400:C=US;S=Doe", "X400", "X400:C=US;A= ;S=Doe;"),
+            ("NOTES:a:b", "NOTES", "NOTES:a:b"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.address_type(), address.to_string().as_str()), (address_type, printed));
+            assert_eq!(Address::parse(printed), Ok(address));
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_byte() {
+        use ParseErrorKind::*;
+        for (text, kind, offset) in [
+            ("", Empty, 0),
+            ("jane", MissingAt, 4),
+            (":jane@contoso.com", EmptyAddressType, 0),
+            ("FAX:", EmptyAddress, 4),
+            ("FAX:1\r\n2", ControlCharacter, 5),
+            ("a;b:c", AddressTypeCharacter, 1),
+            ("SMTP:jane", MissingAt, 9),
+            ("X400:S=Doe", MissingCountry, 10),
+            // Found by fuzzing: the space around a type hid a vertical tab.
+            ("SMT\u{b}:jane@contoso.com", ControlCharacter, 3),
+        ] {
+            let error = Address::parse(text).unwrap_err();
+            assert_eq!((error.kind(), error.offset()), (kind, offset), "{text:?}");
+        }
+    }
+}

@@ -59,8 +59,8 @@ impl OtherAddress {
 
 /// Checks an address type and puts it in upper case; `X.400` is another name of `X400` (RFC 1685).
 pub(crate) fn check_type(text: &str) -> Result<Box<str>, ParseError> {
-    let start = text.len() - text.trim_start().len();
-    let trimmed = text.trim();
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let trimmed = text.trim_matches(' ');
     if trimmed.is_empty() {
         return Err(ParseError::new(ParseErrorKind::EmptyAddressType, 0));
     }
