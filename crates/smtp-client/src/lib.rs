@@ -1,4 +1,106 @@
 //! Delivers mail to smart hosts and to MX hosts by SMTP, and says for each recipient what became of it.
+//!
+//! One message through a smart host:
+//!
+//! ```no_run
+//! use postroad_smtp_client::{Destination, Hosts, SmartHost, SmtpClient};
+//! use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = SmtpClient::new()?;
+//! let hosts = Hosts::SmartHosts(vec![SmartHost::Name("smtp-relay.example.com".parse()?)]);
+//! let destination = Destination::new(hosts, "hub01.contoso.com".parse()?);
+//! let envelope = Envelope::new(
+//!     ReversePath::Mailbox("joe@contoso.com".parse()?),
+//!     vec![Recipient::new("jane@fabrikam.com".parse()?), Recipient::new("tim@fabrikam.com".parse()?)],
+//! );
+//! let content = Content::from(b"Subject: hello\r\n\r\nHello.\r\n".to_vec());
+//! for outcome in client.deliver(&destination, &envelope, &envelope.recipients, &content).await {
+//!     match outcome {
+//!         Outcome::Delivered(receipt) => println!("taken by {}", receipt.host),
+//!         other => println!("{}", other.failure().map_or("taken".into(), ToString::to_string)),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With a password, which goes over TLS only, to a server that has to prove its name; and a client with its own name
+//! servers, trust anchors and time-outs:
+//!
+//! ```
+//! use std::time::Duration;
+//! use postroad_smtp_client::{
+//!     Authentication, CertificateName, Credential, Destination, Hosts, Secret, SmartHost, SmtpClient, Timeouts, TlsPolicy,
+//!     TrustAnchors, Verification,
+//! };
+//!
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # let _runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # let _inside = _runtime.enter();
+//! let mut timeouts = Timeouts::default();
+//! timeouts.connect = Duration::from_secs(10);
+//! let client = SmtpClient::builder()
+//!     .name_servers(["192.0.2.53:53".parse()?])
+//!     .trust_anchors(TrustAnchors::System)
+//!     .timeouts(timeouts)
+//!     .own_listeners(["192.0.2.1:25".parse()?])
+//!     .build()?;
+//! let mut destination = Destination::new(
+//!     Hosts::SmartHosts(vec![SmartHost::Name("smtp-relay.example.com".parse()?), SmartHost::Address([192, 0, 2, 7].into())]),
+//!     "hub01.contoso.com".parse()?,
+//! );
+//! destination.port = 587;
+//! destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+//! destination.authentication = Some(Authentication::new(Credential::new("relay@contoso.com", Secret::new("..."))));
+//! # let _ = client;
+//! # Ok(())
+//! # }
+//! # example().expect("an example that works");
+//! ```
+//!
+//! # Which hosts, and in which order
+//!
+//! - [`Hosts::Mx`]: by preference, equal ones shuffled; the domain's own address where it has no MX. A null MX fails with
+//!   5.1.10, a domain that does not exist with 5.4.4. Where this relay itself stands in the list ([`Builder::own_listeners`],
+//!   [`Builder::own_names`]), it and all worse hosts are left alone, and the mail fails with 5.4.6 if nothing is left. Hosts on
+//!   loopback addresses are left out unless [`Builder::allow_loopback_mx`] says otherwise.
+//! - [`Hosts::SmartHosts`]: each message begins with another of the list, the others stand in for one that fails. A name is
+//!   looked up as MX, and as a host where it has none. Nothing that is wrong with a smart host fails mail: it waits.
+//! - The next host is tried for those whom no host has answered: no connection, a greeting or EHLO refused, TLS that can't be
+//!   had, a connection lost before the final dot, 421. An answer (550 to RCPT, 452 to DATA) is an answer, and stays with its
+//!   recipient. A refused login is tried at one host only.
+//! - The name service not answering defers. That a name does not exist is believed only when it says so.
+//!
+//! # What an outcome means
+//!
+//! | outcome | |
+//! |---|---|
+//! | [`Delivered`] | the server has it and answers for it |
+//! | [`Relayed`] | the same, but it knows no DSN and the sender asked for a report of success: that is ours to write |
+//! | [`Deferred`] | try again. 4xx; no answer before the final dot; whatever is wrong with us or with our configuration |
+//! | [`Failed`] | 5xx, or the message can't be sent in the form that this server takes |
+//! | [`Ambiguous`] | the connection was lost behind the final dot and before the reply: it may have been taken |
+//!
+//! [`Delivered`]: postroad_message::Outcome::Delivered
+//! [`Relayed`]: postroad_message::Outcome::Relayed
+//! [`Deferred`]: postroad_message::Outcome::Deferred
+//! [`Failed`]: postroad_message::Outcome::Failed
+//! [`Ambiguous`]: postroad_message::Outcome::Ambiguous
+//!
+//! Who is one too many for a server (452 4.5.3) goes in another transaction on the same connection. 8-bit content for a server
+//! without 8BITMIME fails with 5.6.3 unless [`Destination::send_8bit_anyway`]: it is not converted yet.
+//!
+//! # TLS
+//!
+//! | policy | handshake | certificate | without TLS |
+//! |---|---|---|---|
+//! | [`TlsPolicy::Never`] | | | always |
+//! | [`TlsPolicy::Opportunistic`] | where offered | not looked at | yes: not offered, refused or failed; a failure is remembered for an hour and named in the receipt |
+//! | [`TlsPolicy::Required`] | always | by its [`Verification`] | deferred |
+//!
+//! Passwords go over TLS, or in clear text where [`Authentication::clear_text_allowed`] says so; never after TLS was offered and
+//! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
 
 pub mod client;
 mod connect;

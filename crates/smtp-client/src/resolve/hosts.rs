@@ -252,3 +252,206 @@ fn loops_back(name: &str) -> Failure {
 fn failure(status: EnhancedStatus, fault: Fault, text: &str) -> Failure {
     Failure::new(status, fault, Scope::NextHop, Phase::Lookup, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::answer::{BoxFuture, Security};
+
+    /// A zone as a table: `name MX preference host`, `name A address`, `name MX|A FAIL`, and `name EXISTS` for no data.
+    struct Zone(&'static str);
+
+    impl Zone {
+        fn ask<T>(&self, name: &str, kind: &str, read: impl Fn(&[&str]) -> T) -> Answer<T> {
+            let lines = || self.0.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let of_name: Vec<Vec<&str>> = lines().filter(|words| words.first() == Some(&name)).collect();
+            let of_kind = of_name.iter().filter(|words| words.get(1) == Some(&kind));
+            if of_kind.clone().any(|words| words.get(2) == Some(&"FAIL")) {
+                return Answer::Failed("SERVFAIL".into());
+            }
+            let records: Vec<T> = of_kind.map(|words| read(&words[2..])).collect();
+            match (records.is_empty(), of_name.is_empty()) {
+                (false, _) => Answer::Records { records, security: Security::Insecure },
+                (true, false) => Answer::NoData,
+                (true, true) => Answer::NoSuchName,
+            }
+        }
+    }
+
+    impl Resolve for Zone {
+        fn mx<'a>(&'a self, domain: &'a str) -> BoxFuture<'a, Answer<MxRecord>> {
+            let read = |words: &[&str]| MxRecord {
+                preference: words[0].parse().expect("a preference"),
+                exchange: words[1].replace("\\n", "\n").trim_end_matches('.').to_owned(),
+            };
+            Box::pin(std::future::ready(self.ask(domain, "MX", read)))
+        }
+
+        fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Answer<IpAddr>> {
+            Box::pin(std::future::ready(self.ask(host, "A", |words| words[0].parse().expect("an address"))))
+        }
+    }
+
+    /// What becomes of a destination: the addresses in their order, a bar between groups; then why it ends, if for a reason.
+    async fn way(zone: &'static str, hosts: &Hosts, ourselves: &Ourselves) -> String {
+        let zone = Zone(zone);
+        let groups = match groups(&zone, hosts, ourselves, &mut |below| below - 1).await {
+            Ok(groups) => groups,
+            Err(outcome) => return word(&outcome),
+        };
+        let mut steps = Vec::new();
+        for group in groups {
+            match targets(&zone, &group, 25, ourselves).await {
+                Ok(targets) => {
+                    let addresses: Vec<String> =
+                        targets.iter().map(|target| target.address.to_string()).collect();
+                    steps.push(addresses.join(" "));
+                }
+                Err(blocked) => {
+                    steps.push(word(&blocked.outcome));
+                    if blocked.is_loop {
+                        break;
+                    }
+                }
+            }
+        }
+        steps.join(" | ")
+    }
+
+    fn word(outcome: &Outcome) -> String {
+        let kind = if outcome.is_final() { "failed" } else { "deferred" };
+        outcome.failure().map_or_else(String::new, |failure| format!("{kind} {}", failure.status))
+    }
+
+    fn ourselves() -> Ourselves {
+        Ourselves {
+            listeners: vec![
+                "192.0.2.9:25".parse().expect("an address"),
+                "192.0.2.8:2525".parse().expect("an address"),
+            ],
+            names: vec!["hub.test".into()],
+            allow_loopback_mx: false,
+        }
+    }
+
+    async fn mx(zone: &'static str) -> String {
+        way(zone, &Hosts::Mx(Domain::parse("b.test").expect("a domain")), &ourselves()).await
+    }
+
+    #[tokio::test]
+    async fn an_mx_set_says_where_mail_goes() {
+        for (name, zone, expected) in [
+            (
+                "best preference first, 65535 included",
+                "b.test MX 65535 m3\nb.test MX 10 m1\nb.test MX 20 m2\nm1 A 192.0.2.1\nm2 A 192.0.2.2\nm3 A 192.0.2.3",
+                "192.0.2.1 | 192.0.2.2 | 192.0.2.3",
+            ),
+            ("no MX: the domain itself", "b.test A 192.0.2.1", "192.0.2.1"),
+            ("neither MX nor address", "b.test EXISTS", "failed 5.4.4"),
+            ("no such domain", "", "failed 5.4.4"),
+            ("the name service fails", "b.test MX FAIL", "deferred 4.4.3"),
+            ("null MX", "b.test MX 0 .", "failed 5.1.10"),
+            (
+                "null MX among others is passed over",
+                "b.test MX 0 .\nb.test MX 10 m1\nm1 A 192.0.2.1",
+                "192.0.2.1",
+            ),
+            ("an address for some only", "b.test MX 10 m1\nb.test MX 10 m2\nm2 A 192.0.2.2", "192.0.2.2"),
+            (
+                "no address at all",
+                "b.test MX 10 m1\nb.test MX 20 m2\nm2 EXISTS",
+                "failed 5.4.4 | failed 5.4.4",
+            ),
+            ("one address can't be found out", "b.test MX 10 m1\nm1 A FAIL", "deferred 4.4.3"),
+            ("an address where a name belongs", "b.test MX 10 192.0.2.1", "failed 5.4.4"),
+            (
+                "a name that is none",
+                "b.test MX 10 a\\nb\nb.test MX 10 a@b\nb.test MX 20 m1\nm1 A 192.0.2.1",
+                "192.0.2.1",
+            ),
+            (
+                "ourselves by name: this one and worse are dropped",
+                "b.test MX 10 m1\nb.test MX 20 HUB.test.\nb.test MX 30 m3\nm1 A 192.0.2.1\nm3 A 192.0.2.3",
+                "192.0.2.1",
+            ),
+            (
+                "ourselves by name, and equal ones",
+                "b.test MX 10 m1\nb.test MX 10 hub.test\nm1 A 192.0.2.1",
+                "failed 5.4.6",
+            ),
+            (
+                "ourselves by address",
+                "b.test MX 10 m1\nb.test MX 20 m2\nb.test MX 30 m3\nm1 A 192.0.2.1\nm2 A 192.0.2.9\nm3 A 192.0.2.3",
+                "192.0.2.1 | failed 5.4.6",
+            ),
+            ("our address with another port is someone else", "b.test MX 10 m1\nm1 A 192.0.2.8", "192.0.2.8"),
+            (
+                "loopback is nobody's MX",
+                "b.test MX 10 m1\nb.test MX 20 m2\nm1 A 127.0.0.2\nm2 A 192.0.2.2",
+                "failed 5.4.4 | 192.0.2.2",
+            ),
+            ("mapped loopback is loopback", "b.test MX 10 m1\nm1 A ::ffff:127.0.0.1", "failed 5.4.4"),
+            ("both families", "b.test MX 10 m1\nm1 A 2001:db8::1\nm1 A 192.0.2.1", "2001:db8::1 192.0.2.1"),
+        ] {
+            assert_eq!(mx(zone).await, expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn loopback_is_an_mx_where_that_is_allowed() {
+        let allowing = Ourselves { allow_loopback_mx: true, ..ourselves() };
+        let hosts = Hosts::Mx(Domain::parse("b.test").expect("a domain"));
+        assert_eq!(way("b.test MX 10 m1\nm1 A 127.0.0.1", &hosts, &allowing).await, "127.0.0.1");
+    }
+
+    #[tokio::test]
+    async fn a_smart_host_is_an_mx_or_a_host_and_never_the_recipients_fault() {
+        for (name, host, zone, expected) in [
+            (
+                "a name with MX",
+                "s.test",
+                "s.test MX 10 m1\ns.test MX 20 m2\nm1 A 192.0.2.1\nm2 A 192.0.2.2",
+                "192.0.2.1 | 192.0.2.2",
+            ),
+            ("a name with an address", "s.test", "s.test A 192.0.2.1", "192.0.2.1"),
+            (
+                "MX look-up fails, the address is there",
+                "s.test",
+                "s.test MX FAIL\ns.test A 192.0.2.1",
+                "192.0.2.1",
+            ),
+            ("null MX means nothing here", "s.test", "s.test MX 0 .\ns.test A 192.0.2.1", "192.0.2.1"),
+            ("an address is not looked up", "[127.0.0.1]", "", "127.0.0.1"),
+            ("no such name", "s.test", "", "deferred 4.4.4"),
+            ("ourselves", "s.test", "s.test A 192.0.2.9", "deferred 4.4.6"),
+        ] {
+            let address = host.trim_matches(|c| c == '[' || c == ']').parse();
+            let host = address
+                .map_or_else(|_| SmartHost::Name(Domain::parse(host).expect("a name")), SmartHost::Address);
+            assert_eq!(way(zone, &Hosts::SmartHosts(vec![host]), &ourselves()).await, expected, "{name}");
+        }
+        assert_eq!(way("", &Hosts::SmartHosts(Vec::new()), &ourselves()).await, "deferred 4.3.5");
+    }
+
+    #[tokio::test]
+    async fn smart_hosts_are_spread_by_the_randomness_given() {
+        let list: Vec<SmartHost> = (1..=3).map(|last| SmartHost::Address([192, 0, 2, last].into())).collect();
+        let mut firsts = Vec::new();
+        for number in 0..3 {
+            let groups =
+                groups(&Zone(""), &Hosts::SmartHosts(list.clone()), &ourselves(), &mut |_| number).await;
+            firsts.push(groups.expect("groups")[0].hosts[0].clone());
+        }
+        firsts.sort_by_key(ToString::to_string);
+        firsts.dedup();
+        assert_eq!(firsts.len(), 2, "which is first depends on the randomness");
+    }
+
+    #[test]
+    fn a_thousand_records_are_a_few() {
+        let records =
+            (0..1000).map(|n| MxRecord { preference: n / 100, exchange: format!("m{n}.test") }).collect();
+        let hosts: usize = by_preference(records, &mut |_| 0).iter().map(Vec::len).sum();
+        assert_eq!(hosts, MAX_RECORDS);
+    }
+}

@@ -14,7 +14,7 @@ use crate::xtext;
 /// A message, its sender and those of its recipients that this server is to take, ready for any server.
 ///
 /// Duties that the server cannot take over stay with us: parameters are written only where they are offered, and what
-/// cannot do without them is refused by [`Transaction::obstacle`].
+/// cannot do without them is refused before MAIL.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     reverse_path: Path,

@@ -1,0 +1,5 @@
+//! The client against servers that behave in every way but the right one, on loopback.
+
+mod delivery;
+mod pretend;
+mod tls;

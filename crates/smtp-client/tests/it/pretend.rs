@@ -1,0 +1,325 @@
+//! A server that does what a test tells it, and the certificates it shows.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use postroad_address_space::{Address, Domain};
+use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
+use postroad_smtp_client::resolve::BoxFuture;
+use postroad_smtp_client::{
+    Answer, Builder, Destination, Hosts, MxRecord, Resolve, Security, SmartHost, SmtpClient, TrustAnchors,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// What the server does; what is not said it does right.
+#[derive(Clone, Default)]
+pub(crate) struct Behaviour {
+    pub(crate) capabilities: Vec<&'static str>,
+    /// The reply to any line, by how the line begins.
+    pub(crate) replies: HashMap<&'static str, &'static str>,
+    pub(crate) max_recipients: Option<usize>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) implicit_tls: bool,
+    /// Hangs up instead of answering a line that begins so.
+    pub(crate) hangs_up_at: Option<&'static str>,
+    /// Says nothing to a line that begins so.
+    pub(crate) silent_at: Option<&'static str>,
+    /// Says this once the content begins, and hangs up.
+    pub(crate) refuses_content: Option<&'static str>,
+}
+
+/// What it saw.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) connections: usize,
+    pub(crate) lines: Vec<String>,
+    pub(crate) messages: Vec<(Vec<String>, Vec<u8>)>,
+}
+
+pub(crate) struct Pretend {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Pretend {
+    pub(crate) async fn start(behaviour: Behaviour) -> Self {
+        Self::start_at("127.0.0.1:0", behaviour).await
+    }
+
+    pub(crate) async fn start_at(address: &str, behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port on loopback");
+        let address = listener.local_addr().expect("an address");
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let shared = seen.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                shared.lock().expect("no panic").connections += 1;
+                tokio::spawn(serve(stream, behaviour.clone(), shared.clone()));
+            }
+        });
+        Self { address, seen }
+    }
+
+    pub(crate) fn seen<T>(&self, look: impl Fn(&Seen) -> T) -> T {
+        look(&self.seen.lock().expect("no panic"))
+    }
+
+    /// How many lines began so.
+    pub(crate) fn heard(&self, start: &str) -> usize {
+        self.seen(|seen| seen.lines.iter().filter(|line| line.starts_with(start)).count())
+    }
+
+    pub(crate) fn destination(&self) -> Destination {
+        let host = SmartHost::Address(self.address.ip());
+        destination(Hosts::SmartHosts(vec![host]), self.address.port())
+    }
+}
+
+pub(crate) fn destination(hosts: Hosts, port: u16) -> Destination {
+    let mut destination = Destination::new(hosts, "hub.test".parse().expect("a domain"));
+    destination.port = port;
+    destination
+}
+
+async fn serve(stream: TcpStream, behaviour: Behaviour, seen: Arc<Mutex<Seen>>) {
+    match &behaviour.tls {
+        Some(tls) if behaviour.implicit_tls => {
+            if let Ok(stream) = TlsAcceptor::from(tls.clone()).accept(stream).await {
+                converse(BufReader::new(stream), true, &behaviour, &seen).await;
+            }
+        }
+        _ => {
+            let mut stream = BufReader::new(stream);
+            if converse(&mut stream, true, &behaviour, &seen).await
+                && let Some(tls) = &behaviour.tls
+                && let Ok(stream) = TlsAcceptor::from(tls.clone()).accept(stream.into_inner()).await
+            {
+                converse(BufReader::new(stream), false, &behaviour, &seen).await;
+            }
+        }
+    }
+}
+
+/// Whether TLS is to begin.
+async fn converse<S>(mut stream: S, greet: bool, behaviour: &Behaviour, seen: &Mutex<Seen>) -> bool
+where
+    S: AsyncBufReadExt + AsyncWrite + AsyncRead + Unpin,
+{
+    if greet && stream.write_all(behaviour.replies.get("").unwrap_or(&"220 mx\r\n").as_bytes()).await.is_err()
+    {
+        return false;
+    }
+    let mut recipients = Vec::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if stream.read_until(b'\n', &mut line).await.unwrap_or(0) == 0 {
+            return false;
+        }
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        seen.lock().expect("no panic").lines.push(text.clone());
+        if behaviour.hangs_up_at.is_some_and(|start| text.starts_with(start)) {
+            return false;
+        }
+        if behaviour.silent_at.is_some_and(|start| text.starts_with(start)) {
+            continue;
+        }
+        let given =
+            behaviour.replies.iter().find(|(start, _)| !start.is_empty() && text.starts_with(**start));
+        let verb = text.get(..4).unwrap_or_default();
+        let mut reply = given.map_or("250 fine\r\n", |(_, reply)| reply).to_owned();
+        match verb {
+            _ if given.is_some() => {}
+            "EHLO" => {
+                let lines = behaviour.capabilities.iter().map(|word| format!("250-{word}\r\n"));
+                reply = std::iter::once("250-mx\r\n".to_owned())
+                    .chain(lines)
+                    .chain(["250 HELP\r\n".to_owned()])
+                    .collect();
+            }
+            "STAR" => {
+                return stream.write_all(b"220 go\r\n").await.is_ok();
+            }
+            "RCPT" if behaviour.max_recipients == Some(recipients.len()) => {
+                reply = "452 4.5.3 too many\r\n".into()
+            }
+            "RCPT" => recipients
+                .push(text.trim_start_matches("RCPT TO:<").split('>').next().unwrap_or_default().to_owned()),
+            "MAIL" | "RSET" => recipients.clear(),
+            "AUTH" => reply = "235 ok\r\n".into(),
+            "QUIT" => reply = "221 bye\r\n".into(),
+            "DATA" => {
+                if stream.write_all(b"354 go on\r\n").await.is_err() {
+                    return false;
+                }
+                if let Some(refusal) = behaviour.refuses_content {
+                    let _ = stream.write_all(refusal.as_bytes()).await;
+                    return false;
+                }
+                let content = content(&mut stream).await;
+                if behaviour.hangs_up_at == Some(".") {
+                    return false;
+                }
+                if behaviour.silent_at == Some(".") {
+                    continue;
+                }
+                seen.lock().expect("no panic").messages.push((std::mem::take(&mut recipients), content));
+            }
+            _ => {}
+        }
+        if stream.write_all(reply.as_bytes()).await.is_err()
+            || stream.flush().await.is_err()
+            || verb == "QUIT"
+        {
+            return false;
+        }
+    }
+}
+
+async fn content<S: AsyncBufReadExt + Unpin>(stream: &mut S) -> Vec<u8> {
+    let mut content = Vec::new();
+    loop {
+        let start = content.len();
+        if stream.read_until(b'\n', &mut content).await.unwrap_or(0) == 0 || &content[start..] == b".\r\n" {
+            content.truncate(start);
+            return content;
+        }
+        if content[start] == b'.' {
+            content.remove(start);
+        }
+    }
+}
+
+/// Names as a table of hosts, and one MX set for every domain.
+pub(crate) struct Zone {
+    pub(crate) mx: Vec<(u16, &'static str)>,
+    pub(crate) addresses: Vec<(&'static str, IpAddr)>,
+}
+
+impl Resolve for Zone {
+    fn mx<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Answer<MxRecord>> {
+        let records: Vec<MxRecord> = self
+            .mx
+            .iter()
+            .map(|(preference, host)| MxRecord { preference: *preference, exchange: (*host).into() })
+            .collect();
+        let answer = if records.is_empty() {
+            Answer::NoData
+        } else {
+            Answer::Records { records, security: Security::Insecure }
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Answer<IpAddr>> {
+        let records: Vec<IpAddr> =
+            self.addresses.iter().filter(|(name, _)| *name == host).map(|(_, ip)| *ip).collect();
+        let answer = if records.is_empty() {
+            Answer::NoSuchName
+        } else {
+            Answer::Records { records, security: Security::Insecure }
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+/// Hosts `m1`, `m2`, ... at 127.0.0.1, 127.0.0.2, ..., best first, for every domain.
+pub(crate) fn mx_hosts(count: u8) -> Zone {
+    let names = ["m1.test", "m2.test", "m3.test"];
+    let hosts = || names.into_iter().zip(1..=count);
+    Zone {
+        mx: hosts().map(|(name, n)| (u16::from(n) * 10, name)).collect(),
+        addresses: hosts().map(|(name, n)| (name, IpAddr::from([127, 0, 0, n]))).collect(),
+    }
+}
+
+/// A builder that asks nobody and trusts nobody.
+pub(crate) fn builder(zone: Zone) -> Builder {
+    SmtpClient::builder()
+        .resolver(Arc::new(zone))
+        .trust_anchors(TrustAnchors::Store(Arc::new(RootCertStore::empty())))
+        .allow_loopback_mx(true)
+}
+
+pub(crate) fn client() -> SmtpClient {
+    builder(mx_hosts(0)).build().expect("a client")
+}
+
+pub(crate) fn by_mx(port: u16) -> Destination {
+    destination(Hosts::Mx(Domain::parse("b.test").expect("a domain")), port)
+}
+
+/// One small message to these.
+pub(crate) async fn deliver(client: &SmtpClient, to: &Destination, recipients: &[&str]) -> Vec<Outcome> {
+    deliver_content(client, to, recipients, b"Subject: x\r\n\r\n.hello\r\n".to_vec()).await
+}
+
+pub(crate) async fn deliver_content(
+    client: &SmtpClient,
+    to: &Destination,
+    recipients: &[&str],
+    content: Vec<u8>,
+) -> Vec<Outcome> {
+    let recipients: Vec<Recipient> =
+        recipients.iter().map(|text| Recipient::new(Address::parse(text).expect("an address"))).collect();
+    let envelope = Envelope::new(ReversePath::Null, recipients.clone());
+    client.deliver(to, &envelope, &recipients, &Content::from(content)).await
+}
+
+/// `delivered`, or kind, status and phase.
+pub(crate) fn words(outcomes: &[Outcome]) -> Vec<String> {
+    let word = |outcome: &Outcome| {
+        let kind = match outcome {
+            Outcome::Deferred(_) => "deferred",
+            Outcome::Failed(_) => "failed",
+            Outcome::Ambiguous(_) => "ambiguous",
+            _ => return "delivered".to_owned(),
+        };
+        outcome
+            .failure()
+            .map_or_else(String::new, |failure| format!("{kind} {} at {}", failure.status, failure.phase))
+    };
+    outcomes.iter().map(word).collect()
+}
+
+/// A certificate authority.
+pub(crate) struct Authority {
+    issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        Self { issuer: rcgen::CertifiedIssuer::self_signed(parameters, key).expect("a certificate") }
+    }
+
+    pub(crate) fn trust(&self) -> TrustAnchors {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("a root");
+        TrustAnchors::Store(Arc::new(roots))
+    }
+
+    /// What a server with a certificate for this name shows.
+    pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
+        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let configuration = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a configuration");
+        Arc::new(configuration)
+    }
+}

@@ -1,0 +1,171 @@
+//! What TLS has to be, and what happens where it is not.
+
+use postroad_address_space::Domain;
+use postroad_message::{Outcome, TlsFacts};
+use postroad_smtp_client::{Authentication, CertificateName, Credential, Secret, TlsPolicy, Verification};
+
+use crate::pretend::{Authority, Behaviour, Pretend, builder, by_mx, deliver, mx_hosts, words};
+
+fn offering(tls: std::sync::Arc<rustls::ServerConfig>) -> Behaviour {
+    Behaviour { capabilities: vec!["STARTTLS"], tls: Some(tls), ..Behaviour::default() }
+}
+
+fn facts(outcomes: &[Outcome]) -> Option<TlsFacts> {
+    match outcomes {
+        [Outcome::Delivered(receipt)] => receipt.tls.clone(),
+        other => panic!("not delivered: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_level_of_validation_asks_for_what_it_says() {
+    let name = |text| Domain::parse(text).expect("a domain");
+    let domain = |certificate_name| Verification::DomainValidation(certificate_name);
+    let (ours, strangers) = (Authority::new(), Authority::new());
+    let refused = "deferred 4.7.5 at STARTTLS";
+    for (case, authority, certificate, verify, expected) in [
+        ("anyone", &strangers, "x.test", Verification::EncryptionOnly, "delivered"),
+        ("a stranger's certificate", &strangers, "m1.test", Verification::CertificateValidation, refused),
+        ("any name will do", &ours, "other.test", Verification::CertificateValidation, "delivered"),
+        ("the host's name", &ours, "m1.test", domain(CertificateName::Host), "delivered"),
+        ("not the host's name", &ours, "m2.test", domain(CertificateName::Host), refused),
+        (
+            "a wildcard covers one label",
+            &ours,
+            "*.test",
+            domain(CertificateName::Exact(name("a.b.test"))),
+            refused,
+        ),
+        (
+            "a wildcard that covers it",
+            &ours,
+            "*.b.test",
+            domain(CertificateName::Exact(name("a.b.test"))),
+            "delivered",
+        ),
+        (
+            "a wildcard is not its own domain",
+            &ours,
+            "*.b.test",
+            domain(CertificateName::Exact(name("b.test"))),
+            refused,
+        ),
+        (
+            "a given name",
+            &ours,
+            "smtp.b.test",
+            domain(CertificateName::Exact(name("smtp.b.test"))),
+            "delivered",
+        ),
+        (
+            "not the given name",
+            &ours,
+            "m1.test",
+            domain(CertificateName::Exact(name("smtp.b.test"))),
+            refused,
+        ),
+        (
+            "a given name by a stranger",
+            &strangers,
+            "smtp.b.test",
+            domain(CertificateName::Exact(name("smtp.b.test"))),
+            refused,
+        ),
+        ("below a domain", &ours, "x.b.test", domain(CertificateName::Below(name("b.test"))), "delivered"),
+        ("the domain itself", &ours, "b.test", domain(CertificateName::Below(name("b.test"))), refused),
+        (
+            "below by a stranger",
+            &strangers,
+            "x.b.test",
+            domain(CertificateName::Below(name("b.test"))),
+            refused,
+        ),
+    ] {
+        let server = Pretend::start(offering(authority.server(certificate))).await;
+        let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+        let mut destination = by_mx(server.address.port());
+        let authenticates = verify != Verification::EncryptionOnly;
+        destination.tls = TlsPolicy::Required { verify };
+        let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+        assert_eq!(words(&outcomes), [expected], "{case}");
+        if expected == "delivered" {
+            let facts = facts(&outcomes).expect("TLS");
+            assert_eq!((facts.version.as_str(), facts.authenticated), ("TLSv1.3", authenticates), "{case}");
+            assert!(facts.cipher.starts_with("TLS_"), "{case}: {}", facts.cipher);
+        } else {
+            assert_eq!(server.heard("MAIL"), 0, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wish_for_tls_falls_back_visibly_and_remembers() {
+    // 220, and then a server that hangs up instead of shaking hands.
+    let broken = Behaviour { capabilities: vec!["STARTTLS"], ..Behaviour::default() };
+    let server = Pretend::start(broken).await;
+    let client = builder(mx_hosts(1)).build().expect("a client");
+    let outcomes = deliver(&client, &by_mx(server.address.port()), &["a@b.test"]).await;
+    assert_eq!(facts(&outcomes), None);
+    let Outcome::Delivered(receipt) = &outcomes[0] else { panic!("not delivered") };
+    assert!(receipt.host.ends_with("in clear text after a failed TLS handshake"), "{}", receipt.host);
+    assert_eq!((server.heard("STARTTLS"), server.seen(|seen| seen.connections)), (1, 2));
+    deliver(&client, &by_mx(server.address.port()), &["a@b.test"]).await;
+    assert_eq!((server.heard("STARTTLS"), server.seen(|seen| seen.connections)), (1, 3), "remembered");
+}
+
+#[tokio::test]
+async fn no_password_follows_the_fall_back() {
+    let broken = Behaviour { capabilities: vec!["STARTTLS", "AUTH PLAIN LOGIN"], ..Behaviour::default() };
+    let server = Pretend::start(broken).await;
+    let client = builder(mx_hosts(1)).build().expect("a client");
+    let mut destination = by_mx(server.address.port());
+    let mut authentication = Authentication::new(Credential::new("tim", Secret::new("pw")));
+    authentication.clear_text_allowed = true;
+    destination.authentication = Some(authentication);
+    let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+    assert_eq!(words(&outcomes), ["deferred 4.7.11 at AUTH"]);
+    assert_eq!((server.heard("AUTH"), server.heard("MAIL")), (0, 0));
+}
+
+#[tokio::test]
+async fn required_tls_never_falls_back() {
+    let required = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+    let broken = Behaviour { capabilities: vec!["STARTTLS"], ..Behaviour::default() };
+    for (behaviour, expected) in
+        [(broken, "deferred 4.7.5 at STARTTLS"), (Behaviour::default(), "deferred 4.7.4 at EHLO")]
+    {
+        let server = Pretend::start(behaviour).await;
+        let client = builder(mx_hosts(1)).build().expect("a client");
+        let mut destination = by_mx(server.address.port());
+        destination.tls = required.clone();
+        assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected]);
+        assert_eq!((server.heard("MAIL"), server.seen(|seen| seen.connections)), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn never_is_never() {
+    let server = Pretend::start(offering(Authority::new().server("m1.test"))).await;
+    let client = builder(mx_hosts(1)).build().expect("a client");
+    let mut destination = by_mx(server.address.port());
+    destination.tls = TlsPolicy::Never;
+    assert_eq!(facts(&deliver(&client, &destination, &["a@b.test"]).await), None);
+    assert_eq!(server.heard("STARTTLS"), 0);
+}
+
+#[tokio::test]
+async fn tls_from_the_first_byte_on_and_a_login_in_it() {
+    let ours = Authority::new();
+    let capabilities = vec!["AUTH PLAIN"];
+    let tls = Some(ours.server("m1.test"));
+    let server =
+        Pretend::start(Behaviour { capabilities, tls, implicit_tls: true, ..Behaviour::default() }).await;
+    let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+    let mut destination = by_mx(server.address.port());
+    destination.implicit_tls = true;
+    destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+    destination.authentication = Some(Authentication::new(Credential::new("tim", Secret::new("pw"))));
+    let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+    assert!(facts(&outcomes).is_some_and(|facts| facts.authenticated));
+    assert_eq!((server.heard("AUTH PLAIN AHRpbQBwdw=="), server.heard("STARTTLS")), (1, 0));
+}
