@@ -3,5 +3,6 @@
 mod client_cuts;
 mod client_dialogue;
 mod client_dialogues;
+mod client_rehearsal;
 mod client_with_server;
 mod server_dialogues;
