@@ -23,3 +23,20 @@ macro_rules! as_text {
 }
 
 as_text!(Address, AddressLiteral, AddressSpace, Domain, MailDomain, Mailbox, OrAddress);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_go_there_and_back() {
+        for text in ["jane@Contoso.com", "X400:C=US;A= ;S=Doe;", "FAX:+1 425"] {
+            let address: Address = serde_json::from_value(text.into()).unwrap();
+            assert_eq!(serde_json::to_value(&address).unwrap(), text);
+        }
+        let space: AddressSpace = serde_json::from_str("\"*.contoso.com\"").unwrap();
+        assert_eq!(serde_json::to_string(&space).unwrap(), "\"SMTP:*.contoso.com;1\"");
+        let refusal = serde_json::from_str::<Mailbox>("\"jane doe@contoso.com\"").unwrap_err();
+        assert!(refusal.to_string().contains("at byte 4"), "{refusal}");
+    }
+}

@@ -204,10 +204,8 @@ fn fold_onto(value: &str, folded: &mut String) {
 
 impl PartialEq for OrAddress {
     fn eq(&self, other: &Self) -> bool {
-        let names = |address: &Self| {
-            address.fields.iter().map(|field| (field.name, field.folded_end)).collect::<Vec<_>>()
-        };
-        self.folded == other.folded && names(self) == names(other)
+        let name = |field: &Field| (field.name, field.folded_end);
+        self.folded == other.folded && self.fields.iter().map(name).eq(other.fields.iter().map(name))
     }
 }
 
