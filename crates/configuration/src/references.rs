@@ -53,7 +53,15 @@ fn names_of_receive_connectors(written: &Written, gather: &mut Gather<'_>) {
         if matches!(broken, Contradiction::SameName(_)) {
             continue;
         }
-        if let Some((_, places)) = written.receive_connectors.get(index) {
+        let Some((_, places)) = written.receive_connectors.get(index) else { continue };
+        let other =
+            |name: &str| written.receive_connectors.iter().find(|(connector, _)| connector.name == *name);
+        if let Contradiction::Overlap { other: name, .. } = &broken
+            && let Some((_, other_places)) = other(name)
+        {
+            let key = if places.has("remote_ip_ranges") { "remote_ip_ranges" } else { "bindings" };
+            two_places(gather, places, key, other_places.of(key), plain(&broken.to_string()));
+        } else {
             gather.broken_rule(places, &broken.parameters(), plain(&broken.to_string()));
         }
     }

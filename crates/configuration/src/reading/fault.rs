@@ -20,7 +20,24 @@ pub(crate) fn refuse<T>(span: Span, kind: ProblemKind, message: impl Into<String
     Err(vec![Fault { span, kind, message: message.into() }])
 }
 
-/// What another crate says of a value: names stand bare in our messages, not between backticks, on one line.
+/// What another crate says of a value, on one line: words stand bare in our messages, not between backticks.
 pub(crate) fn plain(message: &str) -> String {
-    message.chars().filter(|c| *c != '`').map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let shown = message.split('`').enumerate().map(|(at, part)| match at % 2 {
+        1 if part.contains(' ') => format!("\"{part}\""),
+        _ => part.to_owned(),
+    });
+    shown.collect::<String>().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_bare_and_texts_in_quotes() {
+        assert_eq!(
+            plain("`banner` must start with `220 ` and\nend"),
+            "banner must start with \"220 \" and end"
+        );
+    }
 }
