@@ -42,6 +42,9 @@ const COMMAND_READ: usize = 4 * 1024;
 const CONTENT_READ: usize = 64 * 1024;
 /// Replies to pipelined commands are written together up to here.
 const REPLIES_HELD: usize = 16 * 1024;
+/// How long, and for how much, an ended connection is still read from.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves a connection to its end. Whatever happens to it, it is the client's loss alone.
 pub(crate) async fn serve<S>(
@@ -54,12 +57,28 @@ pub(crate) async fn serve<S>(
 {
     let mut connection = Connection::new(service, client, shutdown);
     match connection.converse(&mut stream).await {
-        Ok(End::Closed) => {
-            let _ = timeout(Duration::from_secs(1), stream.shutdown()).await;
-        }
+        Ok(End::Closed) => hang_up(&mut stream).await,
         Ok(End::StartTls) => connection.continue_in_tls(stream).await,
         Err(error) => tracing::debug!(%error, "the connection was lost"),
     }
+}
+
+/// Ends our side, then reads what the client still sends for a moment: closing on unread bytes resets the connection, and
+/// takes our last reply back from the wire.
+async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let linger = async {
+        stream.shutdown().await?;
+        let mut unread = [0; 1024];
+        let mut patience = LINGER_BYTES;
+        while patience > 0 {
+            match stream.read(&mut unread).await? {
+                0 => break,
+                count => patience = patience.saturating_sub(count),
+            }
+        }
+        io::Result::Ok(())
+    };
+    let _ = timeout(LINGER, linger).await;
 }
 
 struct Connection<'a> {
@@ -109,7 +128,7 @@ impl<'a> Connection<'a> {
                 if let Err(error) = self.converse(&mut stream).await {
                     tracing::debug!(%error, "the connection was lost");
                 }
-                let _ = timeout(Duration::from_secs(1), stream.shutdown()).await;
+                hang_up(&mut stream).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
             Err(_) => tracing::debug!("the TLS handshake took too long"),

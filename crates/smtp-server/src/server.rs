@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -167,7 +166,7 @@ fn turn_away(stream: TcpStream, line: &'static str) {
 async fn session(
     reception: Arc<Reception>,
     admitted: Admitted,
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) {
@@ -179,6 +178,5 @@ async fn session(
     let mut client = Client::new(reception.service.connector.name.clone(), peer, local);
     client.session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let span = tracing::info_span!("session", id = client.session, connector = %client.connector, peer = %client.peer);
-    connection::serve(&reception.service, client, &mut stream, stopped).instrument(span).await;
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.shutdown()).await;
+    connection::serve(&reception.service, client, stream, stopped).instrument(span).await;
 }

@@ -38,6 +38,7 @@ mod commands;
 mod content;
 pub mod limits;
 mod logon;
+pub mod rehearsal;
 pub mod reply_line;
 pub mod session;
 pub mod settings;

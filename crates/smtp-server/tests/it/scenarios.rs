@@ -202,3 +202,47 @@ async fn a_stranger_waits_for_his_refusal() {
     caller.ask("AUTH PLAIN AGphbmUAd3Jvbmc=", "535 ").await;
     assert_eq!(began.elapsed().as_secs(), 7);
 }
+
+#[tokio::test]
+async fn stalled_clients_do_not_keep_a_new_one_waiting() {
+    let mut open = connector("Default");
+    open.max_inbound_connection_per_source = None;
+    open.max_inbound_connection_percentage_per_source = 100;
+    let house = House::with(open).await;
+    let mut idle = Vec::new();
+    for index in 0..150 {
+        let mut caller = house.connect().await;
+        if index < 50 {
+            caller.ask("HELO a", "250 ").await;
+            caller.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+            caller.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+            caller.ask("DATA", "354 ").await;
+            caller.say("half a li").await;
+        }
+        idle.push(caller);
+    }
+    let served = async {
+        let mut caller = house.connect().await;
+        caller.ask("HELO a", "250 ").await;
+        caller.send_one("jane@contoso.com").await;
+    };
+    tokio::time::timeout(Duration::from_secs(10), served).await.expect("served within ten seconds");
+    assert_eq!(house.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn the_last_reply_reaches_a_client_that_is_still_sending() {
+    let mut small = connector("Small");
+    small.max_message_size = 65_536;
+    let house = House::with(small).await;
+    let mut caller = house.connect().await;
+    caller.ask("HELO a", "250 ").await;
+    caller.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+    caller.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+    caller.ask("DATA", "354 ").await;
+    // Twice the limit and a little: hung up on, with all that follows still on its way.
+    caller.say(&"0123456789\r\n".repeat(65_536 * 3 / 12)).await;
+    caller.expect("552 5.3.4 ").await;
+    assert_eq!(caller.reply().await, None);
+    assert!(house.messages().is_empty());
+}
