@@ -1,0 +1,188 @@
+//! One attempt at one delivery, and what it leaves behind in the queue.
+
+use postroad_connector::Connector;
+use postroad_message::{Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Scope, Timestamp};
+use postroad_queue::{Claim, Contact, Lease, Settlement};
+
+use crate::deliver::Job;
+use crate::pipeline::Shared;
+use crate::report::{self, Original};
+use crate::reroute::reroute;
+use crate::settlement::{self, Moments, Settled};
+
+/// How many waiting messages one sweep gives up or sends notices for at a time.
+const SWEEP_BATCH: usize = 100;
+
+/// Delivers what was lent, or routes it anew where its connector is gone; then settles.
+pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Timestamp) -> Contact {
+    let table = shared.table.load_full();
+    let connector = table.connector(&lease.next_hop.connector).filter(|connector| connector.enabled());
+    let Some(connector) = connector else {
+        if let Some(same) = reroute(shared, lease).await {
+            let _ = shared.store.release(same, next_hop_retry).await;
+        }
+        return Contact::None;
+    };
+    let content = match shared.store.content(lease.message).await {
+        Ok(content) => content,
+        Err(error) => {
+            // The store has set a corrupt message aside; anything else is this machine's fault and passes.
+            tracing::error!(message = %lease.message, %error, "the content cannot be read");
+            let _ = shared.store.release(lease, next_hop_retry).await;
+            return Contact::None;
+        }
+    };
+    let outcomes = carry_out(shared, connector, &lease, &content).await;
+    let contact = settlement::contact(&outcomes);
+    let moments = shared.moments(next_hop_retry);
+    for (recipient, outcome) in lease.envelope.recipients.iter().zip(&outcomes) {
+        log(&lease, recipient, outcome);
+    }
+    let observed: Vec<Outcome> = outcomes.clone();
+    let settled = settlement::settle(&lease, outcomes, &moments);
+    let (message, next_hop) = (lease.message, lease.next_hop.clone());
+    let recipients = lease.envelope.recipients.clone();
+    finish(shared, lease, settled, &content).await;
+    for (recipient, outcome) in recipients.iter().zip(&observed) {
+        shared.observer.attempted(message, &next_hop, recipient, outcome);
+    }
+    contact
+}
+
+/// Gives up what has waited too long, and tells the senders of what takes long: due or not.
+pub(crate) async fn sweep(shared: &Shared) {
+    let (now, timers) = (shared.world.now(), &shared.settings.timers);
+    let until = now.after(shared.settings.lease);
+    let claims = [
+        Claim::expired(timers.expired_before(now), SWEEP_BATCH, now, until),
+        Claim::delayed(timers.delayed_before(now), SWEEP_BATCH, now, until),
+    ];
+    for claim in claims {
+        loop {
+            let claimed = match shared.store.claim(claim.clone()).await {
+                Ok(claimed) => claimed.leases,
+                Err(error) => {
+                    tracing::error!(%error, "the queue cannot be swept");
+                    return;
+                }
+            };
+            let last = claimed.len() < SWEEP_BATCH;
+            for lease in claimed {
+                overdue(shared, lease).await;
+            }
+            if last {
+                break;
+            }
+        }
+    }
+}
+
+/// Settles a delivery that is past a timer, without an attempt.
+async fn overdue(shared: &Shared, lease: Lease) {
+    let last = |index: usize| lease.last_failures.get(index).cloned().flatten();
+    let outcomes: Vec<Outcome> = (0..lease.envelope.recipients.len())
+        .map(|index| Outcome::Deferred(last(index).unwrap_or_else(|| waiting(&lease.next_hop))))
+        .collect();
+    let moments = shared.moments(shared.first_due(&lease.next_hop, lease.received_at, shared.world.now()));
+    let mut settled = settlement::settle(&lease, outcomes, &moments);
+    for kept in &mut settled.keep {
+        kept.failure = None;
+    }
+    match shared.store.content(lease.message).await {
+        Ok(content) => finish_as(shared, lease, settled, &content, false).await,
+        Err(error) => tracing::error!(message = %lease.message, %error, "the content cannot be read"),
+    }
+}
+
+async fn carry_out(shared: &Shared, connector: &Connector, lease: &Lease, content: &Content) -> Vec<Outcome> {
+    let job = Job {
+        connector,
+        destination: &lease.next_hop.destination,
+        envelope: &lease.envelope,
+        content,
+        message: lease.message,
+        delivery: lease.delivery,
+    };
+    match connector {
+        Connector::Send(_) => shared.delivers.smtp.deliver(job).await,
+        Connector::Foreign(_) => shared.delivers.drop.deliver(job).await,
+        _ => {
+            lease.envelope.recipients.iter().map(|_| Outcome::Deferred(no_agent(connector.name()))).collect()
+        }
+    }
+}
+
+async fn finish(shared: &Shared, lease: Lease, settled: Settled, content: &Content) {
+    finish_as(shared, lease, settled, content, true).await;
+}
+
+/// Writes down the end of an attempt and the reports it owes, in one transaction.
+pub(crate) async fn finish_as(
+    shared: &Shared,
+    lease: Lease,
+    settled: Settled,
+    content: &Content,
+    attempted: bool,
+) {
+    let message = lease.message;
+    let attempted_at = attempted.then(|| shared.world.now());
+    let original =
+        Original { envelope: &lease.envelope, content, received_at: lease.received_at, attempted_at };
+    let reports = report::reports(shared, &original, &settled);
+    let mut settlement =
+        if attempted { Settlement::keep(settled.keep) } else { Settlement::reroute(settled.keep) };
+    settlement.delay_notified = !settled.delayed.is_empty();
+    settlement.enqueue = reports;
+    match shared.store.settle(lease, settlement).await {
+        Ok(reports) => {
+            for report in reports {
+                tracing::info!(message = %report, about = %message, "report queued");
+            }
+        }
+        // Nothing was written down, so the delivery comes again when its lease runs out: a duplicate, not a loss.
+        Err(error) => tracing::error!(%message, %error, "the outcome could not be written down"),
+    }
+}
+
+fn log(lease: &Lease, recipient: &postroad_message::Recipient, outcome: &Outcome) {
+    let (message, to, next_hop, attempt) =
+        (lease.message, &recipient.address, &lease.next_hop, lease.attempts + 1);
+    match outcome {
+        Outcome::Deferred(failure) => tracing::warn!(%message, %to, %next_hop, attempt, %failure, "deferred"),
+        Outcome::Ambiguous(failure) => {
+            tracing::warn!(%message, %to, %next_hop, attempt, %failure, "ambiguous")
+        }
+        Outcome::Failed(failure) => tracing::warn!(%message, %to, %next_hop, attempt, %failure, "failed"),
+        Outcome::Delivered(receipt) | Outcome::Relayed(receipt) | Outcome::Expanded(receipt) => {
+            let reply = receipt.reply.as_ref().map(ToString::to_string).unwrap_or_default();
+            let tls = receipt.tls.as_ref().map_or("none", |facts| facts.version.as_str());
+            tracing::info!(%message, %to, %next_hop, attempt, host = receipt.host, reply, tls, "delivered");
+        }
+        _ => {}
+    }
+}
+
+fn waiting(next_hop: &NextHop) -> Failure {
+    if next_hop.is_unreachable() {
+        let status = EnhancedStatus::transient(4, 4);
+        let text = "no connector takes this recipient; it waits for a changed configuration";
+        return Failure::new(status, Fault::Configuration, Scope::Recipient, Phase::Routing, text);
+    }
+    settlement::never_attempted()
+}
+
+fn no_agent(connector: &str) -> Failure {
+    let text = format!("delivery agents are not available yet; connector {connector:?} needs one");
+    Failure::new(EnhancedStatus::transient(3, 5), Fault::Configuration, Scope::NextHop, Phase::Agent, text)
+}
+
+impl Shared {
+    fn moments(&self, next_hop_retry: Timestamp) -> Moments<'_> {
+        Moments {
+            now: self.world.now(),
+            timers: &self.settings.timers,
+            next_hop_retry,
+            random: self.random64(),
+        }
+    }
+}

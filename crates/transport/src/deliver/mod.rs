@@ -1,0 +1,52 @@
+//! How a delivery is carried out: one object for each delivery type.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use postroad_connector::Connector;
+use postroad_message::{Content, Envelope, Outcome};
+use postroad_queue::{DeliveryId, MessageId};
+
+pub mod drop;
+pub mod smtp;
+
+pub use drop::DropDeliver;
+pub use smtp::SmtpDeliver;
+
+/// One message for one next hop.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The connector that won the selection; its kind says which object carries the job out.
+    pub connector: &'a Connector,
+    /// The queue within the connector: for MX routing the recipients' domain.
+    pub destination: &'a str,
+    /// From whom, and to the recipients of this next hop only.
+    pub envelope: &'a Envelope,
+    /// Exactly what is sent.
+    pub content: &'a Content,
+    /// For log lines and file names.
+    pub message: MessageId,
+    /// Which delivery of the message.
+    pub delivery: DeliveryId,
+}
+
+/// Carries out deliveries of one kind.
+///
+/// The answer holds exactly one outcome for each recipient, in the order of the envelope's recipients,
+/// whatever happens; a missing one counts as deferred. It must come within the lease
+/// ([`Settings::lease`](crate::Settings::lease)). Dropping the future may leave open whether the
+/// message was taken, as a crash does.
+pub trait Deliver: Send + Sync + 'static {
+    /// Delivers, or says why not.
+    fn deliver<'a>(&'a self, job: Job<'a>) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>>;
+}
+
+/// The object for each kind of connector.
+#[derive(Clone)]
+pub struct Delivers {
+    /// Send connectors: smart hosts and MX hosts.
+    pub smtp: Arc<dyn Deliver>,
+    /// Foreign connectors: files for a gateway.
+    pub drop: Arc<dyn Deliver>,
+}

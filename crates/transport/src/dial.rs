@@ -1,0 +1,137 @@
+//! What a Send connector asks of the wire, in the words of the SMTP client: the one place where the two meet.
+
+use std::net::IpAddr;
+
+use postroad_address_space::{Domain, MailDomain};
+use postroad_connector::{
+    self as connector, SendConnector, ServerAddress, SmartHostAuthMechanism, TlsAuthLevel, TlsDomain,
+};
+use postroad_smtp_client::{
+    Authentication, CertificateName, Credential, Destination, Hosts, Mechanism, SmartHost, TlsPolicy,
+    Verification,
+};
+
+/// Whom we say we are.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The EHLO name of connectors that have none of their own.
+    pub fqdn: Domain,
+    /// The domain in which addresses of other types than SMTP are encapsulated.
+    pub default_domain: Domain,
+}
+
+/// Why a connector cannot be dialled as it is configured. Mail for it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The queue's name is no domain, which the routing table never makes.
+    #[error("the queue is not named after a domain")]
+    NoDomain,
+    /// The front end is the only way out, and there is none.
+    #[error(
+        "frontend_proxy_enabled sends through the front end only, and no front-end proxy is available yet"
+    )]
+    NoFrontEnd,
+    /// The mechanism needs the integrated-authentication crate.
+    #[error("smart_host_auth_mechanism {0:?} is not available yet")]
+    Mechanism(&'static str),
+    /// Basic authentication without its credential.
+    #[error("the connector's authentication_credential cannot be read")]
+    NoCredential,
+}
+
+/// Where a connector's mail for one queue goes, and on which terms.
+///
+/// `credential` is asked only for a connector that logs in.
+pub fn destination(
+    connector: &SendConnector,
+    queue: &str,
+    names: &Names,
+    credential: impl FnOnce(&str) -> Option<Credential>,
+) -> Result<Destination, DialError> {
+    if connector.frontend_proxy_enabled {
+        return Err(DialError::NoFrontEnd);
+    }
+    let hosts = if connector.routes_by_dns() {
+        Hosts::Mx(Domain::parse(queue).map_err(|_| DialError::NoDomain)?)
+    } else {
+        Hosts::SmartHosts(connector.smart_hosts.iter().map(smart_host).collect())
+    };
+    let hello_name = connector.fqdn.clone().unwrap_or_else(|| names.fqdn.clone());
+    let tls = tls_policy(connector, &hosts);
+    let mut destination = Destination::new(hosts, MailDomain::Name(hello_name));
+    destination.port = connector.port;
+    destination.force_helo = connector.force_helo;
+    destination.tls = tls;
+    destination.authentication = authentication(connector, credential)?;
+    destination.imcea_domain = Some(names.default_domain.clone());
+    destination.source_address = Some(connector.source_ip_address).filter(|address| !is_any(*address));
+    Ok(destination)
+}
+
+/// The way to a source server of a connector that this server is no source of: plain SMTP inside the organisation.
+pub fn relay_to(server: &ServerAddress, names: &Names) -> Destination {
+    let hosts = Hosts::SmartHosts(vec![smart_host(&server.host)]);
+    let mut destination = Destination::new(hosts, MailDomain::Name(names.fqdn.clone()));
+    destination.port = server.port;
+    destination.imcea_domain = Some(names.default_domain.clone());
+    destination
+}
+
+fn smart_host(host: &connector::SmartHost) -> SmartHost {
+    match host {
+        connector::SmartHost::Name(name) => SmartHost::Name(name.clone()),
+        connector::SmartHost::Address(address) => SmartHost::Address(*address),
+    }
+}
+
+fn tls_policy(connector: &SendConnector, hosts: &Hosts) -> TlsPolicy {
+    let after_tls_only = connector.smart_host_auth_mechanism == SmartHostAuthMechanism::BasicAuthRequireTls;
+    if connector.ignore_starttls {
+        return TlsPolicy::Never;
+    }
+    let verify = match connector.tls_auth_level {
+        Some(TlsAuthLevel::EncryptionOnly) => Verification::EncryptionOnly,
+        Some(TlsAuthLevel::CertificateValidation) => Verification::CertificateValidation,
+        // Also whatever level may be added: the strictest is never wrong.
+        Some(_) => Verification::DomainValidation(certificate_name(connector, hosts)),
+        // Exchange: the smart host's certificate must hold the very name that is configured.
+        None if after_tls_only => Verification::DomainValidation(CertificateName::Host),
+        None if connector.require_tls => Verification::EncryptionOnly,
+        None => return TlsPolicy::Opportunistic,
+    };
+    TlsPolicy::Required { verify }
+}
+
+fn certificate_name(connector: &SendConnector, hosts: &Hosts) -> CertificateName {
+    match (&connector.tls_domain, hosts) {
+        (Some(TlsDomain::Exact(name)), _) => CertificateName::Exact(name.clone()),
+        (Some(TlsDomain::Wildcard(name)), _) => CertificateName::Below(name.clone()),
+        (None, Hosts::Mx(recipients)) => CertificateName::Exact(recipients.clone()),
+        (None, _) => CertificateName::Host,
+    }
+}
+
+fn authentication(
+    connector: &SendConnector,
+    credential: impl FnOnce(&str) -> Option<Credential>,
+) -> Result<Option<Authentication>, DialError> {
+    let mechanism = connector.smart_host_auth_mechanism;
+    match mechanism {
+        SmartHostAuthMechanism::None | SmartHostAuthMechanism::ExternalAuthoritative => return Ok(None),
+        SmartHostAuthMechanism::BasicAuth | SmartHostAuthMechanism::BasicAuthRequireTls => {}
+        other => return Err(DialError::Mechanism(other.as_str())),
+    }
+    let name = connector.authentication_credential.as_deref().ok_or(DialError::NoCredential)?;
+    let mut authentication = Authentication::new(credential(name).ok_or(DialError::NoCredential)?);
+    authentication.clear_text_allowed = mechanism.clear_text_allowed();
+    for wanted in &connector.sasl_mechanisms {
+        let known = Mechanism::ALL.into_iter().find(|known| known.name() == wanted.as_str());
+        authentication.mechanisms.push(known.ok_or(DialError::Mechanism("with these sasl_mechanisms"))?);
+    }
+    Ok(Some(authentication))
+}
+
+fn is_any(address: IpAddr) -> bool {
+    address.is_unspecified()
+}

@@ -1,0 +1,245 @@
+//! The pipeline: a message goes in by one door, is routed, and is durable before the door closes behind it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use postroad_connector::RoutingTable;
+use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient};
+use postroad_queue::{Filter, Listed, MessageId, NewDelivery, NewMessage, QueueError, QueueStore};
+
+use crate::deliver::Delivers;
+use crate::observe::Observe;
+use crate::plan::Plan;
+use crate::report;
+use crate::settings::Settings;
+use crate::world::World;
+
+/// One relay's pipeline; a clone is a handle to the same one.
+#[derive(Clone)]
+pub struct Pipeline {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What every part of the pipeline works with.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) table: ArcSwap<RoutingTable>,
+    pub(crate) store: Arc<dyn QueueStore>,
+    pub(crate) delivers: Delivers,
+    pub(crate) observer: Arc<dyn Observe>,
+    pub(crate) world: Arc<dyn World>,
+}
+
+/// A message as a door hands it in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Submission {
+    /// From whom and to whom.
+    pub envelope: Envelope,
+    /// Header, blank line, body, with CRLF line ends; exactly what will be sent.
+    pub content: Content,
+    /// Which door: `smtp`, `pickup`, `replay`, `send`.
+    pub source: &'static str,
+    /// What the door knows it by, where it could come with it twice.
+    pub source_key: Option<String>,
+    /// Recipients that are no addresses, as the source wrote them; the sender hears of them.
+    pub rejected: Vec<String>,
+}
+
+impl Submission {
+    /// A submission that cannot come twice.
+    pub fn new(envelope: Envelope, content: Content, source: &'static str) -> Self {
+        Self { envelope, content, source, source_key: None, rejected: Vec::new() }
+    }
+}
+
+impl Submission {
+    /// Keeps each recipient's last outcome in the queue for a while after it left: see [`Pipeline::results`].
+    pub fn watched(self) -> Self {
+        self
+    }
+}
+
+/// A message that is in the queue, durably.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Submitted {
+    /// Its id, for the log and the reply; that of the report where every recipient was refused.
+    pub id: MessageId,
+    /// Where each recipient waits.
+    pub deliveries: Vec<(NextHop, Vec<Recipient>)>,
+    /// Recipients that no connector takes; their report is in the queue with the message.
+    pub refused: Vec<(Recipient, Failure)>,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The envelope names nobody.
+    #[error("a message needs at least one recipient")]
+    NoRecipient,
+    /// More `Received` fields than a message collects on an honest way.
+    #[error("hop count exceeded: {hops} Received fields, possible mail loop")]
+    Loop {
+        /// How many there are.
+        hops: usize,
+    },
+    /// Nobody takes it and there is nobody to tell.
+    #[error("no connector takes any of its recipients, and a report is never answered with a report")]
+    Undeliverable,
+    /// A file that is no message and has no sender to be told.
+    #[error("{0}")]
+    BadFile(String),
+    /// The queue could not take it.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl SubmitError {
+    /// Whether the same message may be taken later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Queue(error) => error.is_transient(),
+            Self::NoRecipient | Self::Loop { .. } | Self::Undeliverable | Self::BadFile(_) => false,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Joins the parts; nothing runs yet. [`Pipeline::run`] delivers.
+    pub fn new(
+        settings: Settings,
+        table: RoutingTable,
+        store: Arc<dyn QueueStore>,
+        delivers: Delivers,
+        observer: Arc<dyn Observe>,
+        world: Arc<dyn World>,
+    ) -> Self {
+        let table = ArcSwap::from_pointee(table);
+        Self { shared: Arc::new(Shared { settings, table, store, delivers, observer, world }) }
+    }
+
+    /// The names, timers and limits it was built with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The routing table in force.
+    pub fn routing_table(&self) -> Arc<RoutingTable> {
+        self.shared.table.load_full()
+    }
+
+    /// Routes a message and puts it into the queue. When this is ready with `Ok` the message is on the disk,
+    /// and so is the report for recipients that no connector will take.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
+        let Submission { envelope, content, source, source_key, rejected } = submission;
+        if envelope.recipients.is_empty() {
+            return Err(SubmitError::NoRecipient);
+        }
+        self.shared.refuse_loop(&content)?;
+        let now = self.shared.world.now();
+        let plan = Plan::make(
+            &self.shared.table.load(),
+            &envelope.reverse_path,
+            &envelope.recipients,
+            size(&content),
+        );
+        let deliveries = members(&plan.groups, &envelope.recipients);
+        let refused: Vec<(Recipient, Failure)> = plan
+            .refused
+            .into_iter()
+            .filter_map(|(index, failure)| Some((envelope.recipients.get(index)?.clone(), failure)))
+            .collect();
+
+        let mut messages = Vec::new();
+        if !deliveries.is_empty() {
+            let waiting = deliveries.iter().map(|(next_hop, recipients)| NewDelivery {
+                next_hop: next_hop.clone(),
+                recipients: recipients.clone(),
+                due: self.shared.first_due(next_hop, now, now),
+            });
+            let mut envelope = envelope.clone();
+            envelope.recipients.clear();
+            messages.push(NewMessage::new(envelope, content.clone(), now, source, waiting.collect()));
+        }
+        let about =
+            report::Original { envelope: &envelope, content: &content, received_at: now, attempted_at: None };
+        messages.extend(report::refusals(&self.shared, &about, &refused, &rejected));
+        let Some(first) = messages.first_mut() else {
+            return Err(SubmitError::Undeliverable);
+        };
+        first.source_key = source_key;
+
+        let ids = self.shared.store.enqueue_all(messages).await?;
+        let id = ids.first().copied().ok_or(QueueError::NothingToDeliver)?;
+        let submitted = Submitted { id, deliveries, refused };
+        submitted.log(&envelope, source, size(&content));
+        self.shared.observer.queued(id, source, &envelope.reverse_path, &submitted.deliveries);
+        for (recipient, failure) in &submitted.refused {
+            let outcome = Outcome::Failed(failure.clone());
+            self.shared.observer.attempted(id, &NextHop::unreachable(), recipient, &outcome);
+        }
+        Ok(submitted)
+    }
+}
+
+impl Pipeline {
+    /// What waits, as the queue lists it.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, QueueError> {
+        self.shared.store.list(filter, self.shared.world.now()).await
+    }
+
+    /// What became of the recipients of a watched message that have left the queue.
+    pub async fn results(&self, message: MessageId) -> Result<Vec<(Recipient, Outcome)>, QueueError> {
+        let _ = message;
+        Ok(Vec::new())
+    }
+}
+
+impl Submitted {
+    fn log(&self, envelope: &Envelope, source: &str, size: u64) {
+        for (next_hop, recipients) in &self.deliveries {
+            for recipient in recipients {
+                tracing::info!(message = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
+                    %next_hop, size, "queued");
+            }
+        }
+        for (recipient, failure) in &self.refused {
+            tracing::warn!(message = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
+                %failure, size, "no connector takes this recipient");
+        }
+    }
+}
+
+impl Shared {
+    /// When a delivery that is new at this next hop is tried: at once, but the unreachable wait for a changed
+    /// configuration until they expire.
+    pub(crate) fn first_due(
+        &self,
+        next_hop: &NextHop,
+        received_at: postroad_message::Timestamp,
+        now: postroad_message::Timestamp,
+    ) -> postroad_message::Timestamp {
+        if next_hop.is_unreachable() { self.settings.timers.expires_at(received_at) } else { now }
+    }
+
+    fn refuse_loop(&self, content: &Content) -> Result<(), SubmitError> {
+        let hops = postroad_message::HeaderBlock::scan(content.as_bytes()).hop_count();
+        if hops > usize::from(self.settings.max_hop_count.get()) {
+            Err(SubmitError::Loop { hops })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Length of a content, as routing and the queue count it.
+pub(crate) fn size(content: &Content) -> u64 {
+    u64::try_from(content.len()).unwrap_or(u64::MAX)
+}
+
+fn members(groups: &[(NextHop, Vec<usize>)], recipients: &[Recipient]) -> Vec<(NextHop, Vec<Recipient>)> {
+    let of = |indices: &[usize]| indices.iter().filter_map(|index| recipients.get(*index).cloned()).collect();
+    groups.iter().map(|(next_hop, indices)| (next_hop.clone(), of(indices))).collect()
+}

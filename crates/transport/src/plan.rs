@@ -1,0 +1,56 @@
+//! From recipients to next hops: what the routing table answers, in the words of the queue.
+
+use postroad_address_space::Address;
+use postroad_connector::{Refusal, RoutingTable, Sender};
+use postroad_message::{EnhancedStatus, Failure, Fault, NextHop, Phase, Recipient, ReversePath, Scope};
+
+/// Where each recipient goes.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Recipients, by index, that share a next hop; unreachable ones among them.
+    pub(crate) groups: Vec<(NextHop, Vec<usize>)>,
+    /// Recipients that no connector will ever take, and why.
+    pub(crate) refused: Vec<(usize, Failure)>,
+}
+
+impl Plan {
+    /// Selects a connector for each recipient of a message of `size` bytes.
+    pub(crate) fn make(
+        table: &RoutingTable,
+        from: &ReversePath,
+        recipients: &[Recipient],
+        size: u64,
+    ) -> Self {
+        let addresses: Vec<Address> = recipients.iter().map(|recipient| recipient.address.clone()).collect();
+        let partition = table.partition(&sender(from), &addresses, size);
+        let mut groups: Vec<(NextHop, Vec<usize>)> = partition
+            .groups()
+            .map(|group| {
+                let hop = NextHop::new(group.route.connector.name(), group.route.destination);
+                (hop, group.recipients.to_vec())
+            })
+            .collect();
+        if !partition.unreachable.is_empty() {
+            groups.push((NextHop::unreachable(), partition.unreachable.clone()));
+        }
+        let refused = partition.refused.iter().map(|(index, refusal)| (*index, failure(refusal))).collect();
+        Self { groups, refused }
+    }
+}
+
+/// The sender as routing sees it.
+pub(crate) fn sender(from: &ReversePath) -> Sender {
+    match from {
+        ReversePath::Null => Sender::Null,
+        ReversePath::Mailbox(mailbox) => Sender::Mailbox(mailbox.clone()),
+    }
+}
+
+/// What the sender of a recipient that no connector takes is told.
+fn failure(refusal: &Refusal) -> Failure {
+    let status = match refusal {
+        Refusal::TooLarge { .. } => EnhancedStatus::permanent(3, 4),
+        _ => EnhancedStatus::permanent(1, 2),
+    };
+    Failure::new(status, Fault::Message, Scope::Recipient, Phase::Routing, refusal.to_string())
+}

@@ -1,0 +1,79 @@
+//! The SMTP door: what a receive connector accepted gets its `Received` line and goes into the queue.
+
+use std::time::Duration;
+
+use postroad_message::trace::{Protocol, Received, Source};
+use postroad_message::{Content, Edits, Envelope, HeaderBlock, firewall};
+use postroad_queue::QueueError;
+use postroad_smtp_server::{BoxFuture, Client, Refusal, Submit};
+
+use crate::pipeline::{Pipeline, Submission, SubmitError};
+
+/// `250` follows [`Pipeline::submit`], never the other way round.
+impl Submit for Pipeline {
+    fn accept_message<'a>(
+        &'a self,
+        client: &'a Client,
+        envelope: Envelope,
+        content: Content,
+    ) -> BoxFuture<'a, Result<String, Refusal>> {
+        Box::pin(async move {
+            let content = self.with_trace(client, &envelope, &content);
+            // The queue's own commit is bounded by the disk; a client that waits for it is not left without an answer.
+            let submission = self.submit(Submission::new(envelope, content, "smtp"));
+            match tokio::time::timeout(PATIENCE, submission).await {
+                Ok(Ok(submitted)) => Ok(submitted.id.to_string()),
+                Ok(Err(error)) => {
+                    tracing::warn!(client = %client.peer, %error, "not accepted");
+                    Err(refusal(&error))
+                }
+                Err(_) => Err(Refusal::transient(3, 0, "the queue does not answer; try again later")),
+            }
+        })
+    }
+}
+
+/// Well within the ten minutes that RFC 5321 section 4.5.3.2.6 lets a client wait.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+impl Pipeline {
+    /// The content with this hop's `Received` line, and without the organisation's fields: no stranger may bring those.
+    fn with_trace(&self, client: &Client, envelope: &Envelope, content: &Content) -> Content {
+        let header = HeaderBlock::scan(content.as_bytes());
+        let mut protocol = if client.extended { Protocol::default() } else { Protocol::plain() };
+        if client.tls.is_some() {
+            protocol = protocol.with_tls();
+        }
+        if client.user.is_some() {
+            protocol = protocol.with_authentication();
+        }
+        if envelope.smtputf8 {
+            protocol = protocol.with_utf8();
+        }
+        let hello = client.hello_name.as_deref().unwrap_or_default();
+        let source = Source::smtp(hello, Some(client.peer.ip()), protocol).over(client.tls.as_ref());
+        let settings = self.settings();
+        let only = match envelope.recipients.as_slice() {
+            [one] => one.address.mailbox(),
+            _ => None,
+        };
+        let hop = Received::new(source, settings.fqdn.as_str(), self.shared.world.now()).recipient(only);
+        let mut edits = Edits::of(&header);
+        edits.merge(firewall::organization(&header));
+        edits.prepend(hop.to_string());
+        Content::from(edits.apply(content.as_bytes()))
+    }
+}
+
+/// A fault of ours is "not now", whatever it is.
+fn refusal(error: &SubmitError) -> Refusal {
+    match error {
+        SubmitError::Queue(QueueError::DiskFull { .. }) => {
+            Refusal::transient(3, 1, "insufficient system storage; try again later")
+        }
+        SubmitError::Loop { .. } => Refusal::permanent(4, 6, "hop count exceeded, possible mail loop"),
+        SubmitError::Undeliverable => Refusal::permanent(1, 2, "no connector takes any of the recipients"),
+        SubmitError::NoRecipient | SubmitError::BadFile(_) => Refusal::permanent(5, 1, "no recipients"),
+        SubmitError::Queue(_) => Refusal::transient(3, 0, "the queue cannot take it now; try again later"),
+    }
+}

@@ -1,0 +1,96 @@
+//! After a changed configuration: what waits is routed anew, where its old way is gone or it had none.
+
+use std::sync::Arc;
+
+use postroad_connector::RoutingTable;
+use postroad_message::{Content, NextHop, Outcome};
+use postroad_queue::{Claim, Kept, Lease, QueueError};
+
+use crate::attempt::finish_as;
+use crate::pipeline::{Pipeline, Shared};
+use crate::plan::Plan;
+use crate::settlement::Settled;
+
+/// Leases taken at a time.
+const BATCH: usize = 100;
+
+impl Pipeline {
+    /// Puts another routing table in force, and routes anew what the old one left without a way.
+    ///
+    /// Mail that waits for a connector that still exists stays with it (Exchange selects once, and again only
+    /// when the connector is deleted, disabled or the message is resubmitted).
+    pub async fn replace_routing_table(&self, table: RoutingTable) -> Result<(), QueueError> {
+        self.shared.table.store(Arc::new(table));
+        self.reroute().await
+    }
+
+    /// Routes anew what is unreachable, and what waits for a connector that is gone or disabled.
+    pub async fn reroute(&self) -> Result<(), QueueError> {
+        let now = self.shared.world.now();
+        for queue in self.shared.store.queues(now).await? {
+            let table = self.shared.table.load();
+            let served =
+                table.connector(&queue.next_hop.connector).is_some_and(|connector| connector.enabled());
+            if queue.next_hop.is_unreachable() || !served {
+                reroute_queue(&self.shared, &queue.next_hop).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Selects again for each recipient. Gives the lease back where nothing would change.
+pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
+    let envelope = &lease.envelope;
+    let plan = Plan::make(&shared.table.load(), &envelope.reverse_path, &envelope.recipients, lease.size);
+    if plan.refused.is_empty() && plan.groups.iter().all(|(next_hop, _)| *next_hop == lease.next_hop) {
+        return Some(lease);
+    }
+    let now = shared.world.now();
+    let mut settled = Settled::default();
+    for (next_hop, indices) in &plan.groups {
+        let due = shared.first_due(next_hop, lease.received_at, now);
+        for index in indices {
+            settled.keep.push(if *next_hop == lease.next_hop {
+                Kept::waiting(*index, due)
+            } else {
+                Kept::moved(*index, due, next_hop.clone())
+            });
+        }
+        tracing::info!(message = %lease.message, from = %lease.next_hop, to = %next_hop, "routed anew");
+    }
+    settled.left =
+        plan.refused.into_iter().map(|(index, failure)| (index, Outcome::Failed(failure))).collect();
+    // Only a report looks at the content.
+    let content = if settled.left.is_empty() {
+        Ok(Content::default())
+    } else {
+        shared.store.content(lease.message).await
+    };
+    match content {
+        Ok(content) => finish_as(shared, lease, settled, &content, false).await,
+        Err(error) => tracing::error!(message = %lease.message, %error, "the content cannot be read"),
+    }
+    None
+}
+
+async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueError> {
+    // What stays keeps its lease until the end: given back earlier, it would be claimed again and again.
+    let mut stay = Vec::new();
+    loop {
+        let now = shared.world.now();
+        let claim = Claim::to_reroute(next_hop.clone(), BATCH, now, now.after(shared.settings.lease));
+        let leases = shared.store.claim(claim).await?.leases;
+        if leases.is_empty() {
+            break;
+        }
+        for lease in leases {
+            stay.extend(reroute(shared, lease).await);
+        }
+    }
+    for lease in stay {
+        let due = shared.first_due(next_hop, lease.received_at, shared.world.now());
+        shared.store.release(lease, due).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What the pipeline is told once, when it is built.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use postroad_address_space::{Domain, Mailbox};
+use postroad_queue::{Concurrency, MessageTimers, RetrySchedule};
+
+/// Names, timers and limits of one relay.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Who holds leases in the queue: one name for each running relay on one queue.
+    pub server: String,
+    /// In EHLO, in `Received` and as the reporting host of a DSN.
+    pub fqdn: Domain,
+    /// The first is the default: encapsulated addresses and Message-IDs are made in it. Never empty.
+    pub accepted_domains: Vec<Domain>,
+    /// From whom reports come.
+    pub postmaster: Mailbox,
+    /// How a next hop that cannot be reached is tried again.
+    pub retry_schedule: RetrySchedule,
+    /// Retry, expiry and delay notice of one message.
+    pub timers: MessageTimers,
+    /// How many deliveries run at the same time.
+    pub concurrency: Concurrency,
+    /// How many `Received` fields a message may have before it is taken for a loop (`MaxHopCount`).
+    pub max_hop_count: NonZeroU16,
+    /// How long a delivery may be lent out before another may take it: more than any transaction lasts.
+    pub lease: Duration,
+    /// How long a shutdown waits for what is in flight.
+    pub shutdown_grace: Duration,
+}
+
+impl Settings {
+    /// Exchange's defaults for a relay of this name.
+    ///
+    /// `default_domain` is the first accepted domain.
+    pub fn new(server: impl Into<String>, fqdn: Domain, default_domain: Domain, postmaster: Mailbox) -> Self {
+        Self {
+            server: server.into(),
+            fqdn,
+            accepted_domains: vec![default_domain],
+            postmaster,
+            retry_schedule: RetrySchedule::default(),
+            timers: MessageTimers::default(),
+            concurrency: Concurrency::default(),
+            max_hop_count: NonZeroU16::new(30).unwrap_or(NonZeroU16::MIN),
+            lease: Duration::from_secs(2 * 60 * 60),
+            shutdown_grace: Duration::from_secs(30),
+        }
+    }
+
+    /// The domain that encapsulated addresses and Message-IDs are made in.
+    pub fn default_domain(&self) -> &Domain {
+        self.accepted_domains.first().unwrap_or(&self.fqdn)
+    }
+}

@@ -1,0 +1,35 @@
+//! The one room of the pipeline that asks for the time and for chance.
+
+use postroad_message::Timestamp;
+
+/// What the pipeline asks of the world outside; a test hands in one of its own.
+pub trait World: Send + Sync + 'static {
+    /// The moment now.
+    fn now(&self) -> Timestamp;
+
+    /// 128 bits that nobody can guess: Message-IDs, boundaries, jitter.
+    fn random(&self) -> u128;
+}
+
+/// The system's clock and the system's random source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemWorld;
+
+impl World for SystemWorld {
+    #[expect(clippy::disallowed_methods, reason = "this is the room where the pipeline asks the clock")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn random(&self) -> u128 {
+        let mut bytes = [0; 16];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u128::from_le_bytes(bytes),
+            // No random source (seen only before the system has booted): names need to differ, not to be secret.
+            Err(_) => {
+                u128::try_from(self.now().as_unix_millis()).unwrap_or(0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line, as the relay's contract words it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Routes mail as Exchange, IIS SMTP and OVH's send connectors do.
+///
+/// Without a command it runs with a safe default: SMTP on 127.0.0.1:2525, Pickup, Replay and Drop
+/// under ./relay-data, every message ends as a file in Drop, nothing leaves the machine.
+#[derive(Parser)]
+#[command(name = "relay", version, about, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// How log lines look; by default text on a terminal and JSON elsewhere.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// The look of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For a person.
+    Text,
+    /// For a program: one object a line.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run until SIGTERM; prints `ready` once every listener accepts
+    Run {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Validate a configuration: every error at once, and warnings for what will not work yet
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Say for each recipient which connector takes it, and why no other does
+    Route(RouteArguments),
+    /// Put one message into the queue and show its way
+    Send(SendArguments),
+    /// Read a password from standard input and print the line for the credentials file
+    HashPassword,
+    /// A tour on one machine with nothing installed
+    Demo,
+}
+
+#[derive(Args)]
+pub(crate) struct RouteArguments {
+    /// The configuration file; without it, the safe default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The reverse-path; without it (or as `<>`) the null reverse-path
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// The size of the message: 0, 1500, 36MB
+    #[arg(long, value_name = "SIZE", default_value = "0")]
+    pub(crate) size: String,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Typed addresses (`X400:c=US;...`, `FAX:123`) or SMTP ones; `-` reads them from standard input
+    #[arg(required = true, value_name = "RCPT")]
+    pub(crate) recipients: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct SendArguments {
+    /// The configuration file; without it, the safe default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The reverse-path; without it, what the file's From says
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// A recipient; without any, what the file's To, Cc and Bcc say
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) to: Vec<String>,
+    /// Wait so long for every recipient's outcome: 30s, 5m
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub(crate) wait: Option<Duration>,
+    /// The message: header, blank line, body
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    postroad_configuration::parse_span(text).map_err(|refusal| refusal.to_string())
+}

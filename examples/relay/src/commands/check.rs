@@ -1,0 +1,27 @@
+//! `relay check`: everything that is wrong with a configuration, at once.
+
+use std::path::Path;
+
+use postroad_configuration::Severity;
+
+use crate::commands::{configuration, print};
+use crate::exit::Exit;
+
+/// Exit 0 with warnings for what will not work yet, or 78 with every error.
+pub(crate) fn check(file: &Path) -> Exit {
+    let configuration = match configuration(Some(file)) {
+        Ok(configuration) => configuration,
+        Err(exit) => return exit,
+    };
+    let found = [configuration.warnings.clone(), configuration.check_disk()].concat();
+    print(&found);
+    let errors = found.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let warnings = found.len() - errors;
+    println!(
+        "{}: errors: {errors}, warnings: {warnings}; receive connectors: {}, connectors: {}",
+        file.display(),
+        configuration.receive_connectors.len(),
+        configuration.connectors.len(),
+    );
+    if errors == 0 { Exit::Ok } else { Exit::Configuration }
+}

@@ -1,0 +1,32 @@
+//! `relay hash-password`: from a password to the line for the credentials file.
+
+use std::io::Read;
+
+use crate::exit::Exit;
+
+/// Longest password taken, in bytes; more is taken for a file that was piped in by mistake.
+const LONGEST: u64 = 1024;
+
+/// Reads standard input, one line; prints `"NAME" = "hash"` with NAME to be put in.
+pub(crate) fn hash_password() -> Exit {
+    let mut line = String::new();
+    if std::io::stdin().take(LONGEST + 1).read_to_string(&mut line).is_err() {
+        eprintln!("relay: standard input must be one line of UTF-8");
+        return Exit::Data;
+    }
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() || password.contains(['\r', '\n', '\0']) || line.len() as u64 > LONGEST {
+        eprintln!("relay: standard input must be one line, 1 to {LONGEST} bytes");
+        return Exit::Data;
+    }
+    match postroad_smtp_server::hash_password(password.as_bytes()) {
+        Ok(hash) => {
+            println!("\"NAME\" = \"{hash}\"");
+            Exit::Ok
+        }
+        Err(error) => {
+            eprintln!("relay: {error}");
+            Exit::Temporary
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The commands, one room each, and how they come by their configuration.
+
+use std::path::Path;
+
+use postroad_configuration::{Configuration, Problem};
+
+use crate::exit::Exit;
+
+pub(crate) mod check;
+pub(crate) mod hash_password;
+pub(crate) mod route;
+pub(crate) mod run;
+pub(crate) mod send;
+
+/// The configuration of a file, or the safe default below the working directory.
+///
+/// Every problem goes to standard error; with a single error there is no configuration.
+pub(crate) fn configuration(file: Option<&Path>) -> Result<Configuration, Exit> {
+    let parsed = match file {
+        Some(file) => Configuration::read(file),
+        None => match std::env::current_dir() {
+            Ok(folder) => Configuration::safe_default(&folder),
+            Err(error) => {
+                eprintln!("relay: the working directory cannot be read: {error}");
+                return Err(Exit::Temporary);
+            }
+        },
+    };
+    parsed.map_err(|problems| {
+        print(&problems);
+        Exit::Configuration
+    })
+}
+
+/// One line for each problem, on standard error.
+pub(crate) fn print(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+}

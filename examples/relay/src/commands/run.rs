@@ -1,0 +1,128 @@
+//! `relay` and `relay run`: runs until it is told to stop, and reloads when it is told to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use postroad_configuration::Configuration;
+use postroad_connector::Connector;
+use postroad_transport::NobodyWatches;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::commands::{configuration, print};
+use crate::exit::Exit;
+use crate::house::House;
+
+/// Plain `relay`: the safe default in the working directory.
+pub(crate) async fn safe_default() -> Exit {
+    let configuration = match configuration(None) {
+        Ok(configuration) => configuration,
+        Err(exit) => return exit,
+    };
+    // Only here is Drop made for its owner: nobody wrote a configuration that names another.
+    for connector in &configuration.connectors {
+        if let Connector::Foreign(foreign) = connector {
+            let directory = configuration.drop_directory(foreign);
+            if let Err(error) = std::fs::create_dir_all(&directory) {
+                eprintln!("relay: {}: {error}", directory.display());
+                return Exit::Temporary;
+            }
+        }
+    }
+    run(configuration, None).await
+}
+
+/// `relay run --config FILE`.
+pub(crate) async fn configured(file: &Path) -> Exit {
+    match configuration(Some(file)) {
+        Ok(configuration) => {
+            print(&configuration.warnings);
+            run(configuration, Some(file.to_owned())).await
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+async fn run(mut configuration: Configuration, file: Option<PathBuf>) -> Exit {
+    let signals =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(terminate), Ok(interrupt), Ok(hang_up)) = signals else {
+        eprintln!("relay: signals cannot be received");
+        return Exit::Temporary;
+    };
+    let mut signals = Signals { terminate, interrupt, hang_up };
+    let mut before: Option<Configuration> = None;
+    loop {
+        let house = match House::open(&configuration, Arc::new(NobodyWatches)).await {
+            Ok(house) => house,
+            Err(refused) => {
+                let exit = refused.say();
+                // A reload that does not start leaves the relay as it was.
+                let Some(old) = before.take() else { return exit };
+                tracing::error!("the new configuration does not start; the old one stays in force");
+                configuration = old;
+                continue;
+            }
+        };
+        if file.is_none() {
+            welcome(&configuration, &house);
+        }
+        println!("ready");
+        let (stop, stopped) = watch::channel(false);
+        let running = tokio::spawn(house.run(stopped));
+        let next = until_told(&mut signals, file.as_deref()).await;
+        let _ = stop.send(true);
+        if let Err(error) = running.await {
+            tracing::error!(%error, "the relay ended badly");
+            return Exit::Temporary;
+        }
+        match next {
+            Some(reloaded) => before = Some(std::mem::replace(&mut configuration, reloaded)),
+            None => return Exit::Ok,
+        }
+    }
+}
+
+/// Waits for a signal. A reload gives the whole new configuration; one with errors changes nothing.
+async fn until_told(signals: &mut Signals, file: Option<&Path>) -> Option<Configuration> {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return None,
+            _ = signals.interrupt.recv() => return None,
+            _ = signals.hang_up.recv() => match configuration(file) {
+                Ok(reloaded) => {
+                    print(&reloaded.warnings);
+                    tracing::info!("configuration reloaded");
+                    return Some(reloaded);
+                }
+                Err(_) => tracing::error!("the configuration has errors; the old one stays in force"),
+            },
+        }
+    }
+}
+
+fn welcome(configuration: &Configuration, house: &House) {
+    let listener = house.listeners().first().map(ToString::to_string).unwrap_or_default();
+    println!("relay: no configuration given, so nothing leaves this machine");
+    println!("  SMTP    {listener}");
+    if let Some(pickup) = &configuration.pickup {
+        println!("  Pickup  {}", pickup.path.display());
+    }
+    if let Some(replay) = &configuration.replay {
+        println!("  Replay  {}", replay.path.display());
+    }
+    for connector in &configuration.connectors {
+        if let Connector::Foreign(foreign) = connector {
+            println!("  Drop    {}", configuration.drop_directory(foreign).display());
+        }
+    }
+    println!("  queue   {}", configuration.server.data_directory.join("queue.db").display());
+    println!("try: swaks --server {listener} --from joe@contoso.com --to jane@contoso.com");
+}
