@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use postroad_message::{Content, NextHop, Timestamp};
+use postroad_message::{Content, Envelope, NextHop, Timestamp};
 
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
@@ -75,6 +75,10 @@ pub trait QueueStore: Send + Sync {
     /// aside. Cost: its size.
     fn content(&self, message: MessageId) -> BoxFuture<'_, Content>;
 
+    /// The envelope of a message with everyone who still waits, over all its deliveries: for an export, which
+    /// [`content`](Self::content) completes. Fails as `content` does.
+    fn envelope(&self, message: MessageId) -> BoxFuture<'_, Envelope>;
+
     /// Ends a lease: who stays, who leaves, and the reports owed, all at once. Gives the ids of the reports.
     ///
     /// Fails with [`QueueError::LeaseLost`] where someone else has the delivery by now or it was removed; the
@@ -105,8 +109,13 @@ pub trait QueueStore: Send + Sync {
     /// Holds a whole queue, with what comes into it later; or lets it go on. Durable.
     fn suspend_queue(&self, next_hop: &NextHop, suspended: bool) -> BoxFuture<'_, ()>;
 
-    /// Makes waiting deliveries due now. Durable.
+    /// Makes waiting deliveries due now, and asks for their next hops to be tried though they are held back.
+    /// Durable.
     fn retry_now(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed>;
+
+    /// The next hops that [`retry_now`](Self::retry_now) asked for, by this process or another, since this was
+    /// last called: for [`Scheduler::retry_now`](crate::Scheduler::retry_now). Cost: nothing much where there are none.
+    fn take_retries(&self) -> BoxFuture<'_, Vec<NextHop>>;
 
     /// Removes deliveries without a report, and messages that have none left. To report, claim them and settle.
     /// Those that someone works on stay. Durable.

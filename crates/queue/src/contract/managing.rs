@@ -136,7 +136,13 @@ async fn retried_and_removed(store: &dyn QueueStore) -> Result<(), Breach> {
         delivery.due = at(100);
     }
     let id = clause.ok(store.enqueue(new).await)?;
+    clause.that(clause.ok(store.take_retries().await)?.is_empty(), "nobody asked for a retry yet")?;
     clause.ok(store.retry_now(Filter::next_hop(hop("a")), at(3)).await)?;
+    clause.that(
+        clause.ok(store.take_retries().await)? == [hop("a")],
+        "the next hop is to be tried though held back",
+    )?;
+    clause.that(clause.ok(store.take_retries().await)?.is_empty(), "once")?;
     clause.that(
         clause.claim(Claim::due(hop("b"), 9, at(3), at(5))).await?.is_empty(),
         "only what fits is hurried",

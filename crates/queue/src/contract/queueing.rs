@@ -54,7 +54,14 @@ async fn comes_out_as_it_went_in(store: &dyn QueueStore) -> Result<(), Breach> {
     }
     clause
         .that(clause.ok(store.content(id).await)? == new.content, "every byte of the content is as it was")?;
+    let mut whole = new.envelope.clone();
+    whole.recipients = new.deliveries.iter().flat_map(|delivery| delivery.recipients.clone()).collect();
+    clause.that(clause.ok(store.envelope(id).await)? == whole, "the envelope can be had whole")?;
     let unknown = MessageId::from_u64(1);
+    clause.that(
+        store.envelope(unknown).await == Err(QueueError::UnknownMessage { message: unknown }),
+        "one that is not there is unknown",
+    )?;
     clause.that(
         store.content(unknown).await == Err(QueueError::UnknownMessage { message: unknown }),
         "a message that is not there is unknown",

@@ -1,6 +1,6 @@
 //! What a postmaster looks at and does: listings, suspend, resume, retry, remove; and contents.
 
-use postroad_message::{Content, NextHop, ReversePath, Timestamp};
+use postroad_message::{Content, Envelope, NextHop, ReversePath, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::fault::Fault;
@@ -38,6 +38,28 @@ pub(super) fn content(connection: &Connection, message: MessageId) -> Result<Con
             fault => Err(fault),
         },
     }
+}
+
+/// The envelope with everyone who still waits.
+pub(super) fn envelope(connection: &Connection, message: MessageId) -> Result<Envelope, Fault> {
+    let corrupt = Fault(QueueError::Corrupt { message: Some(message) });
+    let named =
+        |fault: Fault| if fault == Fault(QueueError::Corrupt { message: None }) { corrupt } else { fault };
+    let text: Option<String> = connection
+        .prepare_cached("SELECT envelope FROM message WHERE id = ?1")?
+        .query_row([number(message)], |row| row.get(0))
+        .optional()
+        .map_err(|error| named(error.into()))?;
+    let text = text.ok_or(QueueError::UnknownMessage { message })?;
+    let mut envelope = record::read_envelope(&text).ok_or(corrupt)?;
+    let mut statement =
+        connection.prepare_cached("SELECT recipients FROM delivery WHERE message = ?1 ORDER BY id")?;
+    for text in statement.query_map([number(message)], |row| row.get::<_, String>(0))? {
+        let text = text.map_err(|error| named(error.into()))?;
+        let queued = record::read_recipients(&text).ok_or(corrupt)?;
+        envelope.recipients.extend(queued.into_iter().map(|queued| queued.recipient));
+    }
+    Ok(envelope)
 }
 
 /// For each queue, when the first delivery that nobody works on is due.
@@ -125,9 +147,30 @@ pub(super) fn resume(work: &mut Work<'_>, filter: &Filter, now: Timestamp) -> Re
 
 pub(super) fn retry_now(work: &mut Work<'_>, filter: &Filter, now: Timestamp) -> Result<Changed, Fault> {
     let active = active(work, filter, now)?;
+    let conditions = Conditions::new(filter, now);
+    work.connection.execute(
+        &format!(
+            "UPDATE queue SET retry_asked = 1 WHERE id IN (SELECT d.queue FROM {TABLES} WHERE {})",
+            conditions.sql
+        ),
+        params_from_iter(conditions.values),
+    )?;
     let deliveries = update(work, filter, now, "SET due = ?1", &format!("d.due > ?1 AND {FREE}"))?;
     work.wake();
     Ok(Changed { deliveries, active })
+}
+
+/// Whether there is anything for [`take_retries`] to take.
+pub(super) fn has_retries(connection: &Connection) -> Result<bool, Fault> {
+    Ok(connection.prepare_cached("SELECT 1 FROM queue WHERE retry_asked = 1")?.exists([])?)
+}
+
+pub(super) fn take_retries(work: &Work<'_>) -> Result<Vec<NextHop>, Fault> {
+    let mut statement = work.connection.prepare_cached(
+        "UPDATE queue SET retry_asked = 0 WHERE retry_asked = 1 RETURNING connector, destination",
+    )?;
+    let taken = statement.query_map([], |row| next_hop(row, 0))?;
+    Ok(taken.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn suspend_queue(work: &mut Work<'_>, next_hop: &NextHop, suspended: bool) -> Result<(), Fault> {

@@ -41,8 +41,10 @@ CREATE TABLE queue (
     connector TEXT NOT NULL,
     destination TEXT NOT NULL,
     suspended INTEGER NOT NULL DEFAULT 0,
+    retry_asked INTEGER NOT NULL DEFAULT 0,
     UNIQUE (connector, destination)
 );
+CREATE INDEX queue_retry ON queue (id) WHERE retry_asked = 1;
 CREATE TABLE delivery (
     id INTEGER PRIMARY KEY,
     message INTEGER NOT NULL,

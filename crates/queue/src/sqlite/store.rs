@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use postroad_message::{Content, NextHop, Timestamp};
+use postroad_message::{Content, Envelope, NextHop, Timestamp};
 
 use super::options::SqliteOptions;
 use super::reader::Reader;
@@ -80,6 +80,23 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Gives what was read; a message that turned out damaged is set aside first.
+    fn or_set_aside<T: Send + 'static>(
+        &self,
+        read: BoxFuture<'static, T>,
+        reason: &'static str,
+    ) -> BoxFuture<'_, T> {
+        Box::pin(async move {
+            let result = read.await;
+            if let Err(QueueError::Corrupt { message: Some(message) }) = result {
+                self.set_aside(message, reason).await?;
+            }
+            result
+        })
+    }
+}
+
 struct Threads {
     handles: Vec<JoinHandle<()>>,
 }
@@ -119,13 +136,12 @@ impl QueueStore for SqliteStore {
 
     fn content(&self, message: MessageId) -> BoxFuture<'_, Content> {
         let read = self.reader.submit(move |connection| manage::content(connection, message));
-        Box::pin(async move {
-            let result = read.await;
-            if let Err(QueueError::Corrupt { message: Some(message) }) = result {
-                self.set_aside(message, "its content is damaged").await?;
-            }
-            result
-        })
+        self.or_set_aside(read, "its content is damaged")
+    }
+
+    fn envelope(&self, message: MessageId) -> BoxFuture<'_, Envelope> {
+        let read = self.reader.submit(move |connection| manage::envelope(connection, message));
+        self.or_set_aside(read, "the envelope or the recipients cannot be read")
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
@@ -165,6 +181,16 @@ impl QueueStore for SqliteStore {
 
     fn retry_now(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
         self.writer.submit(Promise::Durable, 0, move |work| manage::retry_now(work, &filter, now))
+    }
+
+    fn take_retries(&self) -> BoxFuture<'_, Vec<NextHop>> {
+        let any = self.reader.submit(manage::has_retries);
+        Box::pin(async move {
+            if !any.await? {
+                return Ok(Vec::new());
+            }
+            self.writer.submit(Promise::Visible, 0, |work| manage::take_retries(work)).await
+        })
     }
 
     fn remove(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
