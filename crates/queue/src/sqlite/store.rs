@@ -19,7 +19,7 @@ use crate::store::{BoxFuture, QueueStore};
 
 /// A queue in one SQLite file (with its `-wal` and `-shm` beside it), durable and readable with `sqlite3`.
 ///
-/// Write-ahead log, `synchronous = FULL`: a durable call is answered after the `fdatasync` that holds it. One
+/// Write-ahead log, `synchronous = FULL`: a durable call is answered after the sync that holds it. One
 /// thread writes; whoever calls while it commits shares the next commit, so that many callers cost few syncs.
 /// Another thread reads. It needs no runtime: its futures can be awaited on any.
 ///
