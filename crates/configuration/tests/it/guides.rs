@@ -98,3 +98,19 @@ fn the_complete_file_says_what_it_says() {
     let Connector::Foreign(foreign) = &relay.connectors[2] else { panic!() };
     assert_eq!(foreign.address_spaces[0], AddressSpace::parse("X400:c=US;a=Fabrikam;P=Contoso;5").unwrap());
 }
+
+#[test]
+fn the_readme_shows_a_file_that_loads() {
+    let readme = include_str!("../../../../README.md");
+    let blocks: Vec<&str> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|text| text.contains("[server]"))
+        .collect();
+    assert!(!blocks.is_empty(), "the README shows no relay.toml");
+    for text in blocks {
+        let relay = good(text);
+        assert!(!relay.connectors.is_empty());
+    }
+}
