@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use postroad_connector::Connector;
+use postroad_smtp_server::{Credentials, TlsMaterial, TlsMaterialError};
 
 use crate::configuration::Configuration;
 use crate::problem::{Problem, ProblemKind, Severity};
 use crate::read::Written;
+use crate::reading::fault::plain;
 use crate::reading::gather::{Finding, Gather, Places};
 use crate::sections::tls::TrustAnchors;
 
@@ -23,6 +25,12 @@ enum What {
     /// A directory that is never created for its owner.
     Directory(PathBuf),
     File(PathBuf),
+    /// The certificate of a receive connector, beside its key.
+    Certificate(PathBuf, Option<PathBuf>),
+    /// The key of a receive connector, beside its certificate.
+    Key(PathBuf, Option<PathBuf>),
+    /// Who may log on to a receive connector.
+    Logins(PathBuf),
     /// The secret of this credential.
     Secret(String),
 }
@@ -37,6 +45,13 @@ impl Configuration {
             let message = match &needed.what {
                 What::Directory(path) => directory_fault(path)?,
                 What::File(path) => file_fault(path)?,
+                What::Certificate(certificate, key) => file_fault(certificate).or_else(|| {
+                    pair_fault(certificate, key.as_deref()?, |wrong| *wrong == TlsMaterialError::Certificate)
+                })?,
+                What::Key(key, certificate) => file_fault(key).or_else(|| {
+                    pair_fault(certificate.as_deref()?, key, |wrong| *wrong != TlsMaterialError::Certificate)
+                })?,
+                What::Logins(file) => logins_fault(file)?,
                 What::Secret(name) => self.credential(name)?.load().err()?.to_string(),
             };
             Some(Problem { message, ..needed.problem.clone() })
@@ -64,6 +79,22 @@ fn file_fault(path: &Path) -> Option<String> {
     }
 }
 
+/// What is wrong with a certificate and its key together, when it is `about` the one that is asked for.
+fn pair_fault(
+    certificate: &Path,
+    key: &Path,
+    about: impl FnOnce(&TlsMaterialError) -> bool,
+) -> Option<String> {
+    if file_fault(certificate).is_some() || file_fault(key).is_some() {
+        return None;
+    }
+    TlsMaterial::from_pem_files(certificate, key).err().filter(about).map(|wrong| plain(&wrong.to_string()))
+}
+
+fn logins_fault(file: &Path) -> Option<String> {
+    file_fault(file).or_else(|| Credentials::read(file).err().map(|wrong| plain(&wrong.to_string())))
+}
+
 /// Everything the configuration names, in the order of the sections.
 pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &Gather<'_>) -> Vec<Needed> {
     let mut needed = Vec::new();
@@ -83,15 +114,15 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
         need(Severity::Error, What::File(file.clone()), &written.tls, "trust_anchors");
     }
     for (connector, places) in written.receive_connectors.iter().filter(|(connector, _)| connector.enabled) {
-        let files = [
-            (&connector.tls_certificate, "tls_certificate"),
-            (&connector.tls_key, "tls_key"),
-            (&connector.credentials_file, "credentials_file"),
-        ];
-        for (file, key) in files {
-            if let Some(file) = file {
-                need(Severity::Error, What::File(file.clone()), places, key);
-            }
+        let (certificate, key) = (&connector.tls_certificate, &connector.tls_key);
+        if let Some(file) = certificate {
+            need(Severity::Error, What::Certificate(file.clone(), key.clone()), places, "tls_certificate");
+        }
+        if let Some(file) = key {
+            need(Severity::Error, What::Key(file.clone(), certificate.clone()), places, "tls_key");
+        }
+        if let Some(file) = &connector.credentials_file {
+            need(Severity::Error, What::Logins(file.clone()), places, "credentials_file");
         }
     }
     for (connector, places) in &written.connectors {

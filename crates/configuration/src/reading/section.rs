@@ -146,7 +146,9 @@ impl<'a, 't> Section<'a, 't> {
         };
         let mut taken = Vec::with_capacity(table.len());
         for (key, value) in table {
-            let section = Section::open(name, format!("[{name}.{key}]"), key.span, value, self.gather);
+            // A text where a section belongs stands beside its key, a section below its header.
+            let header = if value.as_table().is_some() { value.span } else { key.span };
+            let section = Section::open(name, format!("[{name}.{key}]"), header, value, self.gather);
             taken.extend(section.and_then(|section| read(&key.name, section)));
         }
         taken

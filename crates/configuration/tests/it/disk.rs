@@ -65,6 +65,14 @@ fn a_missing_file_is_told_by_the_line_that_names_it() {
         fs::write(folder.path().join(name), "x\n").unwrap();
     }
     fs::create_dir_all(folder.path().join("relay-data/Fax")).unwrap();
+    assert_eq!(told(&relay), [(12, error, "tls_certificate".to_owned())], "x is no certificate");
+
+    let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (ours, theirs) = (made("hub01.contoso.com"), made("hub02.contoso.com"));
+    fs::write(folder.path().join("cert.pem"), ours.cert.pem()).unwrap();
+    fs::write(folder.path().join("key.pem"), theirs.signing_key.serialize_pem()).unwrap();
+    assert_eq!(told(&relay), [(13, error, "tls_key".to_owned())], "another certificate's key");
+    fs::write(folder.path().join("key.pem"), ours.signing_key.serialize_pem()).unwrap();
     assert_eq!(told(&relay), []);
     assert_eq!(relay.credential("relay").unwrap().load().unwrap().password.expose(), b"x");
 }
