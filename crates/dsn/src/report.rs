@@ -6,6 +6,7 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::{BodyPart, MimePart};
+use memchr::memmem;
 use postroad_address_space::{Address, Mailbox};
 use postroad_message::line_end::normalise;
 use postroad_message::{Body, Content, Envelope, HeaderBlock, Recipient, Return, ReversePath, Timestamp};
@@ -203,7 +204,7 @@ fn original_message_id(content: &Content) -> Option<String> {
 fn boundary(wish: &str, content: &[u8]) -> String {
     let mut boundary: String = wish.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
     boundary.push_str("dsn");
-    let holds = |boundary: &str| content.windows(boundary.len()).any(|window| window == boundary.as_bytes());
+    let holds = |boundary: &str| memmem::find(content, boundary.as_bytes()).is_some();
     // Ends: each letter more can be in the content at fewer places.
     while holds(&boundary) && boundary.len() < 70 {
         boundary.push('x');

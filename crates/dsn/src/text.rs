@@ -9,6 +9,9 @@ use crate::owed::Action;
 use crate::recipient::RecipientReport;
 use crate::report::{Report, Wording};
 
+/// A person reads no more; all of them come back in the third part.
+const MOST_FIELDS_SHOWN: usize = 100;
+
 /// The first words of the subject and of the text.
 pub(crate) fn heading(action: Action) -> (&'static str, &'static str) {
     match action {
@@ -63,7 +66,7 @@ fn diagnostics(text: &mut String, report: &Report<'_>) {
     }
     line(text, "Original message headers:");
     line(text, "");
-    for field in HeaderBlock::scan(report.content.as_bytes()).fields() {
+    for field in HeaderBlock::scan(report.content.as_bytes()).fields().take(MOST_FIELDS_SHOWN) {
         let value = field.unfolded();
         line(text, &format!("{}: {}", ascii(field.name(), 80), ascii(&String::from_utf8_lossy(&value), 800)));
     }

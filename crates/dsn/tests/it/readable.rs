@@ -1,0 +1,118 @@
+//! What another parser sees in a report.
+
+use mail_parser::{MessageParser, MimeHeaders, PartType};
+use postroad_dsn::{RecipientReport, Report};
+use postroad_message::{Body, EnhancedStatus, Envelope, HeaderBlock, Outcome, Return, ReversePath};
+
+use super::*;
+
+const SMALL: &[u8] = b"Subject: Tea\r\n\r\nAt four.\r\n";
+const EIGHT_BIT: &[u8] = "Subject: Tee\r\n\r\nUm vier, Grüße\r\n".as_bytes();
+
+fn jane() -> Vec<RecipientReport> {
+    vec![failed("jane@fabrikam.com", &refused(550, EnhancedStatus::permanent(1, 1), "no"))]
+}
+
+/// Content type and raw text of each of the three parts.
+fn parts(content: &Content) -> Vec<(String, String)> {
+    let message = MessageParser::default().parse(content.as_bytes()).unwrap();
+    let outer = message.content_type().unwrap();
+    assert_eq!((outer.ctype(), outer.subtype()), ("multipart", Some("report")));
+    assert_eq!(outer.attribute("report-type"), Some("delivery-status"));
+    assert_eq!(message.parts.len(), 4, "the frame and three parts");
+    let part = |part: &mail_parser::MessagePart<'_>| {
+        let kind = part.content_type().unwrap();
+        let text = match &part.body {
+            PartType::Text(text) => text.to_string(),
+            PartType::Binary(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            PartType::Message(message) => String::from_utf8_lossy(message.raw_message()).into_owned(),
+            other => panic!("{other:?}"),
+        };
+        (format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()), text)
+    };
+    message.parts.iter().skip(1).map(part).collect()
+}
+
+fn third(
+    envelope: &Envelope,
+    original: &[u8],
+    set: impl FnOnce(&mut Report<'_>),
+) -> ((String, String), Envelope, Content) {
+    let (to, content) = written(envelope, original, &jane(), set).unwrap();
+    (parts(&content).remove(2), to, content)
+}
+
+#[test]
+fn three_parts_and_fields_a_parser_finds() {
+    let (to, content) = written(&sender("app@contoso.com"), SMALL, &jane(), |_| ()).unwrap();
+    assert!(to.reverse_path.is_null());
+    let found = parts(&content);
+    let kinds: Vec<_> = found.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["text/plain", "message/delivery-status", "message/rfc822"]);
+    let (_, status) = &found[1];
+    let mut groups = status.split("\r\n\r\n");
+    assert!(groups.next().unwrap().starts_with("Reporting-MTA: dns;hub01.contoso.com\r\n"), "{status}");
+    let group = groups.next().unwrap();
+    let fields = HeaderBlock::scan(group.as_bytes());
+    for (name, value) in [
+        ("Final-Recipient", "rfc822;jane@fabrikam.com"),
+        ("Action", "failed"),
+        ("Status", "5.1.1"),
+        ("Remote-MTA", "dns;mx.fabrikam.com"),
+        ("Diagnostic-Code", "smtp;550 no"),
+    ] {
+        assert_eq!(fields.field(name).unwrap().unfolded().as_ref(), value.as_bytes());
+    }
+    assert_eq!(found[2].1, String::from_utf8_lossy(SMALL));
+}
+
+#[test]
+fn how_much_comes_back() {
+    let (whole, headers) = ("message/rfc822", "text/rfc822-headers");
+    for (ret, original, above, kind) in [
+        (None, SMALL, 1000, whole),
+        (Some(Return::Full), SMALL, 1000, whole),
+        (Some(Return::Headers), SMALL, 1000, headers),
+        (None, SMALL, 10, headers),
+        (Some(Return::Full), SMALL, 10, headers),
+        (None, EIGHT_BIT, 1000, headers),
+        (Some(Return::Full), EIGHT_BIT, 1000, whole),
+    ] {
+        let mut envelope = sender("app@contoso.com");
+        envelope.ret = ret;
+        let ((found, text), to, content) =
+            third(&envelope, original, |report| report.headers_only_above = above);
+        assert_eq!(found, kind, "{ret:?} {above}");
+        assert_eq!(to.body == Body::EightBitMime, content.has_8bit());
+        assert_eq!(content.has_8bit(), kind == whole && original == EIGHT_BIT);
+        if kind == headers {
+            assert!(
+                text.starts_with("Subject: ") && !text.contains("vier") && !text.contains("four"),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_success_never_brings_the_body_back() {
+    let mut envelope = sender("app@contoso.com");
+    envelope.ret = Some(Return::Full);
+    let fax = RecipientReport::new(Action::Relayed, &recipient("FAX:1"), &relayed());
+    let (_, content) = written(&envelope, SMALL, &[fax], |_| ()).unwrap();
+    assert_eq!(parts(&content)[2].0, "text/rfc822-headers");
+}
+
+#[test]
+fn no_report_for_a_report_and_none_about_nobody() {
+    let null = Envelope::new(ReversePath::Null, Vec::new());
+    assert!(written(&null, SMALL, &jane(), |_| ()).is_none());
+    assert!(written(&sender("app@contoso.com"), SMALL, &[], |_| ()).is_none());
+}
+
+#[test]
+fn plain_wording_has_digit_and_action_agree() {
+    let expired = [failed("jane@fabrikam.com", &Outcome::Failed(expired()))];
+    let (_, content) = written(&sender("app@contoso.com"), SMALL, &expired, |_| ()).unwrap();
+    assert!(parts(&content)[1].1.contains("\r\nStatus: 5.4.7\r\n"));
+}
