@@ -1,6 +1,6 @@
 //! The handle that mail is delivered with, and its builder.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use postroad_message::{Content, Envelope, Outcome, Recipient};
@@ -31,7 +31,7 @@ pub(crate) struct Inner {
 /// How this relay is known to others, so that it does not deliver to itself for ever.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ourselves {
-    /// Where this relay listens. An unspecified address stands for every address of this machine that is not known.
+    /// Where this relay listens; an unspecified address stands for every address of this machine.
     pub(crate) listeners: Vec<SocketAddr>,
     pub(crate) names: Vec<String>,
     pub(crate) allow_loopback_mx: bool,
@@ -161,8 +161,29 @@ impl Ourselves {
     /// Whether a connection to this address would come back to us.
     pub(crate) fn listens_at(&self, address: IpAddr, port: u16) -> bool {
         self.listeners.iter().any(|listener| {
-            listener.port() == port
-                && (listener.ip() == address || (listener.ip().is_unspecified() && address.is_loopback()))
+            let is_there =
+                if listener.ip().is_unspecified() { is_ours(address) } else { listener.ip() == address };
+            listener.port() == port && is_there
         })
+    }
+}
+
+/// Whether this machine has the address: only then can a socket be bound to it.
+fn is_ours(address: IpAddr) -> bool {
+    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_on_ours_and_no_others() {
+        let ourselves = Ourselves { listeners: vec![([0, 0, 0, 0], 25).into()], ..Ourselves::default() };
+        for (address, port, expected) in
+            [([127, 0, 0, 1], 25, true), ([127, 0, 0, 1], 2525, false), ([192, 0, 2, 1], 25, false)]
+        {
+            assert_eq!(ourselves.listens_at(address.into(), port), expected, "{address:?}:{port}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The client against servers that behave in every way but the right one, on loopback.
 
 mod delivery;
+mod name_service;
 mod pretend;
 mod tls;

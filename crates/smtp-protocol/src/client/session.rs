@@ -378,6 +378,7 @@ impl Session {
     /// The session ends before or between messages, with QUIT where the server still listens.
     pub(super) fn give_up(&mut self, failure: Failure) {
         self.events.push_back(Event::Unusable(failure));
+        self.wipe_output();
         self.queue(b"QUIT\r\n");
         self.state = State::Closed;
     }
@@ -398,8 +399,7 @@ impl Session {
     }
 
     fn end(&mut self, failure: Failure, unanswered: bool) {
-        self.out.clear();
-        self.out_at = 0;
+        self.wipe_output();
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Closed | State::Quitting => {}
             State::Transferring(transfer) => {
