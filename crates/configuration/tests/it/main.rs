@@ -7,3 +7,4 @@ mod broken;
 mod defaults;
 mod disk;
 mod guides;
+mod keys;
