@@ -67,6 +67,18 @@ impl RecipientReport {
         }
     }
 
+    /// A recipient that was never tried, because the message itself was refused: a Pickup file that is too long.
+    pub fn refused(recipient: &Recipient, status: EnhancedStatus, text: impl Into<String>) -> Self {
+        let (address_type, address) = typed(&recipient.address);
+        Self {
+            address_type,
+            original: recipient.original.clone(),
+            status,
+            text: text.into(),
+            ..Self::unreadable(&address)
+        }
+    }
+
     /// The same, with the moment of the last attempt.
     pub fn last_attempt(self, at: Timestamp) -> Self {
         Self { last_attempt: Some(at), ..self }

@@ -116,3 +116,19 @@ fn plain_wording_has_digit_and_action_agree() {
     let (_, content) = written(&sender("app@contoso.com"), SMALL, &expired, |_| ()).unwrap();
     assert!(parts(&content)[1].1.contains("\r\nStatus: 5.4.7\r\n"));
 }
+
+#[test]
+fn a_file_that_was_refused_is_told_of_for_each_recipient() {
+    let limit = "101 recipients, 100 are allowed";
+    let about = [RecipientReport::refused(&recipient("FAX:1"), EnhancedStatus::permanent(5, 3), limit)];
+    // A file as it was found: no blank line, LF line ends, a NUL.
+    let (_, content) =
+        written(&sender("app@contoso.com"), b"To: a\nFrom: b\n\nx\0y\n", &about, |_| ()).unwrap();
+    let found = parts(&content);
+    assert!(
+        found[1].1.contains("Final-Recipient: fax;1\r\nAction: failed\r\nStatus: 5.5.3\r\n"),
+        "{}",
+        found[1].1
+    );
+    assert_eq!(found[2].1, "To: a\r\nFrom: b\r\n\r\nx?y\r\n");
+}
