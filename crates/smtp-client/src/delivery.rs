@@ -302,7 +302,7 @@ fn label(target: &Target, address: SocketAddr) -> String {
 }
 
 fn server_name(target: &Target, terms: &Terms) -> ServerName<'static> {
-    let wanted = terms.name.as_ref().or(target.name.as_ref());
+    let wanted = terms.name.as_ref().or(target.certificate_name.as_ref());
     wanted
         .and_then(|name| ServerName::try_from(name.ascii().to_owned()).ok())
         .unwrap_or_else(|| ServerName::IpAddress(target.address.into()))

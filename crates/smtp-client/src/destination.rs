@@ -110,7 +110,8 @@ pub enum Verification {
 /// The name a certificate has to be for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateName {
-    /// Whichever host the connection goes to: the smart host's name or the MX host's.
+    /// The smart host's name as configured, whatever its MX records say; with [`Hosts::Mx`] the MX host's, which proves
+    /// no more than the name service does.
     Host,
     /// This one: `smtp.contoso.com`.
     Exact(Domain),

@@ -20,6 +20,8 @@ const MAX_ADDRESSES: usize = 10;
 pub(crate) struct Group {
     hosts: Vec<SmartHost>,
     origin: Origin,
+    /// The smart host's name, whatever its MX records say: these are not proof enough to hand a password to another name.
+    configured: Option<Domain>,
 }
 
 /// What a group was made from; it decides what a failure means.
@@ -36,6 +38,8 @@ enum Origin {
 pub(crate) struct Target {
     /// The host's name; `None` for an address that was configured.
     pub(crate) name: Option<Domain>,
+    /// The name its certificate is for: that of the smart host as configured, or else the host's own.
+    pub(crate) certificate_name: Option<Domain>,
     pub(crate) address: IpAddr,
 }
 
@@ -76,9 +80,7 @@ async fn mx_groups(
 ) -> Result<Vec<Group>, Outcome> {
     let name = domain.ascii();
     match resolver.mx(name).await {
-        Answer::NoData => {
-            Ok(vec![Group { hosts: vec![SmartHost::Name(domain.clone())], origin: Origin::Mx }])
-        }
+        Answer::NoData => Ok(vec![Group::mx(vec![domain.clone()])]),
         Answer::NoSuchName => {
             let text = format!("the domain {name} does not exist");
             Err(Outcome::Failed(failure(EnhancedStatus::permanent(4, 4), Fault::Message, &text)))
@@ -97,12 +99,7 @@ async fn mx_groups(
             // Ourselves by name; by address it shows later, before anything of the group is tried.
             let before_us =
                 sorted.into_iter().take_while(|hosts| !hosts.iter().any(|host| ourselves.is_called(host)));
-            let groups: Vec<Group> = before_us
-                .map(|hosts| Group {
-                    hosts: hosts.into_iter().map(SmartHost::Name).collect(),
-                    origin: Origin::Mx,
-                })
-                .collect();
+            let groups: Vec<Group> = before_us.map(Group::mx).collect();
             if groups.is_empty() { Err(Outcome::Failed(loops_back(name))) } else { Ok(groups) }
         }
     }
@@ -110,7 +107,11 @@ async fn mx_groups(
 
 /// The MX hosts of a smart host's name, or the host of that name where it has none or the question failed.
 async fn smart_host_groups(resolver: &dyn Resolve, host: SmartHost, pick: Pick<'_>) -> Vec<Group> {
-    let group = |hosts| Group { hosts, origin: Origin::SmartHost };
+    let configured = match &host {
+        SmartHost::Name(name) => Some(name.clone()),
+        SmartHost::Address(_) => None,
+    };
+    let group = |hosts| Group { hosts, origin: Origin::SmartHost, configured: configured.clone() };
     if let SmartHost::Name(name) = &host
         && let Answer::Records { records, .. } = resolver.mx(name.ascii()).await
     {
@@ -165,7 +166,8 @@ pub(crate) async fn targets(
                 let text = format!("the host {host} has a loopback address, which is nobody's MX");
                 obstacle.get_or_insert_with(|| group.hopeless(EnhancedStatus::permanent(4, 4), &text));
             } else {
-                found.push(Target { name: name.clone(), address });
+                let certificate_name = group.configured.clone().or_else(|| name.clone());
+                found.push(Target { name: name.clone(), certificate_name, address });
             }
         }
     }
@@ -185,6 +187,10 @@ pub(crate) struct Blocked {
 const LOOP: &str = "the best host for this mail is this relay itself: mail loops back";
 
 impl Group {
+    fn mx(hosts: Vec<Domain>) -> Self {
+        Self { hosts: hosts.into_iter().map(SmartHost::Name).collect(), origin: Origin::Mx, configured: None }
+    }
+
     /// What never changes about an MX host is for good; about a smart host it is our configuration.
     fn hopeless(&self, status: EnhancedStatus, text: &str) -> Outcome {
         match self.origin {

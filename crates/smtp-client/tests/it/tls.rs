@@ -2,9 +2,11 @@
 
 use postroad_address_space::Domain;
 use postroad_message::{Outcome, TlsFacts};
-use postroad_smtp_client::{Authentication, CertificateName, Credential, Secret, TlsPolicy, Verification};
+use postroad_smtp_client::{
+    Authentication, CertificateName, Credential, Hosts, Secret, SmartHost, TlsPolicy, Verification,
+};
 
-use crate::pretend::{Authority, Behaviour, Pretend, builder, by_mx, deliver, mx_hosts, words};
+use crate::pretend::{Authority, Behaviour, Pretend, builder, by_mx, deliver, destination, mx_hosts, words};
 
 fn offering(tls: std::sync::Arc<rustls::ServerConfig>) -> Behaviour {
     Behaviour { capabilities: vec!["STARTTLS"], tls: Some(tls), ..Behaviour::default() }
@@ -95,6 +97,20 @@ async fn each_level_of_validation_asks_for_what_it_says() {
         } else {
             assert_eq!(server.heard("MAIL"), 0, "{case}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_mx_records_of_a_smart_host_can_not_lend_it_another_name() {
+    let ours = Authority::new();
+    for (certificate, expected) in [("smart.test", "delivered"), ("m1.test", "deferred 4.7.5 at STARTTLS")] {
+        let server = Pretend::start(offering(ours.server(certificate))).await;
+        let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+        let smart_host = SmartHost::Name(Domain::parse("smart.test").expect("a domain"));
+        let mut destination = destination(Hosts::SmartHosts(vec![smart_host]), server.address.port());
+        destination.tls =
+            TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+        assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{certificate}");
     }
 }
 
