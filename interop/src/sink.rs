@@ -140,11 +140,17 @@ fn converse(stream: TcpStream, state: &State) -> io::Result<()> {
             "EHLO" => {
                 say(&mut stream, "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 104857600")?
             }
+            "RSET" => {
+                transaction = Taken::default();
+                say(&mut stream, "250 2.0.0 Ok")?;
+            }
             "MAIL" if manner == Manner::DefersAtMail => refuse(&mut stream, state, "451 4.3.0 Later")?,
             "MAIL" => {
                 transaction = Taken { reverse_path: argument(line), ..Taken::default() };
                 say(&mut stream, "250 2.1.0 Ok")?;
             }
+            // As when MAIL was refused just before the manner changed, and the rest of the pipeline comes now.
+            "RCPT" if transaction.reverse_path.is_empty() => say(&mut stream, "503 5.5.1 MAIL first")?,
             "RCPT" if manner == Manner::RefusesRecipients => {
                 refuse(&mut stream, state, "550 5.1.1 Nobody here")?
             }
