@@ -1,12 +1,14 @@
 //! The loop that delivers: what is due is claimed, carried out somewhere else, and settled.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postroad_message::{NextHop, Timestamp};
 use postroad_queue::{Claim, Contact, Lease, QueueError, Scheduler, Slot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::attempt;
 use crate::pipeline::{Pipeline, Shared};
@@ -19,7 +21,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a finished slot says.
-type Finished = (Slot, Contact);
+type Finished = (Slot, Result<Contact, tokio::task::JoinError>);
 
 impl Pipeline {
     /// Takes up what an earlier run left behind: leases that it held are void, and mail whose connector is gone or
@@ -81,6 +83,9 @@ async fn start_due(
     for (next_hop, due) in shared.store.due(now).await? {
         scheduler.offer(&next_hop, due);
     }
+    for next_hop in shared.store.take_retries().await? {
+        scheduler.retry_now(&next_hop);
+    }
     while let Some(slot) = scheduler.next(now) {
         let until = now.after(shared.settings.lease);
         let claim = Claim::due(slot.next_hop().clone(), BATCH, now, until);
@@ -98,11 +103,11 @@ async fn start_due(
         }
         let failures = scheduler.standing(slot.next_hop()).map_or(0, |standing| standing.failures);
         let next_hop_retry = shared.settings.retry_schedule.retry_at(now, failures + 1, shared.random64());
-        let shared = Arc::clone(shared);
-        running.spawn(async move {
-            let contact = carry_out(&shared, slot.next_hop(), claimed.leases, next_hop_retry).await;
-            (slot, contact)
-        });
+        let (shared, next_hop) = (Arc::clone(shared), slot.next_hop().clone());
+        // A delivery in a task of its own: if it panics, its slot comes back all the same.
+        let work =
+            tokio::spawn(async move { carry_out(&shared, &next_hop, claimed.leases, next_hop_retry).await });
+        running.spawn(async move { (slot, AbortOnDrop(work).await) });
     }
     Ok(())
 }
@@ -132,15 +137,19 @@ async fn carry_out(
 
 fn give_back(shared: &Shared, scheduler: &mut Scheduler, finished: Result<Finished, tokio::task::JoinError>) {
     match finished {
-        Ok((slot, contact)) => {
+        Ok((slot, worked)) => {
             let next_hop = slot.next_hop().clone();
+            // Its lease stays until it runs out or the next start, which counts a crash against the message.
+            let contact = worked.unwrap_or_else(|error| {
+                tracing::error!(%error, %next_hop, "a delivery broke off");
+                Contact::None
+            });
             let held = scheduler.finished(slot, contact, shared.world.now(), shared.random64());
             if let Some(held_until) = held {
                 tracing::warn!(%next_hop, %held_until, "next hop failed; its queue waits");
             }
         }
-        // A panic in a delivery: the lease stays until it runs out or the next start, which counts it as a crash.
-        Err(error) => tracing::error!(%error, "a delivery did not end"),
+        Err(error) => tracing::error!(%error, "a slot is lost until the next start"),
     }
 }
 
@@ -158,6 +167,23 @@ async fn finish(mut running: JoinSet<Finished>, grace: Duration) {
             "stopped before these ended; they are tried again at the next start"
         );
         running.shutdown().await;
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop(JoinHandle<Contact>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Future for AbortOnDrop {
+    type Output = Result<Contact, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
     }
 }
 

@@ -1,0 +1,110 @@
+//! Pickup and Replay: files become messages once, bad ones stay as `.bad`, and a crash between is harmless.
+
+use std::time::Duration;
+
+use postroad_address_space::Domain;
+use postroad_message_directory::{Dialect, Directory, pickup, replay};
+use postroad_transport::WatchedDirectory;
+
+use crate::support::{BEGIN, Relay, delivered, message};
+
+const LETTER: &str = "From: erp@sender.test\nTo: jane@contoso.com\nBcc: FAX <IMCEAFAX-123@contoso.com>\nSubject: Tea\n\nAt four.\n";
+
+fn pickup_of(relay: &Relay) -> WatchedDirectory {
+    let path = relay.folder.path().join("Pickup");
+    std::fs::create_dir_all(&path).unwrap();
+    let mut rules = pickup::Rules::default();
+    rules.domain = Some(Domain::parse("contoso.com").unwrap());
+    WatchedDirectory::pickup(path, rules)
+}
+
+fn names(relay: &Relay, directory: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(relay.folder.path().join(directory))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Watches for one poll. Files that tests write bear the real clock's time, which is later than the test's: at rest.
+async fn one_poll(relay: &Relay, watched: WatchedDirectory) {
+    let shutdown = tokio::time::sleep(Duration::from_secs(1));
+    relay.pipeline.clone().watch(watched, shutdown).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pickup_file_is_queued_for_everyone_and_deleted() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay);
+    std::fs::write(watched.path().join("a.eml"), LETTER).unwrap();
+    std::fs::write(watched.path().join("a.txt"), LETTER).unwrap();
+    one_poll(&relay, watched).await;
+    assert_eq!(names(&relay, "Pickup"), ["a.txt"]);
+    relay.start().await;
+    relay.until_empty().await;
+    assert_eq!(relay.drop.attempts()[0].to, ["FAX:123"]);
+    let sent = &relay.smtp.attempts()[0];
+    assert!(!sent.content.contains("Bcc"), "{}", sent.content);
+    assert!(sent.content.contains("\r\n\r\nAt four.\r\n"), "{}", sent.content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_without_sender_or_usable_recipient_stays_as_bad() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay);
+    std::fs::write(watched.path().join("nobody.eml"), "To: jane@contoso.com\n\nx\n").unwrap();
+    std::fs::write(watched.path().join("nowhere.eml"), "From: erp@sender.test\nSubject: x\n\nx\n").unwrap();
+    std::fs::write(watched.path().join("rubbish.eml"), "From: erp@sender.test\nTo: not an address\n\nx\n")
+        .unwrap();
+    one_poll(&relay, watched).await;
+    assert_eq!(names(&relay, "Pickup"), ["nobody.bad", "nowhere.bad", "rubbish.bad"]);
+    assert!(relay.waiting().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_queued_before_a_crash_is_not_queued_again() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay);
+    std::fs::write(watched.path().join("a.eml"), LETTER).unwrap();
+    // The crash comes between the commit of the queue and the deletion of the file.
+    let mut directory = Directory::new(watched.path(), Dialect::Exchange);
+    let candidate = directory.poll(1, BEGIN).unwrap().candidates.remove(0);
+    let claimed = directory.claim(&candidate, BEGIN).unwrap();
+    let mut submission = message("erp@sender.test", &["jane@contoso.com"]);
+    submission.source_key = Some(format!("pickup:{}", claimed.identity()));
+    relay.pipeline.submit(submission).await.unwrap();
+    drop(claimed);
+    assert_eq!(names(&relay, "Pickup"), ["a.tmp"]);
+
+    one_poll(&relay, watched).await;
+    assert!(names(&relay, "Pickup").is_empty());
+    assert_eq!(relay.waiting().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_left_over_tmp_is_taken_again_at_the_start() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay);
+    std::fs::write(watched.path().join("a.tmp"), LETTER).unwrap();
+    one_poll(&relay, watched).await;
+    assert!(names(&relay, "Pickup").is_empty());
+    assert_eq!(relay.waiting().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_file_brings_its_own_envelope() {
+    let relay = Relay::new([delivered()]);
+    let path = relay.folder.path().join("Replay");
+    std::fs::create_dir_all(&path).unwrap();
+    let file =
+        "X-Receiver: <jane@contoso.com>\nX-Sender: <>\nReceived: by gateway\nTo: all@contoso.com\n\nbody\n";
+    std::fs::write(path.join("a.eml"), file).unwrap();
+    one_poll(&relay, WatchedDirectory::replay(&path, replay::Rules::default())).await;
+    relay.start().await;
+    relay.until_empty().await;
+    let sent = &relay.smtp.attempts()[0];
+    assert_eq!((sent.from.as_str(), sent.to.as_slice()), ("<>", ["jane@contoso.com".to_owned()].as_slice()));
+    assert!(sent.content.contains("\r\nReceived: by gateway\r\n"), "{}", sent.content);
+    assert!(!sent.content.contains("X-Receiver"), "{}", sent.content);
+}

@@ -1,0 +1,115 @@
+//! The queue's store under virtual time: the clock stands still while the store's own threads are at work.
+
+use std::future::Future;
+use std::sync::mpsc;
+
+use postroad_message::{Content, Envelope, NextHop, Timestamp};
+use postroad_queue::{
+    BoxFuture, Changed, Claim, Claimed, Filter, Lease, Listed, MessageId, NewMessage, QueueError, QueueStore,
+    QueueSummary, Settlement, SqliteStore,
+};
+
+/// Tokio moves a paused clock on as soon as every task waits; it cannot know that some wait for a thread of SQLite.
+/// A blocking task of its own is what it does wait for.
+pub(crate) struct HeldStore(pub(crate) SqliteStore);
+
+fn held<'a, T>(work: impl Future<Output = Result<T, QueueError>> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(async move {
+        let (done, until_done) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || until_done.recv());
+        let answer = work.await;
+        drop(done);
+        answer
+    })
+}
+
+impl QueueStore for HeldStore {
+    fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
+        let owner = owner.to_owned();
+        held(async move { self.0.start(&owner).await })
+    }
+
+    fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
+        held(self.0.enqueue_all(messages))
+    }
+
+    fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()> {
+        let source_key = source_key.to_owned();
+        held(async move { self.0.forget_source_key(&source_key).await })
+    }
+
+    fn due(&self, now: Timestamp) -> BoxFuture<'_, Vec<(NextHop, Timestamp)>> {
+        held(self.0.due(now))
+    }
+
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Claimed> {
+        held(self.0.claim(claim))
+    }
+
+    fn content(&self, message: MessageId) -> BoxFuture<'_, Content> {
+        held(self.0.content(message))
+    }
+
+    fn envelope(&self, message: MessageId) -> BoxFuture<'_, Envelope> {
+        held(self.0.envelope(message))
+    }
+
+    fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
+        held(self.0.settle(lease, settlement))
+    }
+
+    fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()> {
+        held(self.0.release(lease, due))
+    }
+
+    fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()> {
+        let lease = lease.clone();
+        held(async move { self.0.extend(&lease, until).await })
+    }
+
+    fn list(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Vec<Listed>> {
+        held(self.0.list(filter, now))
+    }
+
+    fn queues(&self, now: Timestamp) -> BoxFuture<'_, Vec<QueueSummary>> {
+        held(self.0.queues(now))
+    }
+
+    fn suspend(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        held(self.0.suspend(filter, now))
+    }
+
+    fn resume(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        held(self.0.resume(filter, now))
+    }
+
+    fn suspend_queue(&self, next_hop: &NextHop, suspended: bool) -> BoxFuture<'_, ()> {
+        let next_hop = next_hop.clone();
+        held(async move { self.0.suspend_queue(&next_hop, suspended).await })
+    }
+
+    fn retry_now(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        held(self.0.retry_now(filter, now))
+    }
+
+    fn take_retries(&self) -> BoxFuture<'_, Vec<NextHop>> {
+        held(self.0.take_retries())
+    }
+
+    fn remove(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        held(self.0.remove(filter, now))
+    }
+
+    fn set_aside(&self, message: MessageId, reason: &str) -> BoxFuture<'_, ()> {
+        let reason = reason.to_owned();
+        held(async move { self.0.set_aside(message, &reason).await })
+    }
+
+    fn version(&self) -> u64 {
+        self.0.version()
+    }
+
+    fn changed(&self, seen: u64) -> BoxFuture<'_, u64> {
+        self.0.changed(seen)
+    }
+}

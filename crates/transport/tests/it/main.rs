@@ -1,0 +1,8 @@
+//! The pipeline with a real queue, a clock of its own and pretend ways out: what a postmaster expects of it.
+
+mod files;
+mod held_store;
+mod reports;
+mod retries;
+mod routing;
+mod support;

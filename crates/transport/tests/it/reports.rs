@@ -1,0 +1,81 @@
+//! What senders hear: failures, delays, expiry, and never a report about a report.
+
+use std::time::Duration;
+
+use crate::support::{Attempted, Relay, delivered, host_is_down, message, no_such_user};
+
+fn reports(attempts: &[Attempted]) -> Vec<&Attempted> {
+    attempts.iter().filter(|attempt| attempt.from == "<>").collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_recipient_is_reported_to_the_sender() {
+    let relay = Relay::new([no_such_user(), delivered()]);
+    relay.start().await;
+    relay.pipeline.submit(message("app@sender.test", &["jane@contoso.com"])).await.unwrap();
+    relay.until_empty().await;
+    let attempts = relay.smtp.attempts();
+    let [report] = reports(&attempts).try_into().unwrap();
+    assert_eq!(report.to, ["app@sender.test"]);
+    assert!(report.content.contains("Action: failed\r\nStatus: 5.1.1"), "{}", report.content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_x400_recipient_that_no_connector_takes_is_reported_at_once_and_the_others_go() {
+    let relay = Relay::new([delivered()]);
+    relay.start().await;
+    let to = ["X400:C=US;A=Nobody;P=X;S=Doe;", "jane@contoso.com"];
+    let submitted = relay.pipeline.submit(message("app@sender.test", &to)).await.unwrap();
+    assert_eq!(submitted.refused[0].1.status.to_string(), "5.1.2");
+    relay.until_empty().await;
+    let attempts = relay.smtp.attempts();
+    let [report] = reports(&attempts).try_into().unwrap();
+    assert!(report.content.contains("Status: 5.1.2"), "{}", report.content);
+    assert!(attempts.iter().any(|attempt| attempt.to == ["jane@contoso.com"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_too_large_for_every_connector_is_reported() {
+    let relay = Relay::new([delivered()]);
+    relay.start().await;
+    let mut large = message("app@sender.test", &["jane@contoso.com"]);
+    large.content = vec![b'a'; 36 << 20].into();
+    let submitted = relay.pipeline.submit(large).await.unwrap();
+    assert_eq!(submitted.refused[0].1.status.to_string(), "5.3.4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_is_told_once_and_expiry_is_told_after_two_days() {
+    let relay = Relay::new([host_is_down()]);
+    relay.start().await;
+    relay.pipeline.submit(message("app@sender.test", &["FAX:1", "jane@contoso.com"])).await.unwrap();
+    // The reports cannot leave either: they wait in the queue, and expire in silence two days later.
+    tokio::time::sleep(Duration::from_secs(50 * 3600)).await;
+    let attempts = relay.smtp.attempts();
+    let told = |word: &str| {
+        let mut texts: Vec<&str> = reports(&attempts).iter().map(|report| report.content.as_str()).collect();
+        texts.retain(|text| text.contains(word));
+        texts.dedup();
+        texts.len()
+    };
+    assert_eq!(told("Action: delayed"), 1);
+    assert_eq!(told("Action: failed"), 1);
+    let expired =
+        reports(&attempts).into_iter().find(|report| report.content.contains("Action: failed")).unwrap();
+    assert!(expired.content.contains("Status: 5.4.7"), "{}", expired.content);
+    assert!(expired.content.contains("connection refused"), "{}", expired.content);
+    let original =
+        attempts.iter().filter(|attempt| attempt.to == ["jane@contoso.com"]).map(|attempt| attempt.at).max();
+    assert!(original.unwrap() <= Duration::from_secs(48 * 3600 + 60));
+    relay.until_empty().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_never_answered_with_a_report() {
+    let relay = Relay::new([no_such_user()]);
+    relay.start().await;
+    relay.pipeline.submit(message("app@sender.test", &["jane@contoso.com"])).await.unwrap();
+    relay.until_empty().await;
+    let attempts = relay.smtp.attempts();
+    assert_eq!(attempts.len(), 2, "the message and its report: {attempts:?}");
+}

@@ -1,0 +1,47 @@
+//! When a host is down, or a recipient is not taken now: what waits how long.
+
+use std::time::Duration;
+
+use crate::support::{Relay, delivered, host_is_down, message};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn a_smart_host_that_is_down_is_tried_again_by_exchanges_schedule() {
+    let relay = Relay::new([host_is_down()]);
+    relay.start().await;
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    let attempts = relay.smtp.until(12).await;
+    let gaps: Vec<Duration> = attempts.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    for (gap, minutes) in gaps.iter().zip([1, 1, 1, 1, 5, 5, 5, 5, 5, 5, 10]) {
+        // Never earlier than the schedule, and later by its tenth for jitter and the second of a poll.
+        let (earliest, latest) = (MINUTE * minutes, MINUTE * minutes * 11 / 10 + MINUTE);
+        assert!((earliest..latest).contains(gap), "{gaps:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_is_delivered_once_when_the_host_is_back() {
+    let relay = Relay::new([host_is_down(), host_is_down(), delivered()]);
+    relay.start().await;
+    relay
+        .pipeline
+        .submit(message("app@contoso.com", &["jane@contoso.com", "joe@contoso.com"]))
+        .await
+        .unwrap();
+    relay.until_empty().await;
+    let attempts = relay.smtp.attempts();
+    assert_eq!(attempts.len(), 3);
+    assert_eq!(attempts[2].to, ["jane@contoso.com", "joe@contoso.com"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_down_holds_back_its_own_queue_only() {
+    let relay = Relay::new([host_is_down()]);
+    relay.start().await;
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    relay.smtp.until(1).await;
+    relay.pipeline.submit(message("app@contoso.com", &["FAX:1"])).await.unwrap();
+    let [faxed] = relay.drop.until(1).await.try_into().unwrap();
+    assert_eq!(faxed.to, ["FAX:1"]);
+}

@@ -1,0 +1,194 @@
+//! A relay in a temporary folder: SQLite queue, virtual time, deliveries that answer as they are told.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use postroad_address_space::{Address, Domain, Mailbox};
+use postroad_connector::{Connector, ForeignConnector, RoutingTable, SendConnector, Topology};
+use postroad_message::{
+    Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Receipt, Recipient, ReversePath,
+    Scope, Timestamp,
+};
+use postroad_queue::{Filter, Listed, SqliteStore};
+use postroad_transport::{Deliver, Delivers, Job, NobodyWatches, Pipeline, Settings, Submission, World};
+use tempfile::TempDir;
+
+use tokio::sync::Notify;
+
+use crate::held_store::HeldStore;
+
+/// Virtual time: tokio's, which stands still but for sleeps nobody has to wait for.
+pub(crate) struct TestWorld {
+    start: tokio::time::Instant,
+    counter: AtomicU64,
+}
+
+pub(crate) const BEGIN: Timestamp = Timestamp::from_unix_millis(1_711_903_005_000);
+
+impl World for TestWorld {
+    fn now(&self) -> Timestamp {
+        BEGIN.after(self.start.elapsed())
+    }
+
+    fn random(&self) -> u128 {
+        u128::from(self.counter.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What was handed to a way out.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempted {
+    pub(crate) at: Duration,
+    pub(crate) destination: String,
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    pub(crate) content: String,
+}
+
+/// A way out that answers with the next of its answers for every recipient, and with the last one for ever after.
+pub(crate) struct Pretend {
+    start: tokio::time::Instant,
+    answers: Mutex<VecDeque<Outcome>>,
+    attempts: Mutex<Vec<Attempted>>,
+    news: Notify,
+}
+
+impl Pretend {
+    fn new(answers: impl IntoIterator<Item = Outcome>) -> Arc<Self> {
+        Arc::new(Self {
+            start: tokio::time::Instant::now(),
+            answers: Mutex::new(answers.into_iter().collect()),
+            attempts: Mutex::default(),
+            news: Notify::new(),
+        })
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<Attempted> {
+        self.attempts.lock().unwrap().clone()
+    }
+
+    /// Waits until so many attempts were made.
+    pub(crate) async fn until(&self, attempts: usize) -> Vec<Attempted> {
+        loop {
+            let news = self.news.notified();
+            let made = self.attempts();
+            if made.len() >= attempts {
+                return made;
+            }
+            news.await;
+        }
+    }
+}
+
+impl Deliver for Pretend {
+    fn deliver<'a>(&'a self, job: Job<'a>) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>> {
+        let mut answers = self.answers.lock().unwrap();
+        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        self.attempts.lock().unwrap().push(Attempted {
+            at: self.start.elapsed(),
+            destination: job.destination.to_owned(),
+            from: job.envelope.reverse_path.to_string(),
+            to: job.envelope.recipients.iter().map(|r| r.address.to_string()).collect(),
+            content: String::from_utf8_lossy(job.content.as_bytes()).into_owned(),
+        });
+        self.news.notify_waiters();
+        let outcomes = vec![answer.unwrap_or_else(delivered); job.envelope.recipients.len()];
+        Box::pin(std::future::ready(outcomes))
+    }
+}
+
+pub(crate) fn delivered() -> Outcome {
+    Outcome::Delivered(Receipt::default())
+}
+
+pub(crate) fn host_is_down() -> Outcome {
+    let status = EnhancedStatus::transient(4, 1);
+    Outcome::Deferred(Failure::new(
+        status,
+        Fault::Remote,
+        Scope::NextHop,
+        Phase::Connect,
+        "connection refused",
+    ))
+}
+
+pub(crate) fn no_such_user() -> Outcome {
+    let status = EnhancedStatus::permanent(1, 1);
+    Outcome::Failed(Failure::new(status, Fault::Remote, Scope::Recipient, Phase::RcptTo, "no such user"))
+}
+
+/// A relay with a smart-host connector for contoso.com and a fax gateway.
+pub(crate) struct Relay {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) smtp: Arc<Pretend>,
+    pub(crate) drop: Arc<Pretend>,
+    pub(crate) folder: TempDir,
+}
+
+impl Relay {
+    pub(crate) fn new(smtp: impl IntoIterator<Item = Outcome>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = HeldStore(SqliteStore::open(folder.path().join("queue.db")).unwrap());
+        let (smtp, drop) = (Pretend::new(smtp), Pretend::new([]));
+        let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone() };
+        let world = TestWorld { start: tokio::time::Instant::now(), counter: AtomicU64::new(1) };
+        let settings = Settings::new(
+            "Hub01",
+            Domain::parse("hub01.contoso.com").unwrap(),
+            Domain::parse("contoso.com").unwrap(),
+            Mailbox::parse("postmaster@contoso.com").unwrap(),
+        );
+        let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
+        let pipeline = Pipeline::new(
+            settings,
+            table,
+            Arc::new(store),
+            delivers,
+            Arc::new(NobodyWatches),
+            Arc::new(world),
+        );
+        Self { pipeline, smtp, drop, folder }
+    }
+
+    /// Delivers in the background until dropped with the test's runtime.
+    pub(crate) async fn start(&self) {
+        self.pipeline.recover().await.unwrap();
+        let pipeline = self.pipeline.clone();
+        tokio::spawn(async move { pipeline.run(std::future::pending()).await });
+    }
+
+    pub(crate) async fn waiting(&self) -> Vec<Listed> {
+        self.pipeline.list(Filter::all()).await.unwrap()
+    }
+
+    /// Waits until nothing is left in the queue.
+    pub(crate) async fn until_empty(&self) {
+        while !self.waiting().await.is_empty() {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    }
+}
+
+/// Connectors by name and spaces; one whose name is Fax is foreign, the others send to a smart host.
+pub(crate) fn table(connectors: &[(&str, &[&str])]) -> RoutingTable {
+    let connectors = connectors.iter().map(|(name, spaces)| {
+        let spaces = spaces.iter().map(|space| space.parse().unwrap()).collect();
+        if *name == "Fax" {
+            return Connector::Foreign(ForeignConnector::new(*name, spaces));
+        }
+        let mut send = SendConnector::new(*name, spaces);
+        send.smart_hosts = vec!["[192.0.2.1]".parse().unwrap()];
+        Connector::Send(send)
+    });
+    RoutingTable::build(connectors.collect(), Topology::new("Hub01"), vec![]).unwrap()
+}
+
+pub(crate) fn message(from: &str, to: &[&str]) -> Submission {
+    let recipients = to.iter().map(|to| Recipient::new(Address::parse(to).unwrap())).collect();
+    let envelope = Envelope::new(ReversePath::try_from(from.to_owned()).unwrap(), recipients);
+    Submission::new(envelope, Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec()), "smtp")
+}
