@@ -1,6 +1,8 @@
 //! Pickup: a new message that an application left as a file, in Exchange's or IIS's dialect.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
 
 use postroad_address_space::{Address, Domain, Mailbox};
 use postroad_message::{Edits, Envelope, HeaderBlock, Recipient, ReversePath, firewall};
@@ -173,7 +175,7 @@ struct Recipients {
 /// To, Cc and Bcc in the order of the header, each address once.
 fn recipients(header: &HeaderBlock<'_>, rules: &Rules) -> Recipients {
     let mut found = Recipients { valid: Vec::new(), invalid: Vec::new(), named_openly: false };
-    let mut seen = HashSet::new();
+    let mut seen = Seen::default();
     for field in header.fields() {
         let blind = field.is("Bcc");
         if !blind && !field.is("To") && !field.is("Cc") {
@@ -184,7 +186,7 @@ fn recipients(header: &HeaderBlock<'_>, rules: &Rules) -> Recipients {
             match entry {
                 Ok(mailbox) => {
                     let address = opened(Address::Smtp(mailbox), rules.domain.as_ref());
-                    if seen.insert(address.clone()) {
+                    if seen.is_first(&address, &found.valid) {
                         found.valid.push(Recipient::new(address));
                     }
                 }
@@ -193,6 +195,30 @@ fn recipients(header: &HeaderBlock<'_>, rules: &Rules) -> Recipients {
         }
     }
     found
+}
+
+/// Which recipients there are already, without a copy of them: where the first of each hash stands.
+#[derive(Default)]
+struct Seen {
+    state: RandomState,
+    places: HashMap<u64, usize>,
+}
+
+impl Seen {
+    /// Whether `address` is not among `recipients`, which it is about to join at the end.
+    fn is_first(&mut self, address: &Address, recipients: &[Recipient]) -> bool {
+        match self.places.entry(self.state.hash_one(address)) {
+            Entry::Vacant(place) => {
+                place.insert(recipients.len());
+                true
+            }
+            Entry::Occupied(place) => {
+                let same = |recipient: &Recipient| recipient.address == *address;
+                // Two addresses of one hash are rare enough for a look at all.
+                !recipients.get(*place.get()).is_some_and(same) && !recipients.iter().any(same)
+            }
+        }
+    }
 }
 
 /// The envelope that stands before the message, where there is one.
