@@ -38,7 +38,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Configuration, Vec<Proble
     let name = file.display().to_string();
     let document = Document::new(text, &Source::new(&name, text));
     let mut gather = Gather::new(Source::new(&name, text), !document.faults.is_empty());
-    for fault in document.faults {
+    for fault in &document.faults {
         gather.report(Finding {
             severity: Severity::Error,
             kind: fault.kind,
@@ -46,34 +46,11 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Configuration, Vec<Proble
             key: "",
             span: fault.span,
             also: None,
-            message: fault.message,
+            message: fault.message.clone(),
         });
     }
-    if !document.readable {
-        return Err(gather.finish());
-    }
-    // The text was made readable above; if it is not after all, the faults found there are the answer.
-    let Ok(value) = toml_span::parse(&document.text) else { return Err(gather.finish()) };
     let folder = file.parent().unwrap_or(Path::new(""));
-    let Some(root) = Section::open("", String::new(), Span::default(), &value, &mut gather) else {
-        return Err(gather.finish());
-    };
-    let configuration = sections(root, folder);
-    if let Some((configuration, _)) = &configuration
-        && !gather.has_errors()
-        && let Err(contradictions) = configuration.routing_table()
-    {
-        // Every rule is checked above with its place; one that is new to us is told all the same.
-        for contradiction in contradictions {
-            gather.error_at(
-                &Places::default(),
-                "",
-                ProblemKind::Contradiction,
-                plain(&contradiction.to_string()),
-            );
-        }
-    }
-    match configuration {
+    match read(&document, folder, &mut gather) {
         Some((configuration, written)) if !gather.has_errors() => {
             references::warn(&configuration, &written, &mut gather);
             let needed = on_disk::needed(&configuration, &written, &gather);
@@ -81,6 +58,37 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Configuration, Vec<Proble
         }
         _ => Err(gather.finish()),
     }
+}
+
+/// What the document says; `None`, and an error, where that cannot be known.
+fn read<'t>(
+    document: &'t Document<'_>,
+    folder: &Path,
+    gather: &mut Gather<'t>,
+) -> Option<(Configuration, Written)> {
+    if !document.readable {
+        return None;
+    }
+    let read = match toml_span::parse(&document.text) {
+        Ok(value) => Section::open("", String::new(), Span::default(), &value, gather)
+            .and_then(|root| sections(root, folder)),
+        Err(_) => None,
+    };
+    match &read {
+        Some((configuration, _)) if !gather.has_errors() => {
+            // Every rule is checked with its place; one that is new to us is told all the same.
+            for broken in configuration.routing_table().err().into_iter().flatten() {
+                let message = plain(&broken.to_string());
+                gather.error_at(&Places::default(), "", ProblemKind::Contradiction, message);
+            }
+        }
+        // Nobody is refused without a word.
+        None if !gather.has_errors() => {
+            gather.error_at(&Places::default(), "", ProblemKind::Unreadable, "cannot be understood");
+        }
+        _ => {}
+    }
+    read
 }
 
 fn sections(mut root: Section<'_, '_>, folder: &Path) -> Option<(Configuration, Written)> {

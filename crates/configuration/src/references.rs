@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use postroad_connector::{Connector, Rule, SenderAttachment, Warning};
+use postroad_address_space::Mailbox;
+use postroad_connector::{Connector, Rule, SendConnector, SenderAttachment, SenderPin, Warning};
 use postroad_smtp_server::{Contradiction, PermissionGroup, RelayIpRangesMode, validate_together};
 
 use crate::configuration::Configuration;
@@ -106,49 +107,64 @@ fn credentials(written: &Written, gather: &mut Gather<'_>) {
 }
 
 fn sender_pins(written: &Written, gather: &mut Gather<'_>) {
-    let send = || {
-        written.connectors.iter().filter_map(|(connector, places)| match connector {
-            Connector::Send(send) => Some((send, places)),
-            _ => None,
-        })
-    };
     for (index, (pin, places)) in written.sender_pins.iter().enumerate() {
-        let same = |address: &postroad_address_space::Mailbox| {
-            address.to_string().to_lowercase() == pin.address.to_string().to_lowercase()
-        };
-        let earlier = written.sender_pins.iter().take(index).find(|(earlier, _)| same(&earlier.address));
-        if let Some((_, earlier)) = earlier {
-            two_places(
-                gather,
-                places,
-                "address",
-                earlier.of("address"),
-                format!("{} is pinned already", pin.address),
-            );
+        let mut earlier = written.sender_pins.iter().take(index);
+        if let Some((_, earlier)) =
+            earlier.find(|(earlier, _)| same_mailbox(&earlier.address, &pin.address))
+        {
+            let message = format!("{} is pinned already", pin.address);
+            two_places(gather, places, "address", earlier.of("address"), message);
         }
-        if let Some(name) = &pin.connector {
-            let is_it = |known: &str| known.to_lowercase() == name.to_lowercase();
-            if !send().any(|(connector, _)| is_it(&connector.name)) {
-                let known = send().map(|(connector, _)| connector.name.as_str()).chain(["platform-default"]);
-                let message = match nearest(name, known) {
-                    Some(known) => format!("there is no send connector {name:?}; did you mean {known:?}?"),
-                    None => format!("there is no send connector {name:?}; name one, or \"platform-default\""),
-                };
-                gather.error_at(places, "send_connector", ProblemKind::UnknownName, message);
-            }
-        }
-        let lists = |senders: &[SenderAttachment]| {
-            senders.iter().any(|sender| matches!(sender, SenderAttachment::Address(address) if same(address)))
-        };
-        let elsewhere = |name: &str| {
-            pin.connector.as_deref().is_none_or(|pinned| pinned.to_lowercase() != name.to_lowercase())
-        };
-        for (connector, other) in send().filter(|(c, _)| lists(&c.senders) && elsewhere(&c.name)) {
+        pinned_to_nobody(written, pin, places, gather);
+        pinned_against_senders(written, pin, places, gather);
+    }
+}
+
+fn pinned_to_nobody(written: &Written, pin: &SenderPin, places: &Places, gather: &mut Gather<'_>) {
+    let Some(name) = &pin.connector else { return };
+    // A connector whose name was refused may be the one that is meant.
+    let unsure = send_connectors(written).any(|(_, places)| places.refused.contains("name"));
+    if unsure || send_connectors(written).any(|(connector, _)| same_name(&connector.name, name)) {
+        return;
+    }
+    let known =
+        send_connectors(written).map(|(connector, _)| connector.name.as_str()).chain(["platform-default"]);
+    let message = match nearest(name, known) {
+        Some(known) => format!("there is no send connector {name:?}; did you mean {known:?}?"),
+        None => format!("there is no send connector {name:?}; name one, or \"platform-default\""),
+    };
+    gather.error_at(places, "send_connector", ProblemKind::UnknownName, message);
+}
+
+fn pinned_against_senders(written: &Written, pin: &SenderPin, places: &Places, gather: &mut Gather<'_>) {
+    for (connector, other) in send_connectors(written) {
+        let lists_it = connector.senders.iter().any(
+            |sender| matches!(sender, SenderAttachment::Address(address) if same_mailbox(address, &pin.address)),
+        );
+        let elsewhere = pin.connector.as_deref().is_none_or(|pinned| !same_name(pinned, &connector.name));
+        if lists_it && elsewhere {
             let message =
                 format!("pins elsewhere an address that stands among the senders of {:?}", connector.name);
             two_places(gather, places, "send_connector", other.of("senders"), message);
         }
     }
+}
+
+fn send_connectors(written: &Written) -> impl Iterator<Item = (&SendConnector, &Places)> {
+    written.connectors.iter().filter_map(|(connector, places)| match connector {
+        Connector::Send(send) => Some((send, places)),
+        _ => None,
+    })
+}
+
+/// Names of connectors ignore letter case.
+fn same_name(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+/// Pinned addresses ignore letter case.
+fn same_mailbox(one: &Mailbox, other: &Mailbox) -> bool {
+    same_name(&one.to_string(), &other.to_string())
 }
 
 fn topology(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
