@@ -1,4 +1,21 @@
 //! SMTP without sockets: one judge of bytes for both sides of the wire.
+//!
+//! Nothing here reads a socket or a clock. [`server::Session`] and [`client`]'s session are told what came and say what to do;
+//! their owner moves the bytes. Both judge line ends alike, in [`data`]:
+//!
+//! ```
+//! use postroad_smtp_protocol::data;
+//! let mut wire = Vec::new();
+//! data::encode(b"one\n.\ntwo", &mut wire);
+//! assert_eq!(wire, b"one\r\n..\r\ntwo\r\n.\r\n", "nothing that we send can be read as an earlier end");
+//! ```
+//!
+//! # What holds everywhere
+//!
+//! * Only CRLF ends a line, and only CRLF.CRLF ends content.
+//! * What is held is bounded: lines, replies, content, recipients.
+//! * How bytes are cut into packets changes nothing; property tests and fuzz targets demand it.
+//! * Passwords have no `Debug`, and are wiped from memory.
 
 pub mod capability;
 pub mod client;

@@ -1,4 +1,54 @@
 //! Receive connectors: takes mail from those who may send it, and from nobody else.
+//!
+//! A [`ReceiveConnector`] is plain data; a [`Server`] listens for it, and hands every message to an embedder's [`Submit`]:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use postroad_address_space::{Domain, Mailbox};
+//! use postroad_message::{Content, Envelope};
+//! use postroad_smtp_server::{
+//!     BoxFuture, Client, NobodyLogsOn, PermissionGroup, ReceiveConnector, Refusal, Server, ServerSettings, Submit, TlsMaterial,
+//! };
+//!
+//! struct Full;
+//! impl Submit for Full {
+//!     fn accept_message<'a>(
+//!         &'a self, _: &'a Client, _: Envelope, _: Content,
+//!     ) -> BoxFuture<'a, Result<String, Refusal>> {
+//!         Box::pin(async { Err(Refusal::transient(3, 1, "There is no room")) })
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut connector = ReceiveConnector::new("Default");
+//! connector.bindings = vec!["127.0.0.1:0".parse()?];
+//! connector.permission_groups = vec![PermissionGroup::AnonymousUsers];
+//! let settings =
+//!     ServerSettings::new("mail.contoso.com", vec![Domain::parse("contoso.com")?], Mailbox::parse("admin@contoso.com")?);
+//! let connectors = vec![(connector, TlsMaterial::none())];
+//! let server = Server::bind(connectors, settings, Arc::new(Full), Arc::new(NobodyLogsOn)).await?;
+//! assert_ne!(server.local_addrs()[0].port(), 0);
+//! server.serve(async { /* ends at once: so does the server */ }).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Who may send to whom
+//!
+//! * A client in `relay_ip_ranges`, or one that logged on where `exchange-users` is permitted: to anywhere.
+//! * Anybody else, where `anonymous-users` is permitted: to accepted domains, and to `<postmaster>`.
+//! * Everything else is 550 5.7.1 at RCPT. See [`relay_right::judge`] for the table.
+//!
+//! # What holds everywhere
+//!
+//! * Of several connectors on one binding, the one with the most specific remote range takes the connection.
+//! * `::ffff:10.0.0.1` is 10.0.0.1 wherever addresses are compared.
+//! * A 250 to content is said only after [`Submit::accept_message`] has said that it is durable; local faults are 4yz.
+//! * Logons are taken inside TLS only where `basic-auth-require-tls` is set; passwords are compared with argon2id hashes.
+//! * Time is tokio's: a test may pause it.
+//!
+//! `examples/receive.rs` is a whole server in sixty lines.
 
 mod admission;
 pub mod client;
