@@ -121,7 +121,7 @@ async fn carry_out(
 ) -> Contact {
     let mut leases = leases.into_iter();
     let mut contact = Contact::None;
-    while let Some(lease) = leases.next() {
+    for lease in leases.by_ref() {
         contact = attempt::attempt(shared, lease, next_hop_retry).await;
         if contact == Contact::Failed {
             break;

@@ -1,7 +1,5 @@
 //! The SMTP door: what a receive connector accepted gets its `Received` line and goes into the queue.
 
-use std::time::Duration;
-
 use postroad_message::trace::{Protocol, Received, Source};
 use postroad_message::{Content, Edits, Envelope, HeaderBlock, firewall};
 use postroad_queue::QueueError;
@@ -19,22 +17,17 @@ impl Submit for Pipeline {
     ) -> BoxFuture<'a, Result<String, Refusal>> {
         Box::pin(async move {
             let content = self.with_trace(client, &envelope, &content);
-            // The queue's own commit is bounded by the disk; a client that waits for it is not left without an answer.
-            let submission = self.submit(Submission::new(envelope, content, "smtp"));
-            match tokio::time::timeout(PATIENCE, submission).await {
-                Ok(Ok(submitted)) => Ok(submitted.id.to_string()),
-                Ok(Err(error)) => {
+            // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
+            match self.submit(Submission::new(envelope, content, "smtp")).await {
+                Ok(submitted) => Ok(submitted.id.to_string()),
+                Err(error) => {
                     tracing::warn!(client = %client.peer, %error, "not accepted");
                     Err(refusal(&error))
                 }
-                Err(_) => Err(Refusal::transient(3, 0, "the queue does not answer; try again later")),
             }
         })
     }
 }
-
-/// Well within the ten minutes that RFC 5321 section 4.5.3.2.6 lets a client wait.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Pipeline {
     /// The content with this hop's `Received` line, and without the organisation's fields: no stranger may bring those.

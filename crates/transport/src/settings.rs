@@ -6,6 +6,8 @@ use std::time::Duration;
 use postroad_address_space::{Domain, Mailbox};
 use postroad_queue::{Concurrency, MessageTimers, RetrySchedule};
 
+use crate::dial::Names;
+
 /// Names, timers and limits of one relay.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -49,6 +51,11 @@ impl Settings {
             lease: Duration::from_secs(2 * 60 * 60),
             shutdown_grace: Duration::from_secs(30),
         }
+    }
+
+    /// What an SMTP client is told of them.
+    pub fn names(&self) -> Names {
+        Names { fqdn: self.fqdn.clone(), default_domain: self.default_domain().clone() }
     }
 
     /// The domain that encapsulated addresses and Message-IDs are made in.

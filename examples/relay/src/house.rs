@@ -13,10 +13,8 @@ use postroad_message_directory::{self as directory, DropDirectory};
 use postroad_queue::{QueueStore, SqliteStore};
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
 use postroad_smtp_server::{FileVerifier, ReceiveConnector, Server, ServerSettings, TlsMaterial};
-use postroad_transport::deliver::smtp::Credentials;
-use postroad_transport::dial::Names;
 use postroad_transport::{
-    Delivers, DropDeliver, NobodyWatches, Observe, Pipeline, Settings, SmtpDeliver, SystemWorld,
+    Credentials, Delivers, DropDeliver, NobodyWatches, Observe, Pipeline, Settings, SmtpDeliver, SystemWorld,
     WatchedDirectory,
 };
 use tokio::sync::watch;
@@ -152,9 +150,8 @@ fn pipeline(
     settings.timers = transport.timers;
     settings.concurrency = transport.concurrency;
 
-    let names = Names { fqdn: server.fqdn.clone(), default_domain: domain.clone() };
     let logins = Logins(configuration.credentials.clone());
-    let smtp = SmtpDeliver::new(client(configuration)?, names, logins);
+    let smtp = SmtpDeliver::new(client(configuration)?, settings.names(), logins);
     let drop = DropDeliver::new(drop_directories(configuration), domain, Arc::new(SystemWorld));
     let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop) };
     let table = routing_table(configuration).map_err(|exit| Refused(exit, "no routing table".to_owned()))?;
@@ -188,7 +185,7 @@ fn client(configuration: &Configuration) -> Result<SmtpClient, Refused> {
         .allow_loopback_mx(configuration.dns.allow_loopback_mx)
         .own_listeners(listeners)
         .own_names([configuration.server.fqdn.to_string()])
-        .timeouts(configuration.smtp_client.clone())
+        .timeouts(configuration.smtp_client)
         .trust_anchors(anchors)
         .build()
         .map_err(|error| machine("the SMTP client")(&error))

@@ -19,6 +19,16 @@ pub trait Credentials: Send + Sync + 'static {
     fn credential(&self, name: &str) -> Option<Credential>;
 }
 
+/// Has no login for anybody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCredentials;
+
+impl Credentials for NoCredentials {
+    fn credential(&self, _: &str) -> Option<Credential> {
+        None
+    }
+}
+
 /// An SMTP client that knows our names and logins.
 pub struct SmtpDeliver {
     client: SmtpClient,

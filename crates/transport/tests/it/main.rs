@@ -1,5 +1,7 @@
 //! The pipeline with a real queue, a clock of its own and pretend ways out: what a postmaster expects of it.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 mod files;
 mod held_store;
 mod reports;

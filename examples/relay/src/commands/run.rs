@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use postroad_configuration::Configuration;
 use postroad_connector::Connector;
@@ -90,22 +91,42 @@ async fn run(mut configuration: Configuration, file: Option<PathBuf>) -> Exit {
     }
 }
 
-/// Waits for a signal. A reload gives the whole new configuration; one with errors changes nothing.
+/// Waits for a signal, or for the file to change. A reload gives the whole new configuration; one with errors changes nothing.
 async fn until_told(signals: &mut Signals, file: Option<&Path>) -> Option<Configuration> {
+    let mut known = stamp(file);
+    let mut before = known;
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return None,
             _ = signals.interrupt.recv() => return None,
-            _ = signals.hang_up.recv() => match configuration(file) {
-                Ok(reloaded) => {
-                    print(&reloaded.warnings);
-                    tracing::info!("configuration reloaded");
-                    return Some(reloaded);
+            _ = signals.hang_up.recv() => {}
+            () = tokio::time::sleep(LOOK) => {
+                // Changed, and at rest since the last look: an editor has finished with it.
+                let now = stamp(file);
+                let at_rest = std::mem::replace(&mut before, now) == now;
+                if now == known || !at_rest {
+                    continue;
                 }
-                Err(_) => tracing::error!("the configuration has errors; the old one stays in force"),
-            },
+            }
+        }
+        known = stamp(file);
+        match configuration(file) {
+            Ok(reloaded) => {
+                print(&reloaded.warnings);
+                tracing::info!("configuration reloaded");
+                return Some(reloaded);
+            }
+            Err(_) => tracing::error!("the configuration has errors; the old one stays in force"),
         }
     }
+}
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+fn stamp(file: Option<&Path>) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(file?).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn welcome(configuration: &Configuration, house: &House) {
