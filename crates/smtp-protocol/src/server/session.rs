@@ -3,6 +3,7 @@
 use std::fmt;
 
 use postroad_message::{EnhancedStatus, Envelope, Recipient, ReversePath};
+use zeroize::Zeroize;
 
 use crate::data::Decoder;
 use crate::line::{Line, LineBuffer};
@@ -333,7 +334,11 @@ impl Session {
                 self.state = State::Logon(logon);
                 return false;
             }
-            (Line::Complete(line), None) => self.command(&line),
+            (Line::Complete(mut line), None) => {
+                self.command(&line);
+                // It may have been AUTH with its initial response.
+                line.zeroize();
+            }
             (Line::Complete(line), Some(logon)) => self.logon_response(logon, line),
             (Line::TooLong, _) => {
                 self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long")
