@@ -109,8 +109,7 @@ fn credentials(written: &Written, gather: &mut Gather<'_>) {
 fn sender_pins(written: &Written, gather: &mut Gather<'_>) {
     for (index, (pin, places)) in written.sender_pins.iter().enumerate() {
         let mut earlier = written.sender_pins.iter().take(index);
-        if let Some((_, earlier)) =
-            earlier.find(|(earlier, _)| same_mailbox(&earlier.address, &pin.address))
+        if let Some((_, earlier)) = earlier.find(|(earlier, _)| same_mailbox(&earlier.address, &pin.address))
         {
             let message = format!("{} is pinned already", pin.address);
             two_places(gather, places, "address", earlier.of("address"), message);
