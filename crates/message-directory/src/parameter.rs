@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use postroad_message::xtext;
 use postroad_message::{Body, Notify, OriginalRecipient, Return};
-use postroad_smtp_protocol::xtext;
 
 use crate::badmail::BadmailReason;
 use crate::fields::printable;

@@ -67,6 +67,7 @@ pub mod repair;
 pub mod status;
 pub mod timestamp;
 pub mod trace;
+pub mod xtext;
 
 pub use content::Content;
 pub use edits::Edits;
