@@ -8,7 +8,8 @@ use postroad_smtp_protocol::server::{LogonOffer, Settings, rehearsal::rehearse};
 fuzz_target!(|input: (u8, bool, &[u8])| {
     let (cut, lenient, wire) = input;
     let settings = || {
-        let mut settings = Settings::new("mail.contoso.com", "postmaster@contoso.com".parse().expect("a mailbox"));
+        let mut settings =
+            Settings::new("mail.contoso.com", "postmaster@contoso.com".parse().expect("a mailbox"));
         settings.logon = Some(LogonOffer::basic(false));
         settings.refuse_bare_line_ends = !lenient;
         settings.limits.message_size = 4096;
@@ -16,5 +17,10 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     };
     let whole = rehearse(settings(), [wire]);
     assert_eq!(whole, rehearse(settings(), wire.chunks(usize::from(cut).max(1))));
-    assert!(whole.messages.iter().all(|(envelope, content)| !envelope.recipients.is_empty() && line_ends_are_crlf(content)));
+    assert!(
+        whole
+            .messages
+            .iter()
+            .all(|(envelope, content)| !envelope.recipients.is_empty() && line_ends_are_crlf(content))
+    );
 });
