@@ -27,7 +27,7 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
         Ok(content) => content,
         Err(error) => {
             // The store has set a corrupt message aside; anything else is this machine's fault and passes.
-            tracing::error!(message = %lease.message, %error, "the content cannot be read");
+            tracing::error!(id = %lease.message, %error, "the content cannot be read");
             let _ = shared.store.release(lease, next_hop_retry).await;
             return Contact::None;
         }
@@ -90,7 +90,7 @@ async fn overdue(shared: &Shared, lease: Lease) {
     }
     match shared.store.content(lease.message).await {
         Ok(content) => finish_as(shared, lease, settled, &content, false).await,
-        Err(error) => tracing::error!(message = %lease.message, %error, "the content cannot be read"),
+        Err(error) => tracing::error!(id = %lease.message, %error, "the content cannot be read"),
     }
 }
 
@@ -136,11 +136,11 @@ pub(crate) async fn finish_as(
     match shared.store.settle(lease, settlement).await {
         Ok(reports) => {
             for report in reports {
-                tracing::info!(message = %report, about = %message, "report queued");
+                tracing::info!(id = %report, about = %message, "report queued");
             }
         }
         // Nothing was written down, so the delivery comes again when its lease runs out: a duplicate, not a loss.
-        Err(error) => tracing::error!(%message, %error, "the outcome could not be written down"),
+        Err(error) => tracing::error!(id = %message, %error, "the outcome could not be written down"),
     }
 }
 
@@ -148,15 +148,19 @@ fn log(lease: &Lease, recipient: &postroad_message::Recipient, outcome: &Outcome
     let (message, to, next_hop, attempt) =
         (lease.message, &recipient.address, &lease.next_hop, lease.attempts + 1);
     match outcome {
-        Outcome::Deferred(failure) => tracing::warn!(%message, %to, %next_hop, attempt, %failure, "deferred"),
-        Outcome::Ambiguous(failure) => {
-            tracing::warn!(%message, %to, %next_hop, attempt, %failure, "ambiguous")
+        Outcome::Deferred(failure) => {
+            tracing::warn!(id = %message, %to, %next_hop, attempt, %failure, "deferred")
         }
-        Outcome::Failed(failure) => tracing::warn!(%message, %to, %next_hop, attempt, %failure, "failed"),
+        Outcome::Ambiguous(failure) => {
+            tracing::warn!(id = %message, %to, %next_hop, attempt, %failure, "ambiguous")
+        }
+        Outcome::Failed(failure) => {
+            tracing::warn!(id = %message, %to, %next_hop, attempt, %failure, "failed")
+        }
         Outcome::Delivered(receipt) | Outcome::Relayed(receipt) | Outcome::Expanded(receipt) => {
             let reply = receipt.reply.as_ref().map(ToString::to_string).unwrap_or_default();
             let tls = receipt.tls.as_ref().map_or("none", |facts| facts.version.as_str());
-            tracing::info!(%message, %to, %next_hop, attempt, host = receipt.host, reply, tls, "delivered");
+            tracing::info!(id = %message, %to, %next_hop, attempt, host = receipt.host, reply, tls, "delivered");
         }
         _ => {}
     }

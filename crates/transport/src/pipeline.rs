@@ -201,12 +201,12 @@ impl Submitted {
     fn log(&self, envelope: &Envelope, source: &str, size: u64) {
         for (next_hop, recipients) in &self.deliveries {
             for recipient in recipients {
-                tracing::info!(message = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
+                tracing::info!(id = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
                     %next_hop, size, "queued");
             }
         }
         for (recipient, failure) in &self.refused {
-            tracing::warn!(message = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
+            tracing::warn!(id = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
                 %failure, size, "no connector takes this recipient");
         }
     }

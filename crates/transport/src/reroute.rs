@@ -57,7 +57,7 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
                 Kept::moved(*index, due, next_hop.clone())
             });
         }
-        tracing::info!(message = %lease.message, from = %lease.next_hop, to = %next_hop, "routed anew");
+        tracing::info!(id = %lease.message, from = %lease.next_hop, to = %next_hop, "routed anew");
     }
     settled.left =
         plan.refused.into_iter().map(|(index, failure)| (index, Outcome::Failed(failure))).collect();
@@ -69,7 +69,7 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
     };
     match content {
         Ok(content) => finish_as(shared, lease, settled, &content, false).await,
-        Err(error) => tracing::error!(message = %lease.message, %error, "the content cannot be read"),
+        Err(error) => tracing::error!(id = %lease.message, %error, "the content cannot be read"),
     }
     None
 }
