@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use postroad_address_space::Domain;
-use postroad_configuration::{Configuration, Credential, Pickup, PickupDialect, Replay, TrustAnchors};
+use postroad_configuration::{
+    Configuration, Credential, Pickup, PickupDialect, QueueStore, Replay, TrustAnchors,
+};
 use postroad_connector::{Connector, RoutingTable};
 use postroad_message_directory::{self as directory, DropDirectory};
-use postroad_queue::{QueueStore, SqliteStore};
+use postroad_queue::SqliteStore;
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
 use postroad_smtp_server::{FileVerifier, ReceiveConnector, Server, ServerSettings, TlsMaterial};
 use postroad_transport::{
@@ -88,8 +90,7 @@ impl House {
 
 /// The table of a configuration; its contradictions were found when it was read.
 pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTable, Exit> {
-    let Configuration { connectors, topology, sender_pins, .. } = configuration;
-    RoutingTable::build(connectors.clone(), topology.clone(), sender_pins.clone()).map_err(|contradictions| {
+    configuration.routing_table().map_err(|contradictions| {
         for contradiction in contradictions {
             eprintln!("relay: {contradiction}");
         }
@@ -104,8 +105,10 @@ pub(crate) fn pipeline_beside(configuration: &Configuration) -> Result<Pipeline,
 }
 
 fn open_queue(configuration: &Configuration) -> Result<Arc<SqliteStore>, Refused> {
-    let queue = configuration.server.data_directory.join("queue.db");
-    SqliteStore::open(&queue).map(Arc::new).map_err(|error| machine(queue.display())(&error))
+    let QueueStore::Sqlite(queue) = &configuration.queue else {
+        return Err(Refused(Exit::Configuration, "only the embedded queue is available yet".to_owned()));
+    };
+    SqliteStore::open(queue).map(Arc::new).map_err(|error| machine(queue.display())(&error))
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -136,7 +139,7 @@ pub(crate) fn default_domain(configuration: &Configuration) -> Domain {
 
 fn pipeline(
     configuration: &Configuration,
-    store: Arc<dyn QueueStore>,
+    store: Arc<SqliteStore>,
     observer: Arc<dyn Observe>,
 ) -> Result<Pipeline, Refused> {
     let Configuration { server, transport, .. } = configuration;

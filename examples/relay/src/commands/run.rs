@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use postroad_configuration::Configuration;
+use postroad_configuration::{Configuration, QueueStore};
 use postroad_connector::Connector;
 use postroad_transport::NobodyWatches;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -144,6 +144,8 @@ fn welcome(configuration: &Configuration, house: &House) {
             println!("  Drop    {}", configuration.drop_directory(foreign).display());
         }
     }
-    println!("  queue   {}", configuration.server.data_directory.join("queue.db").display());
+    if let QueueStore::Sqlite(queue) = &configuration.queue {
+        println!("  queue   {}", queue.display());
+    }
     println!("try: swaks --server {listener} --from joe@contoso.com --to jane@contoso.com");
 }
