@@ -1,6 +1,6 @@
 //! What goes into a queue, what is lent out of it, and what comes back.
 
-use postroad_message::{Content, Envelope, Failure, NextHop, Recipient, Timestamp};
+use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient, Timestamp};
 
 use crate::message_id::{DeliveryId, MessageId};
 
@@ -19,12 +19,16 @@ pub struct NewMessage {
     /// What the source knows it by, where the source could come with it twice: a claimed Pickup file.
     /// See [`QueueStore::enqueue_all`](crate::QueueStore::enqueue_all).
     pub source_key: Option<String>,
+    /// Whether someone wants to know what became of each recipient after it left.
+    /// See [`QueueStore::results`](crate::QueueStore::results).
+    pub watched: bool,
     /// Who gets it, by next hop; at least one.
     pub deliveries: Vec<NewDelivery>,
 }
 
 impl NewMessage {
-    /// A message that can come only once; set `source_key` on the value where it could come again.
+    /// A message that can come only once, and that nobody watches; set `source_key` or `watched` on the value
+    /// where it is otherwise.
     pub fn new(
         envelope: Envelope,
         content: Content,
@@ -32,7 +36,15 @@ impl NewMessage {
         source: impl Into<String>,
         deliveries: Vec<NewDelivery>,
     ) -> Self {
-        Self { envelope, content, received_at, source: source.into(), source_key: None, deliveries }
+        Self {
+            envelope,
+            content,
+            received_at,
+            source: source.into(),
+            source_key: None,
+            watched: false,
+            deliveries,
+        }
     }
 }
 
@@ -160,6 +172,8 @@ pub struct Lease {
     pub crashes: u32,
     /// Whether the sender was told of the delay.
     pub delay_notified: bool,
+    /// Whether the settlement's `results` are wanted; where they are not, they need not be made.
+    pub watched: bool,
     /// When this lease runs out.
     pub until: Timestamp,
 }
@@ -187,6 +201,7 @@ impl Lease {
             attempts: 0,
             crashes: 0,
             delay_notified: false,
+            watched: false,
             until,
         }
     }
@@ -205,6 +220,9 @@ pub struct Settlement {
     pub attempted: bool,
     /// Whether the sender is told of the delay by a message in `enqueue`; never unset again.
     pub delay_notified: bool,
+    /// Who leaves, each with its final outcome: written down with the settlement if the message is watched, else
+    /// ignored. See [`QueueStore::results`](crate::QueueStore::results).
+    pub results: Vec<(Recipient, Outcome)>,
     /// The reports owed, queued with the settlement or not at all.
     pub enqueue: Vec<NewMessage>,
 }
@@ -212,7 +230,13 @@ pub struct Settlement {
 impl Settlement {
     /// An attempt after which everyone leaves.
     pub fn all_leave() -> Self {
-        Self { keep: Vec::new(), attempted: true, delay_notified: false, enqueue: Vec::new() }
+        Self {
+            keep: Vec::new(),
+            attempted: true,
+            delay_notified: false,
+            results: Vec::new(),
+            enqueue: Vec::new(),
+        }
     }
 
     /// An attempt after which these stay.

@@ -69,6 +69,8 @@
 //! A message is stored once, with a delivery for each next hop; its content goes with the last recipient.
 //! Between the moment a remote host takes a message and the settlement's commit stands at most one duplicate for
 //! each delivery in flight: that is the price of never losing one.
+//! Of a [watched](NewMessage::watched) message each recipient's final outcome stays behind when it leaves, until
+//! [`forget_results`](QueueStore::forget_results), or the next start: for whoever sent it and waits to see.
 //!
 //! # Errors
 //!

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use postroad_message::{Content, Envelope, NextHop, Timestamp};
+use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
@@ -34,10 +34,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> +
 /// [`contract::check`](crate::contract::check) runs these promises, those about power failure aside, on any store.
 pub trait QueueStore: Send + Sync {
     /// Declares that the server `owner` starts: what it held under leases is free at once, because the one that
-    /// held them is gone. Leases taken through this store bear that name from now on.
+    /// held them is gone. Leases taken through this store bear that name from now on. The
+    /// [`results`](Self::results) of messages of which nothing waits any more are forgotten.
     ///
     /// Gives the number of leases made void. Commands that work beside a running server do not call this.
-    /// Durable. Cost: the number of deliveries under lease.
+    /// Durable. Cost: the number of deliveries under lease, and of results.
     fn start(&self, owner: &str) -> BoxFuture<'_, u64>;
 
     /// Queues one message: see [`enqueue_all`](Self::enqueue_all).
@@ -79,13 +80,28 @@ pub trait QueueStore: Send + Sync {
     /// [`content`](Self::content) completes. Fails as `content` does.
     fn envelope(&self, message: MessageId) -> BoxFuture<'_, Envelope>;
 
-    /// Ends a lease: who stays, who leaves, and the reports owed, all at once. Gives the ids of the reports.
+    /// Ends a lease: who stays, who leaves, the results of a watched message, and the reports owed, all at once.
+    /// Gives the ids of the reports.
     ///
     /// Fails with [`QueueError::LeaseLost`] where someone else has the delivery by now or it was removed; the
-    /// reports are not queued then either. Fails with [`QueueError::NoSuchRecipient`] where `keep` does not fit.
+    /// reports are not queued then either, nor the results written. Fails with [`QueueError::NoSuchRecipient`] where `keep` does not fit.
     ///
     /// Durable. Cost: the recipients, the size of the reports, and a shared sync.
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>>;
+
+    /// What became of the recipients of a watched message that have left the queue, in the order in which they
+    /// left: what the settlements gave as `results`. Who still waits, or was removed, is not among them.
+    ///
+    /// They outlive the message and the process: until they are forgotten, or a server [starts](Self::start)
+    /// when nothing of the message waits any more. A message that is not watched, or not known, has none.
+    /// Fails with [`QueueError::Corrupt`] where a result cannot be read, and sets nothing aside for it.
+    ///
+    /// Cost: the number of its results.
+    fn results(&self, message: MessageId) -> BoxFuture<'_, Vec<(Recipient, Outcome)>>;
+
+    /// Ends the watching: forgets the results of a message, and writes none down for who leaves later. Forgetting
+    /// those of a message that is not watched, or not known, is no error.
+    fn forget_results(&self, message: MessageId) -> BoxFuture<'_, ()>;
 
     /// Gives the delivery back untried, due at `due`; no attempt is counted.
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()>;

@@ -16,6 +16,7 @@ mod lending;
 mod managing;
 mod queueing;
 mod settling;
+mod watching;
 
 use postroad_address_space::{Address, ParseError};
 use postroad_message::{
@@ -62,6 +63,7 @@ where
     queueing::check(&open).await?;
     lending::check(&open).await?;
     settling::check(&open).await?;
+    watching::check(&open).await?;
     managing::check(&open).await
 }
 

@@ -104,7 +104,8 @@ fn insert(work: &mut Work<'_>, message: &NewMessage) -> Result<MessageId, Fault>
     let received_at = message.received_at.as_unix_millis();
     work.connection
         .prepare_cached(
-            "INSERT INTO message (id, received_at, source, sender, size, envelope) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO message (id, received_at, source, sender, size, watched, envelope)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute((
             id,
@@ -112,6 +113,7 @@ fn insert(work: &mut Work<'_>, message: &NewMessage) -> Result<MessageId, Fault>
             &message.source,
             message.envelope.reverse_path.to_string(),
             i64::try_from(message.content.len()).unwrap_or(i64::MAX),
+            message.watched,
             record::envelope_text(&message.envelope),
         ))?;
     let body = message.content.as_bytes();

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, params_from_iter};
 use super::enqueue::{self, DeliveryRecord};
 use super::fault::Fault;
 use super::record::{self, moment};
+use super::result;
 use super::writer::Work;
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Kept, Lease, Settlement};
@@ -24,6 +25,7 @@ pub(super) fn start(work: &mut Work<'_>, owner: String) -> Result<u64, Fault> {
         "DELETE FROM queue WHERE suspended = 0 AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id)",
         [],
     )?;
+    result::forget_gone(work)?;
     *work.owner = owner;
     work.wake();
     Ok(freed as u64)
@@ -58,6 +60,7 @@ pub(super) fn settle(
 ) -> Result<Vec<MessageId>, Fault> {
     check(work, lease)?;
     let groups = groups(lease, &settlement.keep)?;
+    result::write(work, lease.message, &settlement.results)?;
     let hold: i64 = work
         .connection
         .prepare_cached("SELECT hold FROM delivery WHERE id = ?1")?
@@ -213,7 +216,7 @@ fn lend(work: &Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<Lease
         .connection
         .prepare_cached(
             "SELECT d.id, d.generation, d.message, q.connector, q.destination, m.envelope, d.recipients, d.received_at,
-                    m.source, m.size, d.attempts, d.crashes, d.delay_notified
+                    m.source, m.size, d.attempts, d.crashes, d.delay_notified, m.watched
              FROM delivery AS d JOIN message AS m ON m.id = d.message JOIN queue AS q ON q.id = d.queue
              WHERE d.id = ?1",
         )?
@@ -266,6 +269,7 @@ fn read_lease(row: &Row<'_>, until: Timestamp) -> rusqlite::Result<Option<Lease>
     lease.attempts = row.get(10)?;
     lease.crashes = row.get(11)?;
     lease.delay_notified = row.get(12)?;
+    lease.watched = row.get(13)?;
     Ok(Some(lease))
 }
 

@@ -8,6 +8,7 @@ mod manage;
 mod options;
 mod reader;
 mod record;
+mod result;
 mod schema;
 mod store;
 mod writer;

@@ -1,6 +1,6 @@
 //! How records are written: JSON text that a postmaster can read with `sqlite3`, and a checksum for content.
 
-use postroad_message::{Envelope, Timestamp};
+use postroad_message::{Envelope, Outcome, Recipient, Timestamp};
 
 use crate::listing::QueuedRecipient;
 
@@ -27,6 +27,16 @@ pub(super) fn recipients_text(recipients: &[QueuedRecipient]) -> String {
 /// `None` where the text is not a list of recipients, or an empty one.
 pub(super) fn read_recipients(text: &str) -> Option<Vec<QueuedRecipient>> {
     serde_json::from_str(text).ok().filter(|list: &Vec<_>| !list.is_empty())
+}
+
+/// A recipient that left, and its final outcome.
+pub(super) fn result_texts((recipient, outcome): &(Recipient, Outcome)) -> (String, String) {
+    (text(recipient), text(outcome))
+}
+
+/// `None` where the texts are not a recipient and an outcome.
+pub(super) fn read_result(recipient: &str, outcome: &str) -> Option<(Recipient, Outcome)> {
+    Some((serde_json::from_str(recipient).ok()?, serde_json::from_str(outcome).ok()?))
 }
 
 /// Our types have no map with keys other than strings and no failing `Serialize`, so this never gives "".

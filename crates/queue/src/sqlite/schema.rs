@@ -20,7 +20,7 @@ const STEPS: [&str; 1] = [FIRST];
 /// A message, its content apart (so that listing never touches it), and a delivery for each next hop.
 ///
 /// `delivery.hold`: 0 none, 1 suspended, 2 set aside. `generation` grows with each lending. `received_at` is
-/// repeated in `delivery` for the index that finds what has expired or is delayed.
+/// repeated in `delivery` for the index that finds what has expired or is delayed. `result` outlives its message.
 const FIRST: &str = "
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
@@ -28,6 +28,7 @@ CREATE TABLE message (
     source TEXT NOT NULL,
     sender TEXT NOT NULL COLLATE NOCASE,
     size INTEGER NOT NULL,
+    watched INTEGER NOT NULL DEFAULT 0,
     envelope TEXT NOT NULL,
     set_aside TEXT
 );
@@ -65,6 +66,13 @@ CREATE INDEX delivery_ready ON delivery (queue, due) WHERE lease_until IS NULL A
 CREATE INDEX delivery_queue ON delivery (queue);
 CREATE INDEX delivery_age ON delivery (delay_notified, received_at);
 CREATE INDEX delivery_leased ON delivery (lease_until) WHERE lease_until IS NOT NULL;
+CREATE TABLE result (
+    id INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    outcome TEXT NOT NULL
+);
+CREATE INDEX result_message ON result (message);
 CREATE TABLE source_key (
     key TEXT PRIMARY KEY,
     messages TEXT NOT NULL

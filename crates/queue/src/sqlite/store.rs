@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use postroad_message::{Content, Envelope, NextHop, Timestamp};
+use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 
 use super::options::SqliteOptions;
 use super::reader::Reader;
 use super::writer::{Promise, Writer};
-use super::{enqueue, fault::Fault, lease, manage, schema};
+use super::{enqueue, fault::Fault, lease, manage, result, schema};
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
 use crate::listing::{Changed, Filter, Listed, QueueSummary};
@@ -145,8 +145,16 @@ impl QueueStore for SqliteStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
-        let weight = enqueue::weight(&settlement.enqueue) + 256;
+        let weight = enqueue::weight(&settlement.enqueue) + 256 * (1 + settlement.results.len());
         self.writer.submit(Promise::Durable, weight, move |work| lease::settle(work, &lease, &settlement))
+    }
+
+    fn results(&self, message: MessageId) -> BoxFuture<'_, Vec<(Recipient, Outcome)>> {
+        self.reader.submit(move |connection| result::read(connection, message))
+    }
+
+    fn forget_results(&self, message: MessageId) -> BoxFuture<'_, ()> {
+        self.writer.submit(Promise::Visible, 0, move |work| result::forget(work, message))
     }
 
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()> {

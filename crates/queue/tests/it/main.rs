@@ -4,3 +4,4 @@ mod company;
 mod crash;
 mod damage;
 mod mail;
+mod watched;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::mpsc;
 
-use postroad_message::{Content, Envelope, NextHop, Timestamp};
+use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 use postroad_queue::{
     BoxFuture, Changed, Claim, Claimed, Filter, Lease, Listed, MessageId, NewMessage, QueueError, QueueStore,
     QueueSummary, Settlement, SqliteStore,
@@ -56,6 +56,14 @@ impl QueueStore for HeldStore {
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
         held(self.0.settle(lease, settlement))
+    }
+
+    fn results(&self, message: MessageId) -> BoxFuture<'_, Vec<(Recipient, Outcome)>> {
+        held(self.0.results(message))
+    }
+
+    fn forget_results(&self, message: MessageId) -> BoxFuture<'_, ()> {
+        held(self.0.forget_results(message))
     }
 
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()> {
