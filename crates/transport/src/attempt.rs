@@ -1,7 +1,9 @@
 //! One attempt at one delivery, and what it leaves behind in the queue.
 
 use postroad_connector::Connector;
-use postroad_message::{Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Scope, Timestamp};
+use postroad_message::{
+    Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
+};
 use postroad_queue::{Claim, Contact, Lease, Settlement};
 
 use crate::deliver::Job;
@@ -129,9 +131,11 @@ pub(crate) async fn finish_as(
     let original =
         Original { envelope: &lease.envelope, content, received_at: lease.received_at, attempted_at };
     let reports = report::reports(shared, &original, &settled);
+    let results = if lease.watched { results(&lease, settled.left) } else { Vec::new() };
     let mut settlement =
         if attempted { Settlement::keep(settled.keep) } else { Settlement::reroute(settled.keep) };
     settlement.delay_notified = !settled.delayed.is_empty();
+    settlement.results = results;
     settlement.enqueue = reports;
     match shared.store.settle(lease, settlement).await {
         Ok(reports) => {
@@ -144,7 +148,12 @@ pub(crate) async fn finish_as(
     }
 }
 
-fn log(lease: &Lease, recipient: &postroad_message::Recipient, outcome: &Outcome) {
+fn results(lease: &Lease, left: Vec<(usize, Outcome)>) -> Vec<(Recipient, Outcome)> {
+    let recipient = |index: usize| lease.envelope.recipients.get(index).cloned();
+    left.into_iter().filter_map(|(index, outcome)| Some((recipient(index)?, outcome))).collect()
+}
+
+fn log(lease: &Lease, recipient: &Recipient, outcome: &Outcome) {
     let (message, to, next_hop, attempt) =
         (lease.message, &recipient.address, &lease.next_hop, lease.attempts + 1);
     match outcome {

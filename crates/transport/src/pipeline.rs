@@ -42,6 +42,8 @@ pub struct Submission {
     pub source: &'static str,
     /// What the door knows it by, where it could come with it twice.
     pub source_key: Option<String>,
+    /// Whether the door wants to know what became of each recipient: see [`Pipeline::results`].
+    pub watched: bool,
     /// Recipients that are no addresses, as the source wrote them; the sender hears of them.
     pub rejected: Vec<String>,
 }
@@ -49,14 +51,13 @@ pub struct Submission {
 impl Submission {
     /// A submission that cannot come twice.
     pub fn new(envelope: Envelope, content: Content, source: &'static str) -> Self {
-        Self { envelope, content, source, source_key: None, rejected: Vec::new() }
+        Self { envelope, content, source, source_key: None, watched: false, rejected: Vec::new() }
     }
-}
 
-impl Submission {
-    /// Keeps each recipient's last outcome in the queue for a while after it left: see [`Pipeline::results`].
+    /// Keeps each recipient's final outcome after it has left the queue, until [`Pipeline::forget_results`] or the
+    /// relay's next start.
     pub fn watched(self) -> Self {
-        self
+        Self { watched: true, ..self }
     }
 }
 
@@ -133,7 +134,7 @@ impl Pipeline {
     /// Routes a message and puts it into the queue. When this is ready with `Ok` the message is on the disk,
     /// and so is the report for recipients that no connector will take.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
-        let Submission { envelope, content, source, source_key, rejected } = submission;
+        let Submission { envelope, content, source, source_key, watched, rejected } = submission;
         if envelope.recipients.is_empty() {
             return Err(SubmitError::NoRecipient);
         }
@@ -161,7 +162,9 @@ impl Pipeline {
             });
             let mut envelope = envelope.clone();
             envelope.recipients.clear();
-            messages.push(NewMessage::new(envelope, content.clone(), now, source, waiting.collect()));
+            let mut message = NewMessage::new(envelope, content.clone(), now, source, waiting.collect());
+            message.watched = watched;
+            messages.push(message);
         }
         let about =
             report::Original { envelope: &envelope, content: &content, received_at: now, attempted_at: None };
@@ -190,10 +193,15 @@ impl Pipeline {
         self.shared.store.list(filter, self.shared.world.now()).await
     }
 
-    /// What became of the recipients of a watched message that have left the queue.
+    /// What became of the recipients of a [watched](Submission::watched) message that have left the queue, in the
+    /// order in which they left. Who was refused at submission never was in it: see [`Submitted::refused`].
     pub async fn results(&self, message: MessageId) -> Result<Vec<(Recipient, Outcome)>, QueueError> {
-        let _ = message;
-        Ok(Vec::new())
+        self.shared.store.results(message).await
+    }
+
+    /// Ends the watching: forgets the results of a message, and keeps none of who leaves later.
+    pub async fn forget_results(&self, message: MessageId) -> Result<(), QueueError> {
+        self.shared.store.forget_results(message).await
     }
 }
 

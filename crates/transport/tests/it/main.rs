@@ -8,3 +8,4 @@ mod reports;
 mod retries;
 mod routing;
 mod support;
+mod watched;
