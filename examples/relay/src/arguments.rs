@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use postroad_address_space::{Address, ParseError};
+use postroad_message::ReversePath;
 
 /// Routes mail as Exchange, IIS SMTP and OVH's send connectors do.
 ///
@@ -77,11 +79,11 @@ pub(crate) struct SendArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The reverse-path; without it, what the file's From says
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) from: Option<String>,
+    #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
+    pub(crate) from: Option<ReversePath>,
     /// A recipient; without any, what the file's To, Cc and Bcc say
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) to: Vec<String>,
+    pub(crate) to: Vec<Address>,
     /// Wait so long for every recipient's outcome: 30s, 5m
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) wait: Option<Duration>,
@@ -92,4 +94,8 @@ pub(crate) struct SendArguments {
 
 fn span(text: &str) -> Result<Duration, String> {
     postroad_configuration::parse_span(text).map_err(|refusal| refusal.to_string())
+}
+
+fn reverse_path(text: &str) -> Result<ReversePath, ParseError> {
+    ReversePath::try_from(text.to_owned())
 }

@@ -1,13 +1,13 @@
 //! `relay send`: puts one message into the queue of a relay, running or not, and shows its way.
 
+use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use postroad_address_space::Address;
 use postroad_configuration::Configuration;
-use postroad_message::{Content, Envelope, Recipient, ReversePath};
+use postroad_message::{Content, Envelope, Outcome, Recipient};
 use postroad_message_directory::{AddressForm, Arrival, Injected, pickup, replay};
-use postroad_queue::{Filter, MessageId};
+use postroad_queue::{Filter, Listed, QueueError, QueuedRecipient};
 use postroad_transport::{Pipeline, Submission, Submitted, SystemWorld, World};
 
 use crate::arguments::SendArguments;
@@ -20,42 +20,42 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Exit 0 when queued, or with `--wait` when all are delivered; 75 when some still wait; 69 when some failed.
 pub(crate) async fn send(asked: &SendArguments) -> Exit {
-    match queue(asked).await {
-        Ok((pipeline, submitted)) => match asked.wait {
-            Some(span) => wait(&pipeline, &submitted, span).await,
-            None if submitted.refused.is_empty() => Exit::Ok,
-            None => Exit::Unavailable,
-        },
-        Err(exit) => exit,
-    }
+    let (pipeline, submitted) = match queue(asked).await {
+        Ok(queued) => queued,
+        Err(exit) => return exit,
+    };
+    show(&submitted);
+    let Some(span) = asked.wait else {
+        return if submitted.refused.is_empty() { Exit::Ok } else { Exit::Unavailable };
+    };
+    wait(&pipeline, &submitted, span).await.unwrap_or_else(|error| {
+        eprintln!("relay: {error}");
+        Exit::Temporary
+    })
 }
 
 async fn queue(asked: &SendArguments) -> Result<(Pipeline, Submitted), Exit> {
     let configuration = configuration(asked.config.as_deref())?;
-    let file = std::fs::read(&asked.file).map_err(|error| {
-        eprintln!("relay: {}: {error}", asked.file.display());
-        Exit::Data
-    })?;
-    let (envelope, content) = message(asked, &configuration, &file).map_err(|why| {
+    let (envelope, content) = message(asked, &configuration).map_err(|why| {
         eprintln!("relay: {}: {why}", asked.file.display());
         Exit::Data
     })?;
     let pipeline = house::pipeline_beside(&configuration).map_err(|refused| refused.say())?;
-    let submitted =
-        pipeline.submit(Submission::new(envelope, content, "send").watched()).await.map_err(|error| {
-            eprintln!("relay: {error}");
-            if error.is_transient() { Exit::Temporary } else { Exit::Unavailable }
-        })?;
-    show(&submitted);
+    let mut submission = Submission::new(envelope, content, "send");
+    submission.watched = asked.wait.is_some();
+    let submitted = pipeline.submit(submission).await.map_err(|error| {
+        eprintln!("relay: {error}");
+        if error.is_transient() { Exit::Temporary } else { Exit::Unavailable }
+    })?;
     Ok((pipeline, submitted))
 }
 
-/// The message of a file: with an envelope of the command line, as Replay takes it; else as Pickup does.
+/// The message of the file: with an envelope of the command line, as Replay takes it; else as Pickup does.
 fn message(
     asked: &SendArguments,
     configuration: &Configuration,
-    file: &[u8],
-) -> Result<(Envelope, Content), String> {
+) -> Result<(Envelope, Content), Box<dyn Error>> {
+    let file = std::fs::read(&asked.file)?;
     let domain = house::default_domain(configuration);
     let arrival = Arrival {
         server: configuration.server.fqdn.as_str(),
@@ -63,34 +63,25 @@ fn message(
         at: SystemWorld.now(),
         unique: SystemWorld.random().to_le_bytes(),
     };
-    let mut to = Vec::new();
-    for text in &asked.to {
-        let address = Address::parse(text).map_err(|why| format!("--to {text}: {why}"))?;
-        to.push(Recipient::new(address));
-    }
-    let from =
-        asked.from.clone().map(ReversePath::try_from).transpose().map_err(|why| format!("--from: {why}"))?;
-    if let (Some(from), false) = (&from, to.is_empty()) {
+    let to: Vec<Recipient> = asked.to.iter().cloned().map(Recipient::new).collect();
+    if let (Some(from), false) = (&asked.from, to.is_empty()) {
         let injected = Injected::new(Envelope::new(from.clone(), to));
-        let replayed =
-            replay::encode(&injected, file, AddressForm::Native, &domain).map_err(|why| why.to_string())?;
-        let rules = replay::Rules::default();
-        let decoded = replay::decode(&replayed, &rules).map_err(|why| why.to_string())?;
-        return decoded.into_message(&arrival).map_err(|why| why.to_string());
+        let replayed = replay::encode(&injected, &file, AddressForm::Native, &domain)?;
+        return Ok(replay::decode(&replayed, &replay::Rules::default())?.into_message(&arrival)?);
     }
     let mut rules = pickup::Rules::default();
     rules.domain = Some(domain.clone());
-    let mut decoded = pickup::decode(file, &rules).map_err(|why| why.to_string())?;
+    let mut decoded = pickup::decode(&file, &rules)?;
     if let Some(rejected) = decoded.rejected.first() {
-        return Err(format!("{rejected:?} is no address"));
+        return Err(format!("{rejected:?} is no address").into());
     }
-    if let Some(from) = from {
-        decoded.envelope.reverse_path = from;
+    if let Some(from) = &asked.from {
+        decoded.envelope.reverse_path = from.clone();
     }
     if !to.is_empty() {
         decoded.envelope.recipients = to;
     }
-    decoded.into_message(&arrival).map_err(|why| why.to_string())
+    Ok(decoded.into_message(&arrival)?)
 }
 
 fn show(submitted: &Submitted) {
@@ -105,46 +96,70 @@ fn show(submitted: &Submitted) {
     }
 }
 
-async fn wait(pipeline: &Pipeline, submitted: &Submitted, span: Duration) -> Exit {
-    let done = tokio::time::timeout(span, until_empty(pipeline, submitted.id)).await;
-    if std::io::stderr().is_terminal() {
-        eprintln!();
+/// Waits until everybody has left the queue, for `span` at most; then says what became of each.
+async fn wait(pipeline: &Pipeline, submitted: &Submitted, span: Duration) -> Result<Exit, QueueError> {
+    // A span that ran out is told below: by those who still wait.
+    let _ = tokio::time::timeout(span, until_gone(pipeline, submitted)).await;
+    progress("");
+    let waiting = waiting(pipeline, submitted).await?;
+    let results = pipeline.results(submitted.id).await?;
+    let mut exits: Vec<Exit> = submitted.refused.iter().map(|_| Exit::Unavailable).collect();
+    for recipient in submitted.deliveries.iter().flat_map(|(_, recipients)| recipients) {
+        let result = results.iter().find(|(of, _)| of == recipient).map(|(_, outcome)| outcome);
+        let mut queued = waiting.iter().flat_map(|delivery| &delivery.recipients);
+        let (exit, said) = what_became(result, queued.find(|queued| queued.recipient == *recipient));
+        println!("  {} {said}", recipient.address);
+        exits.push(exit);
     }
-    let results = pipeline.results(submitted.id).await.unwrap_or_default();
-    for (recipient, outcome) in &results {
-        match outcome.failure() {
-            Some(failure) => println!("  {} FAILED: {failure}", recipient.address),
-            None => println!("  {} delivered", recipient.address),
+    // What cannot be forgotten now goes with the relay's next start.
+    let _ = pipeline.forget_results(submitted.id).await;
+    let worst = [Exit::Unavailable, Exit::Temporary].into_iter().find(|exit| exits.contains(exit));
+    Ok(worst.unwrap_or(Exit::Ok))
+}
+
+fn what_became(result: Option<&Outcome>, queued: Option<&QueuedRecipient>) -> (Exit, String) {
+    match (result, queued) {
+        (Some(Outcome::Delivered(to) | Outcome::Relayed(to) | Outcome::Expanded(to)), _) => {
+            let reply = to.reply.as_ref().map(|reply| format!(" ({reply})")).unwrap_or_default();
+            (Exit::Ok, format!("delivered: {}{reply}", to.host))
         }
-    }
-    let failed = !submitted.refused.is_empty() || results.iter().any(|(_, outcome)| !outcome.is_success());
-    match done {
-        _ if failed => Exit::Unavailable,
-        Ok(Ok(())) => Exit::Ok,
-        Ok(Err(error)) => {
-            eprintln!("relay: {error}");
-            Exit::Temporary
+        (Some(other), _) => {
+            let why = other.failure().map(ToString::to_string).unwrap_or_default();
+            (Exit::Unavailable, format!("FAILED: {why}"))
         }
-        Err(_) => {
-            eprintln!("relay: some recipients still wait; is the relay running?");
-            Exit::Temporary
+        (None, Some(QueuedRecipient { last_failure: Some(failure), .. })) => {
+            (Exit::Temporary, format!("waits: {failure}"))
         }
+        (None, Some(_)) => (Exit::Temporary, "waits: not tried yet; is the relay running?".to_owned()),
+        (None, None) => (Exit::Unavailable, "gone without an outcome: removed by hand?".to_owned()),
     }
 }
 
-async fn until_empty(pipeline: &Pipeline, message: MessageId) -> Result<(), postroad_queue::QueueError> {
+async fn until_gone(pipeline: &Pipeline, submitted: &Submitted) -> Result<(), QueueError> {
     loop {
-        let waiting = pipeline.list(Filter::message(message)).await?;
-        let recipients: usize = waiting.iter().map(|delivery| delivery.recipients.len()).sum();
-        if recipients == 0 {
+        let waiting = waiting(pipeline, submitted).await?;
+        if waiting.is_empty() {
             return Ok(());
         }
-        if std::io::stderr().is_terminal() {
-            let why =
-                waiting.iter().find_map(|d| d.last_failure()).map(|f| format!(": {f}")).unwrap_or_default();
-            eprint!("\r\x1b[K{recipients} waiting{why}");
-            let _ = std::io::stderr().flush();
-        }
+        let recipients: usize = waiting.iter().map(|delivery| delivery.recipients.len()).sum();
+        let why = waiting.iter().find_map(Listed::last_failure).map(|failure| format!(": {failure}"));
+        progress(&format!("{recipients} waiting{}", why.unwrap_or_default()));
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// One line on a terminal, in the place of the one before.
+fn progress(line: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{line}");
+        let _ = std::io::stderr().flush();
+    }
+}
+
+/// Deliveries of the message itself: where nobody takes it, its id is that of the report.
+async fn waiting(pipeline: &Pipeline, submitted: &Submitted) -> Result<Vec<Listed>, QueueError> {
+    if submitted.deliveries.is_empty() {
+        return Ok(Vec::new());
+    }
+    pipeline.list(Filter::message(submitted.id)).await
 }
