@@ -154,10 +154,19 @@ impl RoutingTable {
 
     /// The connector of that name; letter case does not count.
     pub fn connector(&self, name: &str) -> Option<&Connector> {
+        self.connectors.get(self.place(name)?)
+    }
+
+    /// The server that mail of this connector goes by way of, because this one is none of its sources; `None`: this one
+    /// delivers it.
+    pub fn source_server(&self, name: &str) -> Option<&str> {
+        let at = self.place(name)?;
+        self.prospects.get(at)?.source_server(self.connectors.get(at)?)
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
         let name = name.to_lowercase();
-        let at =
-            self.connectors.binary_search_by(|connector| connector.name().to_lowercase().cmp(&name)).ok()?;
-        self.connectors.get(at)
+        self.connectors.binary_search_by(|connector| connector.name().to_lowercase().cmp(&name)).ok()
     }
 
     /// Every connector, in the order of their names.

@@ -1,10 +1,10 @@
 //! One attempt at one delivery, and what it leaves behind in the queue.
 
-use postroad_connector::Connector;
+use postroad_connector::{Connector, RoutingTable};
 use postroad_message::{
     Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
 };
-use postroad_queue::{Claim, Contact, Lease, Settlement};
+use postroad_queue::{Claim, Contact, Lease, QueueError, Settlement};
 
 use crate::deliver::Job;
 use crate::pipeline::Shared;
@@ -34,7 +34,8 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
             return Contact::None;
         }
     };
-    let outcomes = carry_out(shared, connector, &lease, &content).await;
+    let work = carry_out(shared, &table, connector, &lease, &content);
+    let outcomes = renewing(shared, &lease, work).await;
     let contact = settlement::contact(&outcomes);
     let moments = shared.moments(next_hop_retry);
     for (recipient, outcome) in lease.envelope.recipients.iter().zip(&outcomes) {
@@ -96,9 +97,37 @@ async fn overdue(shared: &Shared, lease: Lease) {
     }
 }
 
-async fn carry_out(shared: &Shared, connector: &Connector, lease: &Lease, content: &Content) -> Vec<Outcome> {
+/// Works for as long as it takes, and keeps the delivery lent to us meanwhile: nobody else may begin it as well.
+async fn renewing<T>(shared: &Shared, lease: &Lease, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(shared.settings.lease / 2) => {
+                if let Err(error) = shared.renew(lease).await {
+                    tracing::error!(id = %lease.message, %error, "a lease could not be renewed");
+                }
+            }
+        }
+    }
+}
+
+async fn carry_out(
+    shared: &Shared,
+    table: &RoutingTable,
+    connector: &Connector,
+    lease: &Lease,
+    content: &Content,
+) -> Vec<Outcome> {
+    let everyone = |failure: Failure| vec![Outcome::Deferred(failure); lease.envelope.recipients.len()];
+    let elsewhere = table.source_server(connector.name());
+    let server = elsewhere.and_then(|server| table.topology().address_of(server));
+    if let (Some(elsewhere), None) = (elsewhere, server) {
+        return everyone(no_address(elsewhere));
+    }
     let job = Job {
         connector,
+        server,
         destination: &lease.next_hop.destination,
         envelope: &lease.envelope,
         content,
@@ -106,11 +135,10 @@ async fn carry_out(shared: &Shared, connector: &Connector, lease: &Lease, conten
         delivery: lease.delivery,
     };
     match connector {
+        _ if server.is_some() => shared.delivers.smtp.deliver(job).await,
         Connector::Send(_) => shared.delivers.smtp.deliver(job).await,
         Connector::Foreign(_) => shared.delivers.drop.deliver(job).await,
-        _ => {
-            lease.envelope.recipients.iter().map(|_| Outcome::Deferred(no_agent(connector.name()))).collect()
-        }
+        _ => everyone(no_agent(connector.name())),
     }
 }
 
@@ -184,12 +212,23 @@ fn waiting(next_hop: &NextHop) -> Failure {
     settlement::never_attempted()
 }
 
+/// The queue is not shared, so that server cannot fetch it here.
+fn no_address(server: &str) -> Failure {
+    let text = format!("server {server:?} sends for this connector, and has no address in the topology");
+    Failure::new(EnhancedStatus::transient(3, 5), Fault::Configuration, Scope::NextHop, Phase::Routing, text)
+}
+
 fn no_agent(connector: &str) -> Failure {
     let text = format!("delivery agents are not available yet; connector {connector:?} needs one");
     Failure::new(EnhancedStatus::transient(3, 5), Fault::Configuration, Scope::NextHop, Phase::Agent, text)
 }
 
 impl Shared {
+    /// Lets a lease run for its full time again; fails where somebody else has the delivery by now.
+    pub(crate) async fn renew(&self, lease: &Lease) -> Result<(), QueueError> {
+        self.store.extend(lease, self.world.now().after(self.settings.lease)).await
+    }
+
     fn moments(&self, next_hop_retry: Timestamp) -> Moments<'_> {
         Moments {
             now: self.world.now(),

@@ -122,6 +122,12 @@ async fn carry_out(
     let mut leases = leases.into_iter();
     let mut contact = Contact::None;
     for lease in leases.by_ref() {
+        // Those before it may have taken long. Whoever has it by now delivers it.
+        let half = lease.until.since(shared.world.now()) < shared.settings.lease / 2;
+        if half && let Err(error) = shared.renew(&lease).await {
+            tracing::warn!(id = %lease.message, %next_hop, %error, "left to whoever has it now");
+            continue;
+        }
         contact = attempt::attempt(shared, lease, next_hop_retry).await;
         if contact == Contact::Failed {
             break;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use postroad_connector::Connector;
+use postroad_connector::{Connector, ServerAddress};
 use postroad_message::{Content, Envelope, Outcome};
 use postroad_queue::{DeliveryId, MessageId};
 
@@ -19,6 +19,8 @@ pub use smtp::SmtpDeliver;
 pub struct Job<'a> {
     /// The connector that won the selection; its kind says which object carries the job out.
     pub connector: &'a Connector,
+    /// The server to relay to, where this one is no source of the connector; always a job for SMTP.
+    pub server: Option<&'a ServerAddress>,
     /// The queue within the connector: for MX routing the recipients' domain.
     pub destination: &'a str,
     /// From whom, and to the recipients of this next hop only.

@@ -47,6 +47,10 @@ impl Deliver for SmtpDeliver {
     fn deliver<'a>(&'a self, job: Job<'a>) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>> {
         Box::pin(async move {
             let recipients = &job.envelope.recipients;
+            if let Some(server) = job.server {
+                let destination = dial::relay_to(server, &self.names);
+                return self.client.deliver(&destination, job.envelope, recipients, job.content).await;
+            }
             let Connector::Send(connector) = job.connector else {
                 return vec![Outcome::Deferred(misplaced(job.connector.name())); recipients.len()];
             };

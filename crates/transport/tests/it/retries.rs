@@ -45,3 +45,17 @@ async fn a_host_that_is_down_holds_back_its_own_queue_only() {
     let [faxed] = relay.drop.until(1).await.try_into().unwrap();
     assert_eq!(faxed.to, ["FAX:1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_that_outlast_their_lease_are_not_begun_a_second_time() {
+    let relay = Relay::new([delivered()]);
+    *relay.smtp.takes.lock().unwrap() = relay.pipeline.settings().lease * 3 / 2;
+    for _ in 0..5 {
+        relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    }
+    relay.start().await;
+    relay.until_empty().await;
+    // The others are notices of the delay.
+    let to_jane = relay.smtp.attempts().iter().filter(|attempt| attempt.to == ["jane@contoso.com"]).count();
+    assert_eq!(to_jane, 5);
+}

@@ -3,6 +3,8 @@
 use postroad_message::NextHop;
 use postroad_transport::SubmitError;
 
+use postroad_connector::{Connector, ForeignConnector, RoutingTable, Topology};
+
 use crate::support::{Relay, delivered, message, table};
 
 #[tokio::test(start_paused = true)]
@@ -52,4 +54,40 @@ async fn a_message_that_came_around_too_often_is_not_taken() {
     let mut looping = message("app@contoso.com", &["jane@contoso.com"]);
     looping.content = "Received: by a\r\n".repeat(31).into_bytes().into();
     assert_eq!(relay.pipeline.submit(looping).await.unwrap_err(), SubmitError::Loop { hops: 31 });
+}
+
+/// A gateway that only Hub02 serves, seen from Hub01.
+fn gateway_of_hub02(address: Option<&str>) -> RoutingTable {
+    let mut gateway = ForeignConnector::new("Fax", vec!["FAX:*;1".parse().unwrap()]);
+    gateway.source_transport_servers = vec!["Hub02".to_owned()];
+    let mut topology = Topology::new("Hub01");
+    topology.servers =
+        [("Hub01", "Paris"), ("Hub02", "Lyon")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    topology.addresses =
+        address.map(|address| ("Hub02".to_owned(), address.parse().unwrap())).into_iter().collect();
+    RoutingTable::build(vec![Connector::Foreign(gateway)], topology, vec![]).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_for_a_connector_of_another_server_is_relayed_to_that_server() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.replace_routing_table(gateway_of_hub02(Some("10.0.0.2:2525"))).await.unwrap();
+    relay.start().await;
+    relay.pipeline.submit(message("app@contoso.com", &["FAX:123"])).await.unwrap();
+    relay.until_empty().await;
+    assert!(relay.drop.attempts().is_empty(), "the gateway's directory is on the other server");
+    let [relayed] = relay.smtp.attempts().try_into().unwrap();
+    assert_eq!((relayed.server.as_deref(), relayed.to), (Some("10.0.0.2:2525"), vec!["FAX:123".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_for_a_server_whose_address_nobody_knows_waits() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.replace_routing_table(gateway_of_hub02(None)).await.unwrap();
+    relay.start().await;
+    relay.pipeline.submit(message("app@contoso.com", &["FAX:123"])).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    assert!(relay.drop.attempts().is_empty() && relay.smtp.attempts().is_empty());
+    let waiting = relay.waiting().await;
+    assert!(waiting[0].last_failure().unwrap().text.contains("Hub02"));
 }

@@ -43,6 +43,8 @@ impl World for TestWorld {
 #[derive(Clone, Debug)]
 pub(crate) struct Attempted {
     pub(crate) at: Duration,
+    /// The server it was to be relayed to.
+    pub(crate) server: Option<String>,
     pub(crate) destination: String,
     pub(crate) from: String,
     pub(crate) to: Vec<String>,
@@ -55,6 +57,8 @@ pub(crate) struct Pretend {
     answers: Mutex<VecDeque<Outcome>>,
     attempts: Mutex<Vec<Attempted>>,
     news: Notify,
+    /// How long each attempt takes.
+    pub(crate) takes: Mutex<Duration>,
 }
 
 impl Pretend {
@@ -64,6 +68,7 @@ impl Pretend {
             answers: Mutex::new(answers.into_iter().collect()),
             attempts: Mutex::default(),
             news: Notify::new(),
+            takes: Mutex::default(),
         })
     }
 
@@ -90,6 +95,7 @@ impl Deliver for Pretend {
         let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
         self.attempts.lock().unwrap().push(Attempted {
             at: self.start.elapsed(),
+            server: job.server.map(ToString::to_string),
             destination: job.destination.to_owned(),
             from: job.envelope.reverse_path.to_string(),
             to: job.envelope.recipients.iter().map(|r| r.address.to_string()).collect(),
@@ -97,7 +103,11 @@ impl Deliver for Pretend {
         });
         self.news.notify_waiters();
         let outcomes = vec![answer.unwrap_or_else(delivered); job.envelope.recipients.len()];
-        Box::pin(std::future::ready(outcomes))
+        let takes = *self.takes.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            outcomes
+        })
     }
 }
 
