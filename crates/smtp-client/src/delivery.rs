@@ -22,18 +22,22 @@ pub(crate) async fn deliver(
     recipients: &[Recipient],
     content: &Content,
 ) -> Vec<Outcome> {
-    let mut delivery = Delivery {
-        client,
-        destination,
-        envelope,
-        recipients,
-        content,
-        ledger: Ledger::new(recipients.len()),
-    };
-    if !recipients.is_empty() {
-        delivery.try_hosts().await;
+    let ledger = Ledger::new(recipients.len());
+    let mut delivery = Delivery { client, destination, envelope, recipients, content, ledger };
+    while !recipients.is_empty() && delivery.try_hosts().await == Hosts::Unnamed {
+        let Some(instead) = delivery.destination.when_dns_fails.as_deref() else { break };
+        delivery.destination = instead;
     }
     delivery.ledger.close()
+}
+
+/// How far a destination's hosts were got to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hosts {
+    /// The name service named at least one, or gave its reasons.
+    Named,
+    /// The name service failed, or knows no such name: nobody was tried.
+    Unnamed,
 }
 
 struct Delivery<'a> {
@@ -46,7 +50,7 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn try_hosts(&mut self) {
+    async fn try_hosts(&mut self) -> Hosts {
         let (client, port) = (self.client, self.destination.port);
         let end = now() + client.timeouts.transaction;
         let look_up = async {
@@ -54,18 +58,28 @@ impl Delivery<'_> {
         };
         let groups = match tokio::time::timeout(client.timeouts.lookup, look_up).await {
             Ok(Ok(groups)) => groups,
-            Ok(Err(outcome)) => return self.ledger.note(outcome),
-            Err(_) => return self.ledger.note(no_lookup()),
+            Ok(Err(nowhere)) => {
+                self.ledger.note(nowhere.outcome);
+                return if nowhere.dns_failed { Hosts::Unnamed } else { Hosts::Named };
+            }
+            Err(_) => {
+                self.ledger.note(no_lookup());
+                return Hosts::Unnamed;
+            }
         };
         let mut tried = 0;
+        let mut reached = Hosts::Unnamed;
         for group in groups {
             let look_up = hosts::targets(&*client.resolver, &group, port, &client.ourselves);
             let targets = match tokio::time::timeout(client.timeouts.lookup, look_up).await {
                 Ok(Ok(targets)) => targets,
                 Ok(Err(blocked)) => {
                     self.ledger.note(blocked.outcome);
+                    if !blocked.dns_failed {
+                        reached = Hosts::Named;
+                    }
                     if blocked.is_loop {
-                        return;
+                        break;
                     }
                     continue;
                 }
@@ -74,17 +88,19 @@ impl Delivery<'_> {
                     continue;
                 }
             };
+            reached = Hosts::Named;
             for target in targets {
                 if tried == client.max_hosts || now() >= end {
-                    return;
+                    return reached;
                 }
                 tried += 1;
                 self.try_host(&target).await;
                 if self.ledger.is_settled() {
-                    return;
+                    return reached;
                 }
             }
         }
+        reached
     }
 
     /// One address; twice if TLS is a wish only and its handshake fails.

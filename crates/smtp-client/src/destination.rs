@@ -30,6 +30,9 @@ pub struct Destination {
     pub source_address: Option<IpAddr>,
     /// Send 8-bit content to hosts without 8BITMIME as it is, instead of failing with 5.6.3.
     pub send_8bit_anyway: bool,
+    /// Where mail goes instead when the name service names no host to try, with terms and a login of its own: IIS's
+    /// direct delivery first. A host that is down or refuses is no reason.
+    pub when_dns_fails: Option<Box<Destination>>,
 }
 
 impl Destination {
@@ -46,6 +49,7 @@ impl Destination {
             imcea_domain: None,
             source_address: None,
             send_8bit_anyway: false,
+            when_dns_fails: None,
         }
     }
 }

@@ -67,6 +67,9 @@
 //!   loopback addresses are left out unless [`Builder::allow_loopback_mx`] says otherwise.
 //! - [`Hosts::SmartHosts`]: each message begins with another of the list, the others stand in for one that fails. A name is
 //!   looked up as MX, and as a host where it has none. Nothing that is wrong with a smart host fails mail: it waits.
+//! - [`Destination::when_dns_fails`]: where mail goes instead if the name service named no host at all, because the domain
+//!   does not exist, has neither MX nor address, or the question failed. What a host says or does is no such reason, nor is
+//!   a null MX. The other place has a login and a TLS policy of its own: a smart host's password never meets an MX host.
 //! - The next host is tried for those whom no host has answered: no connection, a greeting or EHLO refused, TLS that can't be
 //!   had, a connection lost before the final dot, 421. An answer (550 to RCPT, 452 to DATA) is an answer, and stays with its
 //!   recipient. A refused login is tried at one host only.

@@ -46,20 +46,38 @@ pub(crate) struct Target {
 /// Picks a number below its argument, at random.
 pub(crate) type Pick<'a> = &'a mut (dyn FnMut(usize) -> usize + Send);
 
+/// Why there is no host to try.
+#[derive(Debug)]
+pub(crate) struct Nowhere {
+    pub(crate) outcome: Outcome,
+    /// The name service failed, or knows no such name; anything else is an answer.
+    pub(crate) dns_failed: bool,
+}
+
+impl Nowhere {
+    fn dns_failed(outcome: Outcome) -> Self {
+        Self { outcome, dns_failed: true }
+    }
+
+    fn answered(outcome: Outcome) -> Self {
+        Self { outcome, dns_failed: false }
+    }
+}
+
 /// The hosts of a destination, best preference first; or why there are none.
 pub(crate) async fn groups(
     resolver: &dyn Resolve,
     hosts: &Hosts,
     ourselves: &Ourselves,
     pick: Pick<'_>,
-) -> Result<Vec<Group>, Outcome> {
+) -> Result<Vec<Group>, Nowhere> {
     match hosts {
         Hosts::Mx(domain) => mx_groups(resolver, domain, ourselves, pick).await,
-        Hosts::SmartHosts(list) if list.is_empty() => Err(Outcome::Deferred(failure(
+        Hosts::SmartHosts(list) if list.is_empty() => Err(Nowhere::answered(Outcome::Deferred(failure(
             EnhancedStatus::transient(3, 5),
             Fault::Configuration,
             "there is no smart host in the list",
-        ))),
+        )))),
         Hosts::SmartHosts(list) => {
             let mut list = list.clone();
             shuffle(&mut list, pick);
@@ -77,30 +95,35 @@ async fn mx_groups(
     domain: &Domain,
     ourselves: &Ourselves,
     pick: Pick<'_>,
-) -> Result<Vec<Group>, Outcome> {
+) -> Result<Vec<Group>, Nowhere> {
     let name = domain.ascii();
+    let failed = |status, text: &str| Outcome::Failed(failure(status, Fault::Message, text));
     match resolver.mx(name).await {
         Answer::NoData => Ok(vec![Group::mx(vec![domain.clone()])]),
         Answer::NoSuchName => {
             let text = format!("the domain {name} does not exist");
-            Err(Outcome::Failed(failure(EnhancedStatus::permanent(4, 4), Fault::Message, &text)))
+            Err(Nowhere::dns_failed(failed(EnhancedStatus::permanent(4, 4), &text)))
         }
-        Answer::Failed(why) => Err(Outcome::Deferred(no_answer(name, &why))),
+        Answer::Failed(why) => Err(Nowhere::dns_failed(Outcome::Deferred(no_answer(name, &why)))),
         Answer::Records { records, .. } if records.iter().all(is_null) => {
             let text = format!("the domain {name} says that it takes no mail");
-            Err(Outcome::Failed(failure(EnhancedStatus::permanent(1, 10), Fault::Message, &text)))
+            Err(Nowhere::answered(failed(EnhancedStatus::permanent(1, 10), &text)))
         }
         Answer::Records { records, .. } => {
             let sorted = by_preference(records, pick);
             if sorted.is_empty() {
                 let text = format!("no MX record of {name} holds the name of a host");
-                return Err(Outcome::Failed(failure(EnhancedStatus::permanent(4, 4), Fault::Message, &text)));
+                return Err(Nowhere::answered(failed(EnhancedStatus::permanent(4, 4), &text)));
             }
             // Ourselves by name; by address it shows later, before anything of the group is tried.
             let before_us =
                 sorted.into_iter().take_while(|hosts| !hosts.iter().any(|host| ourselves.is_called(host)));
             let groups: Vec<Group> = before_us.map(Group::mx).collect();
-            if groups.is_empty() { Err(Outcome::Failed(loops_back(name))) } else { Ok(groups) }
+            if groups.is_empty() {
+                Err(Nowhere::answered(Outcome::Failed(loops_back(name))))
+            } else {
+                Ok(groups)
+            }
         }
     }
 }
@@ -135,6 +158,7 @@ pub(crate) async fn targets(
 ) -> Result<Vec<Target>, Blocked> {
     let mut found = Vec::new();
     let mut obstacle = None;
+    let mut dns_failed = true;
     for host in &group.hosts {
         let addresses = match host {
             SmartHost::Address(address) => vec![*address],
@@ -155,6 +179,7 @@ pub(crate) async fn targets(
             return Err(Blocked {
                 outcome: group.hopeless(EnhancedStatus::permanent(4, 6), LOOP),
                 is_loop: group.origin == Origin::Mx,
+                dns_failed: false,
             });
         }
         let name = match host {
@@ -165,6 +190,7 @@ pub(crate) async fn targets(
             if group.origin == Origin::Mx && address.is_loopback() && !ourselves.allow_loopback_mx {
                 let text = format!("the host {host} has a loopback address, which is nobody's MX");
                 obstacle.get_or_insert_with(|| group.hopeless(EnhancedStatus::permanent(4, 4), &text));
+                dns_failed = false;
             } else {
                 let certificate_name = group.configured.clone().or_else(|| name.clone());
                 found.push(Target { name: name.clone(), certificate_name, address });
@@ -172,7 +198,7 @@ pub(crate) async fn targets(
         }
     }
     match obstacle {
-        Some(outcome) if found.is_empty() => Err(Blocked { outcome, is_loop: false }),
+        Some(outcome) if found.is_empty() => Err(Blocked { outcome, is_loop: false, dns_failed }),
         _ => Ok(found),
     }
 }
@@ -182,6 +208,8 @@ pub(crate) struct Blocked {
     pub(crate) outcome: Outcome,
     /// It is ourselves: whatever has a worse preference is to be left alone.
     pub(crate) is_loop: bool,
+    /// The name service gave no address at all.
+    pub(crate) dns_failed: bool,
 }
 
 const LOOP: &str = "the best host for this mail is this relay itself: mail loops back";
@@ -303,7 +331,7 @@ mod tests {
         let zone = Zone(zone);
         let groups = match groups(&zone, hosts, ourselves, &mut |below| below - 1).await {
             Ok(groups) => groups,
-            Err(outcome) => return word(&outcome),
+            Err(nowhere) => return word(&nowhere.outcome),
         };
         let mut steps = Vec::new();
         for group in groups {
