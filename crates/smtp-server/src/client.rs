@@ -10,6 +10,8 @@ use postroad_message::TlsFacts;
 pub struct Client {
     /// The receive connector that serves it.
     pub connector: String,
+    /// The name that connector goes by (`Fqdn`); `None`: the server's.
+    pub connector_fqdn: Option<String>,
     /// A number of its own for each session since the server started, for logs.
     pub session: u64,
     /// Its address; an IPv4-mapped one is IPv4 here.
@@ -34,6 +36,7 @@ impl Client {
         let unmapped = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         Self {
             connector: connector.into(),
+            connector_fqdn: None,
             session: 0,
             peer: unmapped(peer),
             local: unmapped(local),

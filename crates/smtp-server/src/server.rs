@@ -122,7 +122,11 @@ async fn accept(listener: TcpListener, receptions: Arc<Vec<Arc<Reception>>>, sto
     loop {
         tokio::select! {
             () = connection::told_to_stop(&mut stop) => break,
-            Some(_) = sessions.join_next() => {}
+            Some(ended) = sessions.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a session broke off");
+                }
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     let admitted = admit(&receptions, peer.ip());
@@ -176,6 +180,7 @@ async fn session(
     // Replies are written whole; waiting for more to send only delays the client.
     let _ = stream.set_nodelay(true);
     let mut client = Client::new(reception.service.connector.name.clone(), peer, local);
+    client.connector_fqdn.clone_from(&reception.service.connector.fqdn);
     client.session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let span = tracing::info_span!("session", id = client.session, connector = %client.connector, peer = %client.peer);
     connection::serve(&reception.service, client, stream, stopped).instrument(span).await;

@@ -134,11 +134,16 @@ impl Pipeline {
     /// Routes a message and puts it into the queue. When this is ready with `Ok` the message is on the disk,
     /// and so is the report for recipients that no connector will take.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
+        self.shared.refuse_loop(&submission.content)?;
+        self.route_and_enqueue(submission).await
+    }
+
+    /// [`Pipeline::submit`] for a door that has counted the hops itself.
+    pub(crate) async fn route_and_enqueue(&self, submission: Submission) -> Result<Submitted, SubmitError> {
         let Submission { envelope, content, source, source_key, watched, rejected } = submission;
         if envelope.recipients.is_empty() {
             return Err(SubmitError::NoRecipient);
         }
-        self.shared.refuse_loop(&content)?;
         let now = self.shared.world.now();
         let plan = Plan::make(
             &self.shared.table.load(),
@@ -178,6 +183,9 @@ impl Pipeline {
         let id = ids.first().copied().ok_or(QueueError::NothingToDeliver)?;
         let submitted = Submitted { id, deliveries, refused };
         submitted.log(&envelope, source, size(&content));
+        for text in &rejected {
+            tracing::warn!(%id, source, from = %envelope.reverse_path, to = ?text, "this recipient is no address");
+        }
         self.shared.observer.queued(id, source, &envelope.reverse_path, &submitted.deliveries);
         for (recipient, failure) in &submitted.refused {
             let outcome = Outcome::Failed(failure.clone());

@@ -18,7 +18,8 @@ impl Submit for Pipeline {
         Box::pin(async move {
             let content = self.with_trace(client, &envelope, &content);
             // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
-            match self.submit(Submission::new(envelope, content, "smtp")).await {
+            // Hops were counted by the receive connector, against its own MaxHopCount.
+            match self.route_and_enqueue(Submission::new(envelope, content, "smtp")).await {
                 Ok(submitted) => Ok(submitted.id.to_string()),
                 Err(error) => {
                     tracing::warn!(client = %client.peer, %error, "not accepted");
@@ -50,7 +51,8 @@ impl Pipeline {
             [one] => one.address.mailbox(),
             _ => None,
         };
-        let hop = Received::new(source, settings.fqdn.as_str(), self.shared.world.now()).recipient(only);
+        let by = client.connector_fqdn.as_deref().unwrap_or(settings.fqdn.as_str());
+        let hop = Received::new(source, by, self.shared.world.now()).recipient(only);
         let mut edits = Edits::of(&header);
         edits.merge(firewall::organization(&header));
         edits.prepend(hop.to_string());

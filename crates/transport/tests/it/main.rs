@@ -4,6 +4,7 @@
 
 mod files;
 mod held_store;
+mod receiving;
 mod reports;
 mod retries;
 mod routing;

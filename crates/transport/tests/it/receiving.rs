@@ -1,0 +1,35 @@
+//! What the SMTP door does to a message before the queue has it.
+
+use postroad_message::{Content, Envelope};
+use postroad_smtp_server::{Client, Submit};
+
+use crate::support::{Relay, delivered, message};
+
+fn client() -> Client {
+    Client::new("Applications", "192.0.2.7:40000".parse().unwrap(), "127.0.0.1:2525".parse().unwrap())
+}
+
+async fn accepted(relay: &Relay, client: &Client, header: &str) -> String {
+    let envelope: Envelope = message("app@contoso.com", &["jane@contoso.com"]).envelope;
+    let content = Content::from(format!("{header}Subject: Tea\r\n\r\nAt four.\r\n").into_bytes());
+    relay.pipeline.accept_message(client, envelope, content).await.unwrap();
+    relay.start().await;
+    relay.until_empty().await;
+    relay.smtp.attempts()[0].content.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_received_line_names_the_connector_by_its_own_fqdn() {
+    let relay = Relay::new([delivered()]);
+    let mut client = client();
+    client.connector_fqdn = Some("apps.contoso.com".to_owned());
+    let content = accepted(&relay, &client, "").await;
+    assert!(content.contains("by apps.contoso.com"), "{content}");
+    assert!(!content.contains("hub01"), "{content}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hops_are_counted_by_the_connector_and_its_own_limit_holds() {
+    let relay = Relay::new([delivered()]);
+    accepted(&relay, &client(), &"Received: by a.test\r\n".repeat(60)).await;
+}
