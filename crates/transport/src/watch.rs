@@ -111,14 +111,13 @@ impl Pipeline {
         let WatchedDirectory { mut directory, reader, poll_interval, per_minute } = watched;
         let mut rate = RateLimit::new(per_minute, instant());
         let mut troubled = false;
-        let now = self.shared.world.now();
-        let (returned, recovered) = blocking(directory, move |directory| directory.recover(now)).await;
-        directory = returned;
-        if let Ok(1..) = recovered {
-            tracing::info!(directory = %directory.path().display(), files = ?recovered, "left-over files are taken again");
-        }
+        // A directory that comes later, such as a share that is not mounted yet, has left-over files as well.
+        let mut recovered = false;
         tokio::pin!(shutdown);
         loop {
+            if !recovered {
+                (directory, recovered) = self.recover_files(directory).await;
+            }
             let (limit, now) = (rate.allowance(instant()), self.shared.world.now());
             let (returned, polled) = blocking(directory, move |directory| directory.poll(limit, now)).await;
             directory = returned;
@@ -143,6 +142,16 @@ impl Pipeline {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Gives the files that an earlier run held their names back; false where the directory cannot be read.
+    async fn recover_files(&self, directory: Directory) -> (Directory, bool) {
+        let now = self.shared.world.now();
+        let (directory, recovered) = blocking(directory, move |directory| directory.recover(now)).await;
+        if let Ok(files @ 1..) = recovered {
+            tracing::info!(directory = %directory.path().display(), files, "left-over files are taken again");
+        }
+        (directory, recovered.is_ok())
     }
 
     async fn take_all(&self, mut directory: Directory, reader: &Reader, poll: Poll) -> Directory {

@@ -108,3 +108,20 @@ async fn a_replay_file_brings_its_own_envelope() {
     assert!(sent.content.contains("\r\nReceived: by gateway\r\n"), "{}", sent.content);
     assert!(!sent.content.contains("X-Receiver"), "{}", sent.content);
 }
+
+#[tokio::test(start_paused = true)]
+async fn left_over_files_of_a_directory_that_comes_later_are_taken_again() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay);
+    let path = watched.path().to_owned();
+    std::fs::remove_dir(&path).unwrap();
+    let shutdown = async {
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("a.tmp"), LETTER).unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    };
+    relay.pipeline.clone().watch(watched, shutdown).await;
+    assert!(names(&relay, "Pickup").is_empty());
+    assert_eq!(relay.waiting().await.len(), 2, "Jane's and the fax");
+}
