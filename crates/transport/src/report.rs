@@ -90,10 +90,12 @@ impl Owing {
     }
 }
 
-/// A report about a report would go on for ever: the log is the last to hear of it.
+/// Nobody leaves without a word. A report about a report would go on for ever, and a sender may want none: then the log
+/// is the last to hear of it.
 fn unreported(original: &Original<'_>, recipient: &Recipient, outcome: &Outcome) {
-    if let (Outcome::Failed(failure), true) = (outcome, original.envelope.reverse_path.is_null()) {
-        tracing::warn!(to = %recipient.address, %failure, "a report could not be delivered; it is given up");
+    if let Outcome::Failed(failure) = outcome {
+        let from = &original.envelope.reverse_path;
+        tracing::warn!(%from, to = %recipient.address, %failure, "given up, and nobody is owed a report");
     }
 }
 
