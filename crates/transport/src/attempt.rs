@@ -21,7 +21,8 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     let connector = table.connector(&lease.next_hop.connector).filter(|connector| connector.enabled());
     let Some(connector) = connector else {
         if let Some(same) = reroute(shared, lease).await {
-            let _ = shared.store.release(same, next_hop_retry).await;
+            let due = shared.first_due(&same.next_hop, same.received_at, next_hop_retry);
+            let _ = shared.store.release(same, due).await;
         }
         return Contact::None;
     };
@@ -86,10 +87,14 @@ async fn overdue(shared: &Shared, lease: Lease) {
     let outcomes: Vec<Outcome> = (0..lease.envelope.recipients.len())
         .map(|index| Outcome::Deferred(last(index).unwrap_or_else(|| waiting(&lease.next_hop))))
         .collect();
-    let moments = shared.moments(shared.first_due(&lease.next_hop, lease.received_at, shared.world.now()));
+    let due = shared.first_due(&lease.next_hop, lease.received_at, shared.world.now());
+    let moments = shared.moments(due);
     let mut settled = settlement::settle(&lease, outcomes, &moments);
     for kept in &mut settled.keep {
         kept.failure = None;
+        if lease.next_hop.is_unreachable() {
+            kept.due = due;
+        }
     }
     match shared.store.content(lease.message).await {
         Ok(content) => finish_as(shared, lease, settled, &content, false).await,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Relay, delivered, host_is_down, message};
+use crate::support::{BEGIN, Relay, delivered, host_is_down, message};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -58,4 +58,15 @@ async fn deliveries_that_outlast_their_lease_are_not_begun_a_second_time() {
     // The others are notices of the delay.
     let to_jane = relay.smtp.attempts().iter().filter(|attempt| attempt.to == ["jane@contoso.com"]).count();
     assert_eq!(to_jane, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unreachable_is_left_alone_after_its_sender_has_heard_of_the_delay() {
+    let relay = Relay::new([delivered()]);
+    relay.start().await;
+    relay.pipeline.submit(message("app@contoso.com", &["jane@nowhere.test"])).await.unwrap();
+    relay.smtp.until(1).await;
+    tokio::time::sleep(MINUTE * 60).await;
+    let [waiting] = relay.waiting().await.try_into().unwrap();
+    assert!(waiting.due > BEGIN.after(MINUTE * 60 * 24), "nothing but a changed configuration helps it");
 }
