@@ -63,6 +63,10 @@ const ROWS: &[Row] = &[
     row("send_connector", "connector_type", AllBut(&["default"]), "there is no hybrid organisation"),
     row("send_connector", "require_oorg", AllBut(&["false"]), "there is no hybrid organisation"),
 
+    row("send_connector", "smtp_max_messages_per_connection", AllBut(&["20", "1"]), "each message has a connection of its own"),
+    row("send_connector", "connection_inactivity_timeout", AllBut(&["10m"]), "no connection is kept for the next message"),
+    row("send_connector", "connection_inactivity_time_out", AllBut(&["10m"]), "no connection is kept for the next message"),
+
     row("send_connector", "linked_receive_connector", AllBut(&[""]), "it was Exchange 2010's alone"),
     row("send_connector", "is_coexistence_connector", AllBut(&["false"]), "it was Exchange 2010's alone"),
 
@@ -79,6 +83,7 @@ const ROWS: &[Row] = &[
     row("receive_connector", "tls_domain_capabilities", AllBut(&[]), "there is no mutual TLS"),
     row("receive_connector", "protocol_logging_level", AllBut(&["none"]), "there is no protocol log"),
     row("receive_connector", "advertise_client_settings", AllBut(&["false"]), "there is no web mail to show it"),
+    row("receive_connector", "max_acknowledgement_delay", AllBut(&["30s"]), "a message is answered when it is on the disk, and no earlier"),
     row("receive_connector", "orar_enabled", AllBut(&["false"]), "XORAR is not offered"),
 ];
 
@@ -190,6 +195,7 @@ mod tests {
         connector.tls_domain_capabilities = vec![String::new()];
         connector.protocol_logging_level = ProtocolLoggingLevel::Verbose;
         connector.advertise_client_settings = true;
+        connector.max_acknowledgement_delay = std::time::Duration::ZERO;
         let mut missing = connector.not_available_yet();
         let mut listed: Vec<&str> =
             ROWS.iter().filter(|row| row.section == "receive_connector").map(|row| row.key).collect();
