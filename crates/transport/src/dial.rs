@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use postroad_address_space::{Domain, MailDomain};
+use postroad_address_space::{AddressLiteral, Domain, MailDomain};
 use postroad_connector::{
     self as connector, SendConnector, ServerAddress, SmartHostAuthMechanism, TlsAuthLevel, TlsDomain,
 };
@@ -24,8 +24,8 @@ pub struct Names {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The queue's name is no domain, which the routing table never makes.
-    #[error("the queue is not named after a domain")]
+    /// The recipients' domain is an address literal of a kind that nobody can dial, such as `[X25:123]`.
+    #[error("the recipients' domain is an address of an unknown kind")]
     NoDomain,
     /// The front end is the only way out, and there is none.
     #[error(
@@ -53,7 +53,7 @@ pub fn destination(
         return Err(DialError::NoFrontEnd);
     }
     let hosts = if connector.routes_by_dns() {
-        Hosts::Mx(Domain::parse(queue).map_err(|_| DialError::NoDomain)?)
+        recipients_hosts(queue)?
     } else {
         Hosts::SmartHosts(connector.smart_hosts.iter().map(smart_host).collect())
     };
@@ -76,6 +76,15 @@ pub fn relay_to(server: &ServerAddress, names: &Names) -> Destination {
     destination.port = server.port;
     destination.imcea_domain = Some(names.default_domain.clone());
     destination
+}
+
+/// RFC 5321 section 5.1: a domain is looked up, an address literal is dialled as it stands.
+fn recipients_hosts(queue: &str) -> Result<Hosts, DialError> {
+    if let Ok(domain) = Domain::parse(queue) {
+        return Ok(Hosts::Mx(domain));
+    }
+    let literal = AddressLiteral::parse(queue).ok().and_then(|literal| literal.ip());
+    literal.map(|address| Hosts::SmartHosts(vec![SmartHost::Address(address)])).ok_or(DialError::NoDomain)
 }
 
 fn smart_host(host: &connector::SmartHost) -> SmartHost {
@@ -134,4 +143,25 @@ fn authentication(
 
 fn is_any(address: IpAddr) -> bool {
     address.is_unspecified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(queue: &str) -> Result<Hosts, DialError> {
+        let internet = SendConnector::new("Internet", vec![]);
+        let fqdn = Domain::parse("hub01.contoso.com").unwrap();
+        let names = Names { default_domain: fqdn.clone(), fqdn };
+        destination(&internet, queue, &names, |_| None).map(|destination| destination.hosts)
+    }
+
+    #[test]
+    fn a_recipient_at_an_address_literal_is_dialled_and_not_looked_up() {
+        let at = |address: &str| Ok(Hosts::SmartHosts(vec![SmartHost::Address(address.parse().unwrap())]));
+        assert_eq!(hosts("contoso.com"), Ok(Hosts::Mx(Domain::parse("contoso.com").unwrap())));
+        assert_eq!(hosts("[192.0.2.1]"), at("192.0.2.1"));
+        assert_eq!(hosts("[IPv6:2001:db8::1]"), at("2001:db8::1"));
+        assert_eq!(hosts("[X25:123]"), Err(DialError::NoDomain));
+    }
 }
