@@ -82,7 +82,11 @@ impl House {
                 directories.spawn(self.pipeline.clone().watch(directory, stopped(stop.clone())));
             }
             self.server.serve(stopped(stop.clone())).await;
-            while directories.join_next().await.is_some() {}
+            while let Some(ended) = directories.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a directory was no longer watched");
+                }
+            }
         };
         tokio::join!(doors, self.pipeline.run(stopped(stop.clone())));
     }
@@ -217,8 +221,9 @@ async fn server(configuration: &Configuration, pipeline: &Pipeline) -> Result<Se
     let names = &configuration.server;
     let settings =
         ServerSettings::new(names.fqdn.as_str(), names.accepted_domains.clone(), names.postmaster.clone());
-    let verifier = FileVerifier::new(&configuration.receive_connectors)
-        .map_err(|error| Refused(Exit::Configuration, error.to_string()))?;
+    let enabled = configuration.receive_connectors.iter().filter(|connector| connector.enabled);
+    let verifier =
+        FileVerifier::new(enabled).map_err(|error| Refused(Exit::Configuration, error.to_string()))?;
     Server::bind(connectors, settings, Arc::new(pipeline.clone()), Arc::new(verifier))
         .await
         .map_err(|error| machine("the listeners")(&error))

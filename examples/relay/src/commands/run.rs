@@ -1,5 +1,6 @@
 //! `relay` and `relay run`: runs until it is told to stop, and reloads when it is told to.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -75,12 +76,19 @@ async fn run(mut configuration: Configuration, file: Option<PathBuf>) -> Exit {
         if file.is_none() {
             welcome(&configuration, &house);
         }
-        println!("ready");
+        // Nobody may be listening any more, which is no reason to stop.
+        let _ = writeln!(std::io::stdout(), "ready");
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(house.run(stopped));
-        let next = until_told(&mut signals, file.as_deref()).await;
-        let _ = stop.send(true);
-        if let Err(error) = running.await {
+        let mut running = tokio::spawn(house.run(stopped));
+        let (next, ended) = tokio::select! {
+            next = until_told(&mut signals, file.as_deref()) => {
+                let _ = stop.send(true);
+                (next, running.await)
+            }
+            // Not told to: a relay that no longer delivers must not go on looking alive.
+            ended = &mut running => (None, ended),
+        };
+        if let Err(error) = ended {
             tracing::error!(%error, "the relay ended badly");
             return Exit::Temporary;
         }
