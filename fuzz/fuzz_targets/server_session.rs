@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use postroad_smtp_protocol::data::line_ends_are_crlf;
+use postroad_message::line_end::are_crlf;
 use postroad_smtp_protocol::server::{LogonOffer, Settings, rehearsal::rehearse};
 
 fuzz_target!(|input: (u8, bool, &[u8])| {
@@ -21,6 +21,6 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
         whole
             .messages
             .iter()
-            .all(|(envelope, content)| !envelope.recipients.is_empty() && line_ends_are_crlf(content))
+            .all(|(envelope, content)| !envelope.recipients.is_empty() && are_crlf(content))
     );
 });

@@ -1,4 +1,5 @@
-//! The judge of line ends for content that came by length (a file, an API), and the step that mends it.
+//! The one judge of line ends, and the steps that mend them: in content that came by length (a file, an API) and on the
+//! wire, where smuggling begins as soon as two parts of a program disagree.
 
 use std::borrow::Cow;
 
@@ -49,9 +50,8 @@ impl LineEnds {
 /// assert_eq!(normalise(b"To: a\n\nTea\r\n").as_ref(), b"To: a\r\n\r\nTea\r\n");
 /// ```
 pub fn normalise(content: &[u8]) -> Cow<'_, [u8]> {
-    let ends = LineEnds::judge(content);
     let ended = content.is_empty() || content.ends_with(b"\r\n");
-    if ends.bare_linefeed.is_none() && ends.bare_carriage_return.is_none() && ended {
+    if ended && are_crlf(content) {
         return Cow::Borrowed(content);
     }
     let mut lines = Vec::with_capacity(content.len() + content.len() / 32 + 2);
@@ -67,6 +67,40 @@ pub fn normalise(content: &[u8]) -> Cow<'_, [u8]> {
         lines.extend_from_slice(b"\r\n");
     }
     Cow::Owned(lines)
+}
+
+/// Whether every LF follows a CR, and every CR stands before a LF.
+pub fn are_crlf(bytes: &[u8]) -> bool {
+    if bytes.first() == Some(&b'\n') || bytes.last() == Some(&b'\r') {
+        return false;
+    }
+    // In pieces, so that the branch-free inner loop is compiled to wide instructions and a fault still stops early.
+    let followers = bytes.get(1..).unwrap_or_default();
+    bytes.chunks(4096).zip(followers.chunks(4096)).all(|(before, after)| {
+        before
+            .iter()
+            .zip(after)
+            .fold(0u8, |odd, (&b, &a)| odd | (u8::from(b == b'\r') ^ u8::from(a == b'\n')))
+            == 0
+    })
+}
+
+/// The bytes with CRLF in place of every CR or LF that stands alone: what came over the wire, where CR CR LF is a CR that
+/// stands alone and a line end. A last line without an end stays so, for there may be more to come.
+pub fn with_crlf(bytes: &[u8]) -> Vec<u8> {
+    let mut made = Vec::with_capacity(bytes.len() + bytes.len() / 32 + 2);
+    let mut from = 0;
+    for at in memchr2_iter(b'\r', b'\n', bytes) {
+        if at < from {
+            continue;
+        }
+        made.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        made.extend_from_slice(b"\r\n");
+        let pair = bytes.get(at..at + 2) == Some(b"\r\n");
+        from = at + 1 + usize::from(pair);
+    }
+    made.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    made
 }
 
 /// How many bytes the line end at the start of `rest` has: `\n`, `\r` or `1*CR LF`.
@@ -115,6 +149,14 @@ mod tests {
             let mended = normalise(content.as_bytes()).into_owned();
             prop_assert!(LineEnds::judge(&mended).is_clean());
             prop_assert_eq!(normalise(&mended).into_owned(), mended);
+        }
+
+        #[test]
+        fn the_quick_look_and_the_report_are_of_one_mind(content in "[ab\r\n]{0,40}") {
+            let ends = LineEnds::judge(content.as_bytes());
+            let clean = ends.bare_linefeed.is_none() && ends.bare_carriage_return.is_none();
+            prop_assert_eq!(are_crlf(content.as_bytes()), clean);
+            prop_assert!(are_crlf(&with_crlf(content.as_bytes())));
         }
     }
 }

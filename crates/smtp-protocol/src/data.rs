@@ -19,6 +19,7 @@
 //! ```
 
 use memchr::memmem;
+use postroad_message::line_end::{are_crlf, with_crlf};
 
 /// What becomes of a CR or LF that stands alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -152,7 +153,7 @@ impl Decoder {
             }
             None => (input, State::Line),
         };
-        if line_ends_are_crlf(segment) {
+        if are_crlf(segment) {
             self.push(segment);
         } else {
             self.bare_seen = true;
@@ -188,7 +189,7 @@ impl Decoder {
 /// It makes CRLF of bare CR and LF first and stuffs then, so that nothing it writes can be read as an earlier end.
 pub fn encode(content: &[u8], wire: &mut Vec<u8>) {
     wire.reserve(content.len() + content.len() / 64 + 5);
-    if line_ends_are_crlf(content) {
+    if are_crlf(content) {
         stuff(content, wire);
     } else {
         stuff(&with_crlf(content), wire);
@@ -211,39 +212,6 @@ fn stuff(content: &[u8], wire: &mut Vec<u8>) {
     if !content.is_empty() && !content.ends_with(b"\r\n") {
         wire.extend_from_slice(b"\r\n");
     }
-}
-
-/// Whether every LF follows a CR, and every CR stands before a LF.
-pub fn line_ends_are_crlf(bytes: &[u8]) -> bool {
-    if bytes.first() == Some(&b'\n') || bytes.last() == Some(&b'\r') {
-        return false;
-    }
-    // In pieces, so that the branch-free inner loop is compiled to wide instructions and a fault still stops early.
-    let followers = bytes.get(1..).unwrap_or_default();
-    bytes.chunks(4096).zip(followers.chunks(4096)).all(|(before, after)| {
-        before
-            .iter()
-            .zip(after)
-            .fold(0u8, |odd, (&b, &a)| odd | (u8::from(b == b'\r') ^ u8::from(a == b'\n')))
-            == 0
-    })
-}
-
-/// The bytes with CRLF in place of every CR or LF that stands alone.
-pub fn with_crlf(bytes: &[u8]) -> Vec<u8> {
-    let mut made = Vec::with_capacity(bytes.len() + bytes.len() / 32 + 2);
-    let mut from = 0;
-    for at in memchr::memchr2_iter(b'\r', b'\n', bytes) {
-        if at < from {
-            continue;
-        }
-        made.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-        made.extend_from_slice(b"\r\n");
-        let pair = bytes.get(at..at + 2) == Some(b"\r\n");
-        from = at + 1 + usize::from(pair);
-    }
-    made.extend_from_slice(bytes.get(from..).unwrap_or_default());
-    made
 }
 
 #[cfg(test)]
@@ -289,7 +257,7 @@ mod tests {
                 let (used, ended, content) = decode(BareLineEnds::Keep, wire.as_bytes(), cut);
                 assert!(ended && used == wire.len(), "{almost:?} ended content, cut by {cut}");
                 assert!(content.bytes.ends_with(b"MAIL FROM:<evil@contoso.com>\r\n"), "{almost:?}");
-                let has_bare = !line_ends_are_crlf(almost.as_bytes());
+                let has_bare = !are_crlf(almost.as_bytes());
                 assert_eq!(content.bare_line_ends, has_bare, "{almost:?}");
             }
         }
@@ -374,7 +342,7 @@ mod tests {
                     prop_assert!(whole.1);
                     prop_assert_eq!(whole.0, used);
                     prop_assert_eq!(&whole.2.bytes, content.as_bytes());
-                    prop_assert_eq!(whole.2.bare_line_ends, !line_ends_are_crlf(&wire.as_bytes()[..used]));
+                    prop_assert_eq!(whole.2.bare_line_ends, !are_crlf(&wire.as_bytes()[..used]));
                     let made = decode(BareLineEnds::MakeCrlf, wire.as_bytes(), cut);
                     prop_assert_eq!(made.0, used);
                     prop_assert_eq!(made.2.bytes, with_crlf(content.as_bytes()));
@@ -387,7 +355,7 @@ mod tests {
         fn what_is_encoded_is_decoded_to_the_same(content in "(a|\\.|\r\n|\r|\n|xyz){0,24}") {
             let mut wire = Vec::new();
             encode(content.as_bytes(), &mut wire);
-            prop_assert!(line_ends_are_crlf(&wire));
+            prop_assert!(are_crlf(&wire));
             let (used, ended, decoded) = decode(BareLineEnds::Keep, &wire, usize::MAX);
             prop_assert!(ended && used == wire.len());
             let mut expected = with_crlf(content.as_bytes());

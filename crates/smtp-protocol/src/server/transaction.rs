@@ -1,8 +1,8 @@
 //! One mail transaction: the envelope as it grows, and the chunks of BDAT.
 
+use postroad_message::line_end::{are_crlf, with_crlf};
 use postroad_message::{Envelope, Recipient, ReversePath};
 
-use crate::data::{line_ends_are_crlf, with_crlf};
 use crate::parameter::MailParameters;
 
 /// From an accepted MAIL to the verdict on the message, or to RSET.
@@ -47,7 +47,7 @@ impl Transaction {
     /// Envelope, content, and whether a line end that stood alone was met.
     pub(super) fn finish_chunks(self, make_crlf: bool) -> (Envelope, Vec<u8>, bool) {
         let octets = self.chunks.unwrap_or_default();
-        match line_ends_are_crlf(&octets) {
+        match are_crlf(&octets) {
             true => (self.envelope, octets, false),
             false if make_crlf => (self.envelope, with_crlf(&octets), true),
             false => (self.envelope, octets, true),
