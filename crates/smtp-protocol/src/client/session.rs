@@ -1,6 +1,7 @@
 //! The client session: two enums and a loop.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope, TlsFacts};
@@ -34,8 +35,7 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// What the session wants of the world.
-#[derive(Debug)]
+/// What the session wants of the world. Its `Debug` counts bytes and shows none: they may be a password.
 #[non_exhaustive]
 pub enum Output<'a> {
     /// Write these bytes, or a part of them, and say how many with [`Input::Transmitted`].
@@ -48,6 +48,18 @@ pub enum Output<'a> {
     Wait(Option<Instant>),
     /// The connection has no further use; close it.
     Closed,
+}
+
+impl fmt::Debug for Output<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transmit(bytes) => write!(f, "Transmit({} bytes)", bytes.len()),
+            Self::StartTls => f.write_str("StartTls"),
+            Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
+            Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
+            Self::Closed => f.write_str("Closed"),
+        }
+    }
 }
 
 /// Something to know.
@@ -433,4 +445,17 @@ impl Session {
 /// Text of others, on one line and without control characters.
 fn single_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_written_is_not_printed() {
+        assert_eq!(
+            format!("{:?}", Output::Transmit(b"AUTH PLAIN AGpvZQBodW50ZXIy\r\n")),
+            "Transmit(29 bytes)"
+        );
+    }
 }
