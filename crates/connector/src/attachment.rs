@@ -144,7 +144,8 @@ pub(crate) fn position(connectors: &[Connector], name: &str) -> Option<usize> {
     connectors.binary_search_by(|connector| connector.name().to_lowercase().cmp(&name)).ok()
 }
 
-fn domain_text(domain: &MailDomain) -> &str {
+/// A domain as it is compared: A-labels in small letters, or a literal.
+pub(crate) fn domain_text(domain: &MailDomain) -> &str {
     match domain {
         MailDomain::Name(name) => name.ascii(),
         MailDomain::Literal(literal) => literal.as_str(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use postroad_address_space::{AddressSpace, Mailbox};
 
 use crate::authentication::SmartHostAuthMechanism;
+use crate::smart_host::SmartHostType;
 
 /// One rule broken by one connector, pin or topology.
 ///
@@ -102,6 +103,31 @@ pub enum Rule {
          a type other than SMTP has no MX and needs a smart host"
     )]
     OtherTypeWithoutSmartHosts {
+        /// The first such space.
+        address_space: AddressSpace,
+    },
+    /// `SmartHostType` 1 without `DNSRoutingEnabled`.
+    #[error(
+        "`smart_host_type` is dns-first and `dns_routing_enabled` is false: set it to true, or the type to always"
+    )]
+    DnsFirstWithoutDnsRouting,
+    /// `SmartHostType` 0 and `SmartHosts`.
+    #[error(
+        "`smart_host_type` is none beside `smart_hosts`: remove the smart hosts, or choose dns-first or always"
+    )]
+    SmartHostTypeNoneBesideSmartHosts,
+    /// `SmartHostType` 1 or 2 without `SmartHosts`.
+    #[error("`smart_host_type` is {smart_host_type} and `smart_hosts` is empty: name a smart host")]
+    SmartHostTypeWithoutSmartHosts {
+        /// The type given.
+        smart_host_type: SmartHostType,
+    },
+    /// A type other than SMTP on a connector that tries MX first.
+    #[error(
+        "`smart_host_type` is dns-first and `address_spaces` holds {address_space}: \
+         a type other than SMTP has no MX; set the type to always"
+    )]
+    OtherTypeButDnsFirst {
         /// The first such space.
         address_space: AddressSpace,
     },
@@ -264,6 +290,11 @@ impl Rule {
                 &["dns_routing_enabled", "smart_hosts"]
             }
             Self::OtherTypeWithoutSmartHosts { .. } => &["address_spaces", "smart_hosts"],
+            Self::DnsFirstWithoutDnsRouting => &["dns_routing_enabled", "smart_host_type"],
+            Self::SmartHostTypeNoneBesideSmartHosts | Self::SmartHostTypeWithoutSmartHosts { .. } => {
+                &["smart_host_type", "smart_hosts"]
+            }
+            Self::OtherTypeButDnsFirst { .. } => &["smart_host_type", "address_spaces"],
             Self::LinkedReceiveConnectorBesideAddressSpaces => {
                 &["linked_receive_connector", "address_spaces"]
             }

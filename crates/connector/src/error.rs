@@ -48,6 +48,9 @@ pub enum Expected {
     /// The name of a client certificate.
     #[error("expected <I>issuer<S>subject")]
     TlsCertificateName,
+    /// Edge's space for all accepted domains.
+    #[error("expected --, or -- and a cost of 1 to 100, such as SMTP:--;5")]
+    AcceptedDomains,
     /// The name of a SASL mechanism (RFC 4422 section 3.1).
     #[error("expected a SASL mechanism: 1 to 20 letters, digits, - or _")]
     SaslMechanism,

@@ -187,7 +187,7 @@ struct Contender<'a> {
 
 impl<'a> Contender<'a> {
     /// The least is preferred.
-    fn preference(&self) -> (Tier, Reverse<Specificity>, u64, Proximity, usize) {
+    fn preference(&self) -> (Tier, Reverse<Specificity>, u32, Proximity, usize) {
         let cost = routing_table::total_cost(self.reach.site_link_cost, self.space);
         (self.tier, Reverse(self.specificity), cost, self.reach.proximity, self.at)
     }
@@ -307,7 +307,7 @@ impl Serialize for Explanation<'_> {
         object.serialize_field("result", result)?;
         object.serialize_field("connector", &route.map(|route| route.connector.name()))?;
         object.serialize_field("next_hop", &next_hop)?;
-        object.serialize_field("address_space", &route.map(|route| route.address_space))?;
+        object.serialize_field("address_space", &route.map(Route::address_space))?;
         object.serialize_field("delivery_type", &delivery_type)?;
         object.serialize_field("status", &status)?;
         object.serialize_field("candidates", &self.candidates)?;

@@ -38,6 +38,16 @@
 //! When nobody stays: an SMTP recipient is [unreachable](Selection::Unreachable) and waits; one of another type is
 //! refused with 5.1.2; and if connectors would have taken the address but for step 1, any recipient is refused with 5.3.4.
 //!
+//! # IIS's ways, and Edge's
+//!
+//! | there | here, on a Send connector | what it does |
+//! |---|---|---|
+//! | IIS: smart host | `smart_hosts` | takes all mail of the connector's address spaces |
+//! | IIS: SmartHostType 0, 1, 2 | `smart_host_type`: `none`, `dns-first`, `always` (default where there are smart hosts) | with `dns-first` mail goes to MX hosts, one group for each domain, and to the smart hosts when DNS for the domain fails: no such domain, neither MX nor address, or no answer. A host that is down or refuses is no such failure. The password is the smart hosts' alone |
+//! | IIS: a remote domain's own route | another connector with that domain as its address space | overrides the smart host of `*`, because it is closer, whatever the costs |
+//! | IIS: masquerade domain | `masquerade_domain` | replaces `accepted_domains` in MAIL FROM, on the first hop only: [`SendConnector::masqueraded`] |
+//! | Edge: address space `--` | [`AcceptedDomains`], in relay.toml `address_spaces = ["--"]` | every accepted domain, written out when the configuration is read: as close as an exact domain, because it is one |
+//!
 //! # A configured table
 //!
 //! ```
@@ -69,6 +79,7 @@
 //! A table is immutable and `Send + Sync`: put it behind an `Arc`, and swap the `Arc` when the configuration changes.
 //! What contradicts itself is refused by [`RoutingTable::build`], all at once, each with the parameters involved.
 
+pub mod accepted_domains;
 mod attachment;
 pub mod authentication;
 pub mod connector;
@@ -89,6 +100,7 @@ pub mod smart_host;
 pub mod tls;
 pub mod topology;
 
+pub use accepted_domains::AcceptedDomains;
 pub use attachment::Tier;
 pub use authentication::{SaslMechanism, SmartHostAuthMechanism};
 pub use connector::Connector;
@@ -103,7 +115,7 @@ pub use routing_table::{RoutingTable, Warning};
 pub use selection::{DeliveryType, Refusal, Route, Selection};
 pub use send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, SendConnector, Usage};
 pub use sender::{Sender, SenderAttachment, SenderPin};
-pub use smart_host::{ServerAddress, SmartHost};
+pub use smart_host::{ServerAddress, SmartHost, SmartHostType};
 pub use tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};
 pub use topology::{SiteLink, Topology};
 

@@ -1,6 +1,7 @@
 //! The recipients of one message, put into groups: one for each next hop.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use postroad_address_space::Address;
 
@@ -11,8 +12,16 @@ use crate::sender::Sender;
 
 impl RoutingTable {
     /// Puts the recipients of one message of `size` bytes into groups, one for each next hop.
-    pub fn partition<'a>(&'a self, sender: &Sender, recipients: &'a [Address], size: u64) -> Partition<'a> {
-        Partition::new(self, &self.attachments.binding(sender), recipients, size)
+    ///
+    /// Recipients come from any collection: `&addresses`, or `envelope.recipients.iter().map(|one| &one.address)`.
+    /// Allocates the vectors of the result, at most once more for each group, and nothing for a recipient.
+    pub fn partition<'a>(
+        &'a self,
+        sender: &Sender,
+        recipients: impl IntoIterator<Item = &'a Address>,
+        size: u64,
+    ) -> Partition<'a> {
+        Partition::new(self, &self.attachments.binding(sender), recipients.into_iter(), size)
     }
 }
 
@@ -20,7 +29,7 @@ impl RoutingTable {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Partition<'a> {
-    groups: Vec<(Route<'a>, std::ops::Range<usize>)>,
+    groups: Vec<(Route<'a>, Range<usize>)>,
     /// The routed recipients, those of one group together and in their order.
     order: Vec<usize>,
     /// SMTP recipients that no connector takes now: they wait.
@@ -48,11 +57,16 @@ impl<'a> Partition<'a> {
         })
     }
 
-    fn new(table: &'a RoutingTable, binding: &Binding<'_>, recipients: &'a [Address], size: u64) -> Self {
+    fn new(
+        table: &'a RoutingTable,
+        binding: &Binding<'_>,
+        recipients: impl Iterator<Item = &'a Address>,
+        size: u64,
+    ) -> Self {
         let mut hops = Hops::default();
         let (mut unreachable, mut refused) = (Vec::new(), Vec::new());
-        let mut placed: Vec<(usize, usize)> = Vec::with_capacity(recipients.len());
-        for (at, recipient) in recipients.iter().enumerate() {
+        let mut placed: Vec<(usize, usize)> = Vec::with_capacity(recipients.size_hint().0);
+        for (at, recipient) in recipients.enumerate() {
             match table.selected(binding, recipient, size) {
                 Selection::Route(route) => placed.push((hops.place(route), at)),
                 Selection::Unreachable => unreachable.push(at),
@@ -61,13 +75,12 @@ impl<'a> Partition<'a> {
         }
         placed.sort_unstable();
         let mut start = 0;
-        let groups = hops.routes.into_iter().zip(hops.sizes).map(|(route, size)| {
-            let range = start..start + size;
+        for (_, range) in &mut hops.groups {
+            *range = start..start + range.end;
             start = range.end;
-            (route, range)
-        });
-        let groups = groups.collect();
-        Self { groups, order: placed.into_iter().map(|(_, at)| at).collect(), unreachable, refused }
+        }
+        let order = placed.into_iter().map(|(_, at)| at).collect();
+        Self { groups: hops.groups, order, unreachable, refused }
     }
 }
 
@@ -77,8 +90,8 @@ const MANY: usize = 16;
 /// The next hops seen so far.
 #[derive(Default)]
 struct Hops<'a> {
-    routes: Vec<Route<'a>>,
-    sizes: Vec<usize>,
+    /// Each with `0..` and how many recipients it has.
+    groups: Vec<(Route<'a>, Range<usize>)>,
     /// By connector and destination; filled once there are [`MANY`].
     index: HashMap<(&'a str, &'a str), usize>,
 }
@@ -86,26 +99,25 @@ struct Hops<'a> {
 impl<'a> Hops<'a> {
     /// The place of the group this route belongs to, with one more recipient in it.
     fn place(&mut self, route: Route<'a>) -> usize {
-        let found = if self.routes.len() < MANY {
-            self.routes.iter().position(|other| same_hop(other, &route))
+        let found = if self.groups.len() < MANY {
+            self.groups.iter().position(|(other, _)| same_hop(other, &route))
         } else {
             self.look_up(&route)
         };
-        match found.and_then(|at| Some((at, self.sizes.get_mut(at)?))) {
-            Some((at, size)) => {
-                *size += 1;
+        match found.and_then(|at| Some((at, self.groups.get_mut(at)?))) {
+            Some((at, (_, range))) => {
+                range.end += 1;
                 at
             }
             None => {
-                self.routes.push(route);
-                self.sizes.push(1);
-                self.routes.len() - 1
+                self.groups.push((route, 0..1));
+                self.groups.len() - 1
             }
         }
     }
 
     fn look_up(&mut self, route: &Route<'a>) -> Option<usize> {
-        for (at, route) in self.routes.iter().enumerate().skip(self.index.len()) {
+        for (at, (route, _)) in self.groups.iter().enumerate().skip(self.index.len()) {
             self.index.insert(key(route), at);
         }
         self.index.get(&key(route)).copied()

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, MailDomain, Specificity};
+use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, Specificity};
 
-use crate::attachment::{self, Attachments, Binding, Tier};
+use crate::attachment::{self, Attachments, Binding, Tier, domain_text};
 use crate::connector::Connector;
 use crate::contradiction::{Contradiction, Rule, Subject};
 use crate::reach::{Distances, Proximity, Reach};
@@ -44,14 +44,14 @@ struct Claim {
     /// Its place among the connector's spaces.
     space: u32,
     /// Site links and space together.
-    cost: u64,
+    cost: u32,
     proximity: Proximity,
     delivery_type: DeliveryType,
     attached: bool,
 }
 
 /// What decides between claims; the least is preferred.
-type Preference = (Tier, Reverse<Specificity>, u64, Proximity, u32, u32);
+type Preference = (Tier, Reverse<Specificity>, u32, Proximity, u32, u32);
 
 impl Claim {
     fn preference(&self, tier: Tier, specificity: Specificity) -> Preference {
@@ -194,11 +194,10 @@ impl RoutingTable {
         &self.topology
     }
 
-    /// Looks at no more than the claim and the connector's spaces, if the mail goes straight to MX hosts.
+    /// Looks at no more than the claim, if the mail goes straight to MX hosts.
     fn route<'a>(&'a self, claim: &Claim, recipient: &'a Address) -> Option<Route<'a>> {
         let at = usize::try_from(claim.connector).ok()?;
         let connector = self.connectors.get(at)?;
-        let address_space = connector.address_spaces().get(usize::try_from(claim.space).ok()?)?;
         let delivery_type = claim.delivery_type;
         let (queue, server) = match delivery_type {
             DeliveryType::DnsConnectorDelivery => (None, None),
@@ -207,8 +206,17 @@ impl RoutingTable {
                 (prospect.queue.as_deref(), prospect.source_server(connector))
             }
         };
-        let destination = queue.unwrap_or_else(|| queue_of(connector, recipient));
-        Some(Route { connector, address_space, destination, delivery_type, server })
+        let by_domain = |connector: &Connector| matches!(connector, Connector::Send(_));
+        let destination = match (queue, recipient) {
+            (Some(queue), _) => queue,
+            (None, Address::Smtp(mailbox))
+                if delivery_type == DeliveryType::DnsConnectorDelivery || by_domain(connector) =>
+            {
+                domain_text(mailbox.domain())
+            }
+            (None, _) => recipient.address_type(),
+        };
+        Some(Route { connector, destination, delivery_type, server, space: claim.space })
     }
 }
 
@@ -267,20 +275,9 @@ fn claims<'a>(
 }
 
 /// What the way and the space cost together; a place that no links lead to is dearer than any that they do.
-pub(crate) fn total_cost(site_link_cost: Option<u32>, address_space: &AddressSpace) -> u64 {
-    const NO_WAY: u64 = 1 << 40;
-    site_link_cost.map_or(NO_WAY, u64::from) + u64::from(address_space.cost())
-}
-
-/// The queue of a connector that has several.
-fn queue_of<'a>(connector: &Connector, recipient: &'a Address) -> &'a str {
-    match (connector, recipient) {
-        (Connector::Send(_), Address::Smtp(mailbox)) => match mailbox.domain() {
-            MailDomain::Name(name) => name.ascii(),
-            MailDomain::Literal(literal) => literal.as_str(),
-        },
-        _ => recipient.address_type(),
-    }
+pub(crate) fn total_cost(site_link_cost: Option<u32>, address_space: &AddressSpace) -> u32 {
+    const NO_WAY: u32 = u32::MAX - 100;
+    site_link_cost.map_or(NO_WAY, |cost| cost.min(NO_WAY - 101)) + u32::from(address_space.cost())
 }
 
 /// Every contradiction within connectors and topology, and between them.

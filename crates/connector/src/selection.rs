@@ -22,14 +22,22 @@ pub enum Selection<'a> {
 pub struct Route<'a> {
     /// The connector that was chosen.
     pub connector: &'a Connector,
-    /// The closest of its address spaces, the one that decided.
-    pub address_space: &'a AddressSpace,
     /// The queue within the connector: smart-host list, recipient's domain (A-label, small letters), or address type.
     pub destination: &'a str,
     /// How it is delivered from here.
     pub delivery_type: DeliveryType,
     /// The nearest source server; `None`: this one.
     pub server: Option<&'a str>,
+    /// The place of the address space that decided, among the connector's: looking at it would cost a cache miss.
+    pub(crate) space: u32,
+}
+
+impl<'a> Route<'a> {
+    /// The closest of the connector's address spaces, the one that decided.
+    pub fn address_space(&self) -> &'a AddressSpace {
+        // The place is one of this very connector: the table wrote it down when it was built, and never changes.
+        &self.connector.address_spaces()[self.space as usize]
+    }
 }
 
 /// `DeliveryType`, by Exchange's names.

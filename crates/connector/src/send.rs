@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use postroad_address_space::{AddressSpace, Domain};
+use postroad_address_space::{AddressSpace, Domain, MailDomain, Mailbox};
 use serde::{Deserialize, Serialize};
 
 use crate::authentication::{SaslMechanism, SmartHostAuthMechanism};
 use crate::contradiction::{self, Contradiction, Ranged, Rule, Subject};
 use crate::named::named;
 use crate::sender::SenderAttachment;
-use crate::smart_host::{ANY_SOURCE, SmartHost};
+use crate::smart_host::{ANY_SOURCE, SmartHost, SmartHostType};
 use crate::tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};
 
 named! {
@@ -95,6 +95,9 @@ pub struct SendConnector {
     /// `SmartHosts`: mail is spread over them; there is no primary and no backup. Default: none.
     #[serde(default)]
     pub smart_hosts: Vec<SmartHost>,
+    /// `SmartHostType` (IIS): when the smart hosts are used. `None`: always, where there are any.
+    #[serde(default)]
+    pub smart_host_type: Option<SmartHostType>,
     /// `SmartHostAuthMechanism`. Default: none.
     #[serde(default)]
     pub smart_host_auth_mechanism: SmartHostAuthMechanism,
@@ -110,6 +113,9 @@ pub struct SendConnector {
     /// `Fqdn`: the name of EHLO. `None`: the server's.
     #[serde(default)]
     pub fqdn: Option<Domain>,
+    /// `MasqueradeDomain` (IIS): stands in MAIL FROM instead of our own domains; see [`SendConnector::masqueraded`].
+    #[serde(default)]
+    pub masquerade_domain: Option<Domain>,
     /// `ForceHELO`: HELO instead of EHLO, so no STARTTLS, AUTH or SIZE. Default: false.
     #[serde(default)]
     pub force_helo: bool,
@@ -198,11 +204,13 @@ impl SendConnector {
             source_transport_servers: Vec::new(),
             dns_routing_enabled: None,
             smart_hosts: Vec::new(),
+            smart_host_type: None,
             smart_host_auth_mechanism: SmartHostAuthMechanism::None,
             sasl_mechanisms: Vec::new(),
             authentication_credential: None,
             port: port(),
             fqdn: None,
+            masquerade_domain: None,
             force_helo: false,
             require_tls: false,
             ignore_starttls: false,
@@ -236,9 +244,31 @@ impl SendConnector {
         }
     }
 
-    /// Whether mail goes to MX hosts: what `dns_routing_enabled` says, or else whether there are no smart hosts.
+    /// When the smart hosts are used: what `smart_host_type` says, or else always, if there are any.
+    pub fn smart_host_use(&self) -> SmartHostType {
+        match self.smart_host_type {
+            _ if self.smart_hosts.is_empty() => SmartHostType::None,
+            given => given.unwrap_or(SmartHostType::Always),
+        }
+    }
+
+    /// Whether mail goes to MX hosts, only or first: what `dns_routing_enabled` says, or else whether the smart hosts
+    /// are not always used.
     pub fn routes_by_dns(&self) -> bool {
-        self.dns_routing_enabled.unwrap_or(self.smart_hosts.is_empty())
+        self.dns_routing_enabled.unwrap_or(self.smart_host_use() != SmartHostType::Always)
+    }
+
+    /// The reverse-path that stands in MAIL FROM instead of this one; `None`: this one.
+    ///
+    /// `masquerade_domain` replaces the domains that are ours (`accepted_domains`, without what is below them), and
+    /// nothing in the header. IIS does so on the first hop only: whoever asks knows whether this is the first.
+    pub fn masqueraded(&self, reverse_path: &Mailbox, accepted_domains: &[Domain]) -> Option<Mailbox> {
+        let masquerade = self.masquerade_domain.as_ref()?;
+        let own = reverse_path.domain().name()?;
+        if !accepted_domains.contains(own) || own == masquerade {
+            return None;
+        }
+        Mailbox::new(reverse_path.local_part(), MailDomain::Name(masquerade.clone())).ok()
     }
 
     /// Everything in this connector that cannot be true at once, or is out of range.
@@ -254,15 +284,31 @@ impl SendConnector {
     }
 
     fn validate_routing(&self, rules: &mut Vec<Rule>) {
+        let dns_first = self.smart_host_use() == SmartHostType::DnsFirst;
         match (self.dns_routing_enabled, self.smart_hosts.is_empty()) {
-            (Some(true), false) => rules.push(Rule::DnsRoutingBesideSmartHosts),
+            (Some(true), false) if !dns_first => rules.push(Rule::DnsRoutingBesideSmartHosts),
+            (Some(false), false) if dns_first => rules.push(Rule::DnsFirstWithoutDnsRouting),
             (Some(false), true) => rules.push(Rule::NeitherDnsRoutingNorSmartHosts),
             _ => {}
         }
-        if self.smart_hosts.is_empty()
-            && let Some(space) = self.address_spaces.iter().find(|space| !contradiction::is_smtp(space))
-        {
-            rules.push(Rule::OtherTypeWithoutSmartHosts { address_space: space.clone() });
+        match self.smart_host_type {
+            Some(SmartHostType::None) if !self.smart_hosts.is_empty() => {
+                rules.push(Rule::SmartHostTypeNoneBesideSmartHosts);
+            }
+            Some(given @ (SmartHostType::DnsFirst | SmartHostType::Always))
+                if self.smart_hosts.is_empty() =>
+            {
+                rules.push(Rule::SmartHostTypeWithoutSmartHosts { smart_host_type: given });
+            }
+            _ => {}
+        }
+        if let Some(space) = self.address_spaces.iter().find(|space| !contradiction::is_smtp(space)) {
+            let address_space = || space.clone();
+            if self.smart_hosts.is_empty() {
+                rules.push(Rule::OtherTypeWithoutSmartHosts { address_space: address_space() });
+            } else if dns_first {
+                rules.push(Rule::OtherTypeButDnsFirst { address_space: address_space() });
+            }
         }
         if self.linked_receive_connector.is_some() && !self.address_spaces.is_empty() {
             rules.push(Rule::LinkedReceiveConnectorBesideAddressSpaces);
@@ -275,7 +321,7 @@ impl SendConnector {
                 rules.push(rule);
             }
         };
-        let by_dns = self.routes_by_dns();
+        let by_dns = self.routes_by_dns() && self.smart_host_use() != SmartHostType::DnsFirst;
         refuse(self.require_tls && self.ignore_starttls, Rule::RequireTlsButIgnoreStarttls);
         refuse(self.require_tls && self.force_helo, Rule::RequireTlsButForceHelo);
         if let Some(level) = self.tls_auth_level {

@@ -7,7 +7,19 @@ use std::str::FromStr;
 use postroad_address_space::Domain;
 
 use crate::error::{Expected, ParseError};
-use crate::named::as_text;
+use crate::named::{as_text, named};
+
+named! {
+    /// `SmartHostType`, IIS's word for when the smart hosts are used.
+    SmartHostType {
+        /// 0: never; mail goes to MX hosts.
+        None = "none",
+        /// 1: mail goes to MX hosts; to the smart hosts only when DNS for the recipient's domain fails.
+        DnsFirst = "dns-first",
+        /// 2: always. What Exchange does.
+        Always = "always",
+    }
+}
 
 /// One entry of `SmartHosts`.
 ///

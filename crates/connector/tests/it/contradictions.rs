@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use postroad_connector::{
-    DeliveryAgentConnector, ErrorPolicy, ForeignConnector, Rule, SiteLink, SmartHostAuthMechanism, Subject,
-    TlsAuthLevel,
+    DeliveryAgentConnector, ErrorPolicy, ForeignConnector, Rule, SiteLink, SmartHostAuthMechanism,
+    SmartHostType, Subject, TlsAuthLevel,
 };
 
 use crate::*;
@@ -64,6 +64,17 @@ fn a_send_connector_names_both_parameters() {
             &["force_helo", "domain_secure_enabled"],
         ),
         (
+            "direct delivery first, and then nobody",
+            |c| c.smart_host_type = Some(SmartHostType::DnsFirst),
+            &["smart_host_type", "smart_hosts"],
+        ),
+        (
+            "always nobody",
+            |c| c.smart_host_type = Some(SmartHostType::Always),
+            &["smart_host_type", "smart_hosts"],
+        ),
+        ("no smart host, and so it says", |c| c.smart_host_type = Some(SmartHostType::None), &[]),
+        (
             "a login by MX",
             |c| c.smart_host_auth_mechanism = Integrated,
             &["smart_host_auth_mechanism", "smart_hosts"],
@@ -93,6 +104,35 @@ fn a_send_connector_names_both_parameters() {
         ("nothing wrong", |_| {}, &[]),
         ("said twice", |c| c.dns_routing_enabled = Some(false), &[]),
         ("both ways", |c| c.dns_routing_enabled = Some(true), &["dns_routing_enabled", "smart_hosts"]),
+        ("always, and so it says", |c| c.smart_host_type = Some(SmartHostType::Always), &[]),
+        (
+            "direct delivery first",
+            |c| (c.smart_host_type, c.dns_routing_enabled) = (Some(SmartHostType::DnsFirst), Some(true)),
+            &[],
+        ),
+        (
+            "direct delivery first, and not at all",
+            |c| (c.smart_host_type, c.dns_routing_enabled) = (Some(SmartHostType::DnsFirst), Some(false)),
+            &["dns_routing_enabled", "smart_host_type"],
+        ),
+        (
+            "a smart host that is never used",
+            |c| c.smart_host_type = Some(SmartHostType::None),
+            &["smart_host_type", "smart_hosts"],
+        ),
+        (
+            "X400 by MX first",
+            |c| {
+                c.smart_host_type = Some(SmartHostType::DnsFirst);
+                c.address_spaces = spaces(&["*", "X400:c=US;a=X;1"]);
+            },
+            &["smart_host_type", "address_spaces"],
+        ),
+        (
+            "domain secure by MX first only",
+            |c| (c.smart_host_type, c.domain_secure_enabled) = (Some(SmartHostType::DnsFirst), true),
+            &["domain_secure_enabled", "dns_routing_enabled"],
+        ),
         ("X400 to a smart host", |c| c.address_spaces = spaces(&["X400:c=US;a=X;1"]), &[]),
         (
             "no credential",

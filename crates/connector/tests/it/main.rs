@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic, and its helpers too")]
 
+mod allocations;
 mod contradictions;
 mod guides;
+mod iis;
 mod oracle;
 mod properties;
 mod tie_breakers;

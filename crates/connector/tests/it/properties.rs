@@ -179,7 +179,7 @@ proptest! {
                 let chosen = matches!(candidate.reason, Reason::Chosen { .. });
                 prop_assert_eq!(chosen, at == 0 && first.is_some());
                 if let (Reason::Chosen { address_space, .. }, Some(route)) = (&candidate.reason, explanation.route()) {
-                    prop_assert_eq!(*address_space, route.address_space);
+                    prop_assert_eq!(*address_space, route.address_space());
                 }
             }
         }
