@@ -68,6 +68,15 @@
 //! | `[credentials.NAME]` | `username`, and one of `password_file` and `password_env` | [`Credential`] |
 //! | `[frontend]`, `[metrics]`, `[admin]` | not available yet | |
 //!
+//! # IIS's ways, and Edge's
+//!
+//! | there | in relay.toml, in a `[[send_connector]]` | |
+//! |---|---|---|
+//! | IIS: SmartHostType 0, 1, 2 | `smart_host_type = "none"`, `"dns-first"`, `"always"` | when `smart_hosts` are used; default `"always"` where there are any. `"dns-first"`: MX hosts first, on the same `port`; the smart hosts only when DNS for the recipient's domain fails |
+//! | IIS: a remote domain's route | another `[[send_connector]]` with `address_spaces = ["fabrikam.com"]` | overrides the smart host of `"*"`, because it is closer |
+//! | IIS: masquerade domain | `masquerade_domain = "contoso.com"` | stands in MAIL FROM instead of the `accepted_domains`, on the first hop only |
+//! | Edge: `--` | `address_spaces = ["--"]`, `["SMTP:--;5"]` | every one of `[server] accepted_domains`, as if it were written out |
+//!
 //! # Values
 //!
 //! - **Spans** are a whole number and `ms`, `s`, `m`, `h` or `d` (`"15m"`), or `[d.]hh:mm:ss` (`"1.00:00:00"`): [`parse_span`].

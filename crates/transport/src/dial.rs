@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use postroad_address_space::{AddressLiteral, Domain, MailDomain};
 use postroad_connector::{
-    self as connector, SendConnector, ServerAddress, SmartHostAuthMechanism, TlsAuthLevel, TlsDomain,
+    self as connector, SendConnector, ServerAddress, SmartHostAuthMechanism, SmartHostType, TlsAuthLevel,
+    TlsDomain,
 };
 use postroad_smtp_client::{
     Authentication, CertificateName, Credential, Destination, Hosts, Mechanism, SmartHost, TlsPolicy,
@@ -18,6 +19,8 @@ pub struct Names {
     pub fqdn: Domain,
     /// The domain in which addresses of other types than SMTP are encapsulated.
     pub default_domain: Domain,
+    /// The domains that a connector's `masquerade_domain` stands for.
+    pub accepted_domains: Vec<Domain>,
 }
 
 /// Why a connector cannot be dialled as it is configured. Mail for it waits.
@@ -52,21 +55,40 @@ pub fn destination(
     if connector.frontend_proxy_enabled {
         return Err(DialError::NoFrontEnd);
     }
-    let hosts = if connector.routes_by_dns() {
-        recipients_hosts(queue)?
-    } else {
-        Hosts::SmartHosts(connector.smart_hosts.iter().map(smart_host).collect())
+    let to_smart_hosts = || {
+        let hosts = Hosts::SmartHosts(connector.smart_hosts.iter().map(smart_host).collect());
+        let mut destination = base(connector, hosts, names, Way::SmartHosts);
+        destination.authentication = authentication(connector, credential)?;
+        Ok(destination)
     };
+    if !connector.routes_by_dns() {
+        return to_smart_hosts();
+    }
+    let mut destination = base(connector, recipients_hosts(queue)?, names, Way::Direct);
+    if connector.smart_host_use() == SmartHostType::DnsFirst {
+        destination.when_dns_fails = Some(Box::new(to_smart_hosts()?));
+    }
+    Ok(destination)
+}
+
+/// Whom a connector's mail is handed to; password, login and certificate name are the smart hosts' alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    SmartHosts,
+    Direct,
+}
+
+/// What a connector asks of hosts of every kind.
+fn base(connector: &SendConnector, hosts: Hosts, names: &Names, way: Way) -> Destination {
     let hello_name = connector.fqdn.clone().unwrap_or_else(|| names.fqdn.clone());
-    let tls = tls_policy(connector, &hosts);
+    let tls = tls_policy(connector, &hosts, way);
     let mut destination = Destination::new(hosts, MailDomain::Name(hello_name));
     destination.port = connector.port;
     destination.force_helo = connector.force_helo;
     destination.tls = tls;
-    destination.authentication = authentication(connector, credential)?;
     destination.imcea_domain = Some(names.default_domain.clone());
     destination.source_address = Some(connector.source_ip_address).filter(|address| !is_any(*address));
-    Ok(destination)
+    destination
 }
 
 /// The way to a source server of a connector that this server is no source of: plain SMTP inside the organisation.
@@ -94,8 +116,9 @@ fn smart_host(host: &connector::SmartHost) -> SmartHost {
     }
 }
 
-fn tls_policy(connector: &SendConnector, hosts: &Hosts) -> TlsPolicy {
-    let after_tls_only = connector.smart_host_auth_mechanism == SmartHostAuthMechanism::BasicAuthRequireTls;
+fn tls_policy(connector: &SendConnector, hosts: &Hosts, way: Way) -> TlsPolicy {
+    let after_tls_only = connector.smart_host_auth_mechanism == SmartHostAuthMechanism::BasicAuthRequireTls
+        && way == Way::SmartHosts;
     if connector.ignore_starttls {
         return TlsPolicy::Never;
     }
@@ -103,7 +126,7 @@ fn tls_policy(connector: &SendConnector, hosts: &Hosts) -> TlsPolicy {
         Some(TlsAuthLevel::EncryptionOnly) => Verification::EncryptionOnly,
         Some(TlsAuthLevel::CertificateValidation) => Verification::CertificateValidation,
         // Also whatever level may be added: the strictest is never wrong.
-        Some(_) => Verification::DomainValidation(certificate_name(connector, hosts)),
+        Some(_) => Verification::DomainValidation(certificate_name(connector, hosts, way)),
         // Exchange: the smart host's certificate must hold the very name that is configured.
         None if after_tls_only => Verification::DomainValidation(CertificateName::Host),
         None if connector.require_tls => Verification::EncryptionOnly,
@@ -112,8 +135,11 @@ fn tls_policy(connector: &SendConnector, hosts: &Hosts) -> TlsPolicy {
     TlsPolicy::Required { verify }
 }
 
-fn certificate_name(connector: &SendConnector, hosts: &Hosts) -> CertificateName {
-    match (&connector.tls_domain, hosts) {
+fn certificate_name(connector: &SendConnector, hosts: &Hosts, way: Way) -> CertificateName {
+    // Beside smart hosts the name is theirs.
+    let given =
+        connector.tls_domain.as_ref().filter(|_| way == Way::SmartHosts || connector.smart_hosts.is_empty());
+    match (given, hosts) {
         (Some(TlsDomain::Exact(name)), _) => CertificateName::Exact(name.clone()),
         (Some(TlsDomain::Wildcard(name)), _) => CertificateName::Below(name.clone()),
         (None, Hosts::Mx(recipients)) => CertificateName::Exact(recipients.clone()),
@@ -147,21 +173,71 @@ fn is_any(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use postroad_connector::SendConnector;
+    use postroad_smtp_client::Secret;
+
     use super::*;
 
-    fn hosts(queue: &str) -> Result<Hosts, DialError> {
-        let internet = SendConnector::new("Internet", vec![]);
-        let fqdn = Domain::parse("hub01.contoso.com").unwrap();
-        let names = Names { default_domain: fqdn.clone(), fqdn };
-        destination(&internet, queue, &names, |_| None).map(|destination| destination.hosts)
+    fn names() -> Names {
+        let domain = |text| Domain::parse(text).unwrap();
+        let accepted_domains = vec![domain("contoso.com")];
+        Names { fqdn: domain("hub01.contoso.com"), default_domain: domain("contoso.com"), accepted_domains }
+    }
+
+    fn by_smart_host() -> SendConnector {
+        let mut connector = SendConnector::new("Smart host", vec!["*".parse().unwrap()]);
+        connector.smart_hosts = vec!["smtp-relay.example.com".parse().unwrap()];
+        connector.smart_host_auth_mechanism = SmartHostAuthMechanism::BasicAuthRequireTls;
+        connector.authentication_credential = Some("smtp-relay".to_owned());
+        connector
+    }
+
+    fn dialled(connector: &SendConnector) -> Destination {
+        assert_eq!(connector.validate(), []);
+        let login = |_: &str| Some(Credential::new("tim", Secret::new("pw")));
+        destination(connector, "fabrikam.com", &names(), login).unwrap()
     }
 
     #[test]
     fn a_recipient_at_an_address_literal_is_dialled_and_not_looked_up() {
+        let hosts = |queue: &str| {
+            let internet = SendConnector::new("Internet", vec![]);
+            destination(&internet, queue, &names(), |_| None).map(|destination| destination.hosts)
+        };
         let at = |address: &str| Ok(Hosts::SmartHosts(vec![SmartHost::Address(address.parse().unwrap())]));
         assert_eq!(hosts("contoso.com"), Ok(Hosts::Mx(Domain::parse("contoso.com").unwrap())));
         assert_eq!(hosts("[192.0.2.1]"), at("192.0.2.1"));
         assert_eq!(hosts("[IPv6:2001:db8::1]"), at("2001:db8::1"));
         assert_eq!(hosts("[X25:123]"), Err(DialError::NoDomain));
+    }
+
+    #[test]
+    fn mail_that_tries_mx_hosts_first_shows_them_no_password_and_asks_no_certificate_for_it() {
+        let mut connector = by_smart_host();
+        connector.smart_host_type = Some(SmartHostType::DnsFirst);
+        let direct = dialled(&connector);
+        assert_eq!(direct.hosts, Hosts::Mx("fabrikam.com".parse().unwrap()));
+        assert_eq!((direct.tls, direct.authentication.is_some()), (TlsPolicy::Opportunistic, false));
+
+        let instead = direct.when_dns_fails.unwrap();
+        assert!(instead.authentication.is_some() && instead.when_dns_fails.is_none());
+        connector.smart_host_type = None;
+        let always = dialled(&connector);
+        assert_eq!((&instead.hosts, &instead.tls), (&always.hosts, &always.tls));
+        assert!(always.when_dns_fails.is_none() && always.authentication.is_some());
+    }
+
+    #[test]
+    fn a_required_certificate_is_that_of_whoever_is_dialled() {
+        let mut connector = by_smart_host();
+        connector.smart_host_type = Some(SmartHostType::DnsFirst);
+        (connector.require_tls, connector.tls_auth_level) = (true, Some(TlsAuthLevel::DomainValidation));
+        connector.tls_domain = Some("smtp-relay.example.com".parse().unwrap());
+        let of = |name: &str| TlsPolicy::Required {
+            verify: Verification::DomainValidation(CertificateName::Exact(name.parse().unwrap())),
+        };
+        let direct = dialled(&connector);
+        assert_eq!(direct.tls, of("fabrikam.com"));
+        assert_eq!(direct.when_dns_fails.unwrap().tls, of("smtp-relay.example.com"));
     }
 }

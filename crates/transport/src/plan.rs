@@ -1,6 +1,5 @@
 //! From recipients to next hops: what the routing table answers, in the words of the queue.
 
-use postroad_address_space::Address;
 use postroad_connector::{Refusal, RoutingTable, Sender};
 use postroad_message::{EnhancedStatus, Failure, Fault, NextHop, Phase, Recipient, ReversePath, Scope};
 
@@ -21,8 +20,8 @@ impl Plan {
         recipients: &[Recipient],
         size: u64,
     ) -> Self {
-        let addresses: Vec<Address> = recipients.iter().map(|recipient| recipient.address.clone()).collect();
-        let partition = table.partition(&sender(from), &addresses, size);
+        let addresses = recipients.iter().map(|recipient| &recipient.address);
+        let partition = table.partition(&sender(from), addresses, size);
         let mut groups: Vec<(NextHop, Vec<usize>)> = partition
             .groups()
             .map(|group| {

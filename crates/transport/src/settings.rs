@@ -55,7 +55,11 @@ impl Settings {
 
     /// What an SMTP client is told of them.
     pub fn names(&self) -> Names {
-        Names { fqdn: self.fqdn.clone(), default_domain: self.default_domain().clone() }
+        Names {
+            fqdn: self.fqdn.clone(),
+            default_domain: self.default_domain().clone(),
+            accepted_domains: self.accepted_domains.clone(),
+        }
     }
 
     /// The domain that encapsulated addresses and Message-IDs are made in.

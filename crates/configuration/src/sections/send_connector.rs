@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use postroad_address_space::AddressSpace;
+use postroad_address_space::{AddressSpace, Domain};
 use postroad_connector::send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, Usage};
-use postroad_connector::{SendConnector, SmartHostAuthMechanism, TlsAuthLevel, TlsCertificateName};
+use postroad_connector::{
+    AcceptedDomains, SendConnector, SmartHostAuthMechanism, SmartHostType, TlsAuthLevel, TlsCertificateName,
+};
+use toml_span::value::Value;
 
-use crate::reading::fault::plain;
+use crate::problem::ProblemKind;
+use crate::reading::fault::{plain, refuse};
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{
@@ -18,9 +22,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The connector as written; a name or address spaces that are missing or refused are told and left empty.
-pub(crate) fn read(mut section: Section<'_, '_>) -> (SendConnector, Places) {
+///
+/// `accepted_domains` are what the space `--` stands for.
+pub(crate) fn read(mut section: Section<'_, '_>, accepted_domains: &[Domain]) -> (SendConnector, Places) {
     let name = section.require("name", "\"Internet\"", name).unwrap_or_default();
-    let spaces = address_spaces(&mut section);
+    let spaces = spaces_or_accepted_domains(&mut section, accepted_domains);
     let usage = section.get("usage", keyword::<Usage>(Usage::NAMES)).unwrap_or_default();
     let mut connector = SendConnector::for_usage(name, spaces, usage);
     routing(&mut section, &mut connector);
@@ -35,6 +41,10 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> (SendConnector, Places) {
         let message =
             "the password may cross the wire in clear; \"basic-auth-require-tls\" never sends it so";
         section.warn("smart_host_auth_mechanism", message);
+    }
+    if connector.smart_host_use() == SmartHostType::DnsFirst && connector.port != 25 {
+        let message = "is also the port of the MX hosts that direct delivery tries first";
+        section.warn("port", message);
     }
     takes_nothing(&mut section, connector.max_message_size);
     (connector, section.close())
@@ -53,6 +63,23 @@ pub(crate) fn address_spaces(section: &mut Section<'_, '_>) -> Vec<AddressSpace>
     section.require("address_spaces", "[\"SMTP:*;1\"]", spaces).unwrap_or_default()
 }
 
+/// `address_spaces` of a Send connector, where Edge's `--` is every accepted domain, written out.
+fn spaces_or_accepted_domains(
+    section: &mut Section<'_, '_>,
+    accepted_domains: &[Domain],
+) -> Vec<AddressSpace> {
+    let space = |value: &Value<'_>| match value.as_str().map(str::parse::<AcceptedDomains>) {
+        Some(Ok(_)) if accepted_domains.is_empty() => {
+            let message = "-- stands for the accepted domains, and [server] accepted_domains is empty";
+            refuse(value.span, ProblemKind::BadValue, message)
+        }
+        Some(Ok(all)) => Ok(all.spaces(accepted_domains)),
+        _ => parsed("an address space")(value).map(|space| vec![space]),
+    };
+    let spaces = section.require("address_spaces", "[\"SMTP:*;1\"]", not_empty(distinct(space)));
+    spaces.unwrap_or_default().into_iter().flatten().collect()
+}
+
 #[rustfmt::skip]
 fn routing(section: &mut Section<'_, '_>, c: &mut SendConnector) {
     section.set(&mut c.enabled, "enabled", boolean);
@@ -60,6 +87,7 @@ fn routing(section: &mut Section<'_, '_>, c: &mut SendConnector) {
     section.set(&mut c.source_transport_servers, "source_transport_servers", distinct(name));
     section.set(&mut c.dns_routing_enabled, "dns_routing_enabled", map(boolean, Some));
     section.set(&mut c.smart_hosts, "smart_hosts", distinct(parsed("a smart host")));
+    section.set(&mut c.smart_host_type, "smart_host_type", or_empty(keyword(SmartHostType::NAMES)));
     section.set(&mut c.port, "port", integer(0..=65_535));
     section.set(&mut c.max_message_size, "max_message_size", or_unlimited(size(0..=2_147_483_647)));
     section.set(&mut c.senders, "senders", distinct(parsed("a sender")));
@@ -70,6 +98,7 @@ fn routing(section: &mut Section<'_, '_>, c: &mut SendConnector) {
 #[rustfmt::skip]
 fn wire(section: &mut Section<'_, '_>, c: &mut SendConnector) {
     section.set(&mut c.fqdn, "fqdn", or_empty(parsed("a host name")));
+    section.set(&mut c.masquerade_domain, "masquerade_domain", or_empty(parsed("a domain")));
     section.set(&mut c.force_helo, "force_helo", boolean);
     section.set(&mut c.require_tls, "require_tls", boolean);
     section.set(&mut c.ignore_starttls, "ignore_starttls", boolean);

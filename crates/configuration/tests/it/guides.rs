@@ -85,6 +85,26 @@ fn newsletter_leaves_through_its_connector_and_contact_does_not() {
 }
 
 #[test]
+fn iis_and_edge_have_their_ways() {
+    let relay = good(include_str!("../good/iis.toml"));
+    for (recipient, expected) in [
+        ("jane@example.org", "Smart host to example.org"),
+        ("jane@fabrikam.com", "Remote domain to [192.0.2.7]"),
+        ("jane@contoso.com", "To the inside to [10.0.0.1]"),
+        ("jane@EU.contoso.com", "To the inside to [10.0.0.1]"),
+        ("jane@us.contoso.com", "Smart host to us.contoso.com"),
+    ] {
+        assert_eq!(chosen(&relay, "joe@contoso.com", recipient), expected, "{recipient}");
+    }
+    let Connector::Send(smart_host) = &relay.connectors[0] else { panic!() };
+    let shown =
+        smart_host.masqueraded(&"joe@eu.contoso.com".parse().unwrap(), &relay.server.accepted_domains);
+    assert_eq!(shown.map(|mailbox| mailbox.to_string()).as_deref(), Some("joe@contoso.com"));
+    let inside: Vec<String> = relay.connectors[2].address_spaces().iter().map(ToString::to_string).collect();
+    assert_eq!(inside, ["SMTP:contoso.com;9", "SMTP:eu.contoso.com;9"]);
+}
+
+#[test]
 fn the_complete_file_says_what_it_says() {
     let relay = good(include_str!("../good/complete.toml"));
     assert_eq!(relay.server.name, "Hub01");

@@ -1,11 +1,14 @@
 //! Delivers for Send connectors: an SMTP session with a smart host or an MX host.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
-use postroad_connector::Connector;
+use postroad_address_space::Domain;
+use postroad_connector::{Connector, SendConnector};
 use postroad_message::{
-    Content, EnhancedStatus, Failure, Fault, HeaderBlock, Outcome, Phase, Scope, firewall,
+    Content, EnhancedStatus, Envelope, Failure, Fault, HeaderBlock, Outcome, Phase, ReversePath, Scope,
+    firewall,
 };
 use postroad_smtp_client::{Credential, SmtpClient};
 
@@ -58,11 +61,30 @@ impl Deliver for SmtpDeliver {
             match dial::destination(connector, job.destination, &self.names, credential) {
                 Ok(destination) => {
                     let content = outside(job.content, connector.cloud_services_mail_enabled);
-                    self.client.deliver(&destination, job.envelope, recipients, &content).await
+                    let envelope = masqueraded(connector, &job, &self.names.accepted_domains);
+                    self.client.deliver(&destination, &envelope, recipients, &content).await
                 }
                 Err(error) => vec![Outcome::Deferred(undialled(&error)); recipients.len()],
             }
         })
+    }
+}
+
+/// The envelope with `masquerade_domain` in its reverse-path, if this is the first hop: the message has come through no
+/// server but this one, whose own `Received` it may bear.
+fn masqueraded<'a>(
+    connector: &SendConnector,
+    job: &Job<'a>,
+    accepted_domains: &[Domain],
+) -> Cow<'a, Envelope> {
+    let ReversePath::Mailbox(sender) = &job.envelope.reverse_path else { return Cow::Borrowed(job.envelope) };
+    match connector.masqueraded(sender, accepted_domains) {
+        Some(shown) if HeaderBlock::scan(job.content.as_bytes()).hop_count() <= 1 => {
+            let mut envelope = job.envelope.clone();
+            envelope.reverse_path = ReversePath::Mailbox(shown);
+            Cow::Owned(envelope)
+        }
+        _ => Cow::Borrowed(job.envelope),
     }
 }
 
@@ -81,4 +103,47 @@ fn undialled(error: &DialError) -> Failure {
 fn misplaced(connector: &str) -> Failure {
     let text = format!("connector {connector:?} does not send by SMTP");
     Failure::new(EnhancedStatus::transient(3, 5), Fault::Configuration, Scope::NextHop, Phase::Connect, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use postroad_message::Recipient;
+    use postroad_queue::{DeliveryId, MessageId};
+
+    use super::*;
+
+    #[test]
+    fn our_own_domains_are_masked_on_the_first_hop_only() {
+        let mut connector = SendConnector::new("Internet", vec!["*".parse().unwrap()]);
+        connector.masquerade_domain = Some("contoso.com".parse().unwrap());
+        let accepted = ["contoso.com", "eu.contoso.com"].map(|text| text.parse().unwrap());
+        let from_application = "Subject: x\r\n\r\n";
+        let from_client = "Received: from app by hub01\r\nSubject: x\r\n\r\n";
+        let from_server =
+            "Received: from hub02 by hub01\r\nReceived: from app by hub02\r\nSubject: x\r\n\r\n";
+        for (from, content, expected) in [
+            ("<jane@eu.contoso.com>", from_application, "<jane@contoso.com>"),
+            ("<jane@eu.contoso.com>", from_client, "<jane@contoso.com>"),
+            ("<jane@eu.contoso.com>", from_server, "<jane@eu.contoso.com>"),
+            ("<jane@fabrikam.com>", from_application, "<jane@fabrikam.com>"),
+            ("<>", from_application, "<>"),
+        ] {
+            let to = vec![Recipient::new("tim@example.org".parse().unwrap())];
+            let envelope = Envelope::new(ReversePath::try_from(from.to_owned()).unwrap(), to);
+            let content = Content::from(content.as_bytes().to_vec());
+            let kind = Connector::Send(connector.clone());
+            let job = Job {
+                connector: &kind,
+                server: None,
+                destination: "example.org",
+                envelope: &envelope,
+                content: &content,
+                message: MessageId::from_u64(1),
+                delivery: DeliveryId::from_u64(1),
+            };
+            let shown = masqueraded(&connector, &job, &accepted);
+            assert_eq!(shown.reverse_path.to_string(), expected, "{from}");
+            assert_eq!(shown.recipients, envelope.recipients);
+        }
+    }
 }
