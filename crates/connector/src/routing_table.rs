@@ -157,6 +157,14 @@ impl RoutingTable {
         self.connectors.get(self.place(name)?)
     }
 
+    /// The same, if any mail may go by it: enabled, in scope, and with a source server in reach.
+    pub fn usable_connector(&self, name: &str) -> Option<&Connector> {
+        let at = self.place(name)?;
+        let usable =
+            self.prospects.get(at).is_some_and(|prospect| prospect.in_scope && prospect.reach.is_some());
+        self.connectors.get(at).filter(|connector| usable && connector.enabled())
+    }
+
     /// The server that mail of this connector goes by way of, because this one is none of its sources; `None`: this one
     /// delivers it.
     pub fn source_server(&self, name: &str) -> Option<&str> {

@@ -18,8 +18,7 @@ const SWEEP_BATCH: usize = 100;
 /// Delivers what was lent, or routes it anew where its connector is gone; then settles.
 pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Timestamp) -> Contact {
     let table = shared.table.load_full();
-    let connector = table.connector(&lease.next_hop.connector).filter(|connector| connector.enabled());
-    let Some(connector) = connector else {
+    let Some(connector) = table.usable_connector(&lease.next_hop.connector) else {
         if let Some(same) = reroute(shared, lease).await {
             let due = shared.first_due(&same.next_hop, same.received_at, next_hop_retry);
             let _ = shared.store.release(same, due).await;

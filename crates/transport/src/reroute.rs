@@ -24,13 +24,12 @@ impl Pipeline {
         self.reroute().await
     }
 
-    /// Routes anew what is unreachable, and what waits for a connector that is gone or disabled.
+    /// Routes anew what is unreachable, and what waits for a connector that is gone, disabled or out of reach.
     pub async fn reroute(&self) -> Result<(), QueueError> {
         let now = self.shared.world.now();
         for queue in self.shared.store.queues(now).await? {
             let table = self.shared.table.load();
-            let served =
-                table.connector(&queue.next_hop.connector).is_some_and(|connector| connector.enabled());
+            let served = table.usable_connector(&queue.next_hop.connector).is_some();
             if queue.next_hop.is_unreachable() || !served {
                 reroute_queue(&self.shared, &queue.next_hop).await?;
             }

@@ -91,3 +91,16 @@ async fn mail_for_a_server_whose_address_nobody_knows_waits() {
     let waiting = relay.waiting().await;
     assert!(waiting[0].last_failure().unwrap().text.contains("Hub02"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn mail_for_a_connector_that_went_out_of_reach_is_routed_anew() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.submit(message("app@contoso.com", &["FAX:123"])).await.unwrap();
+    let mut gateway = ForeignConnector::new("Fax", vec!["FAX:*;1".parse().unwrap()]);
+    gateway.source_transport_servers = vec!["Hub03".to_owned()];
+    let other = ForeignConnector::new("Other", vec!["FAX:*;5".parse().unwrap()]);
+    let connectors = [gateway, other].map(Connector::Foreign).into();
+    let table = RoutingTable::build(connectors, Topology::new("Hub01"), vec![]).unwrap();
+    relay.pipeline.replace_routing_table(table).await.unwrap();
+    assert_eq!(relay.waiting().await[0].next_hop, NextHop::new("Other", "FAX"));
+}
