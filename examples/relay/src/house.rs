@@ -59,6 +59,10 @@ impl House {
         let lock = lock(&data.join("relay.lock"))?;
         let pipeline = pipeline(configuration, open_queue(configuration)?, observer)?;
         pipeline.recover().await.map_err(|error| machine("the queue")(&error))?;
+        for directory in drop_directories(configuration).values() {
+            // One that is missing has nothing left over; its mail waits and says why.
+            let _ = directory.sweep();
+        }
         let server = server(configuration, &pipeline).await?;
         let watched = watched(configuration)?;
         Ok(Self { pipeline, server, watched, _lock: lock })
