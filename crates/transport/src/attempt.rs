@@ -1,10 +1,12 @@
 //! One attempt at one delivery, and what it leaves behind in the queue.
 
+use std::time::Duration;
+
 use postroad_connector::{Connector, RoutingTable};
 use postroad_message::{
     Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
 };
-use postroad_queue::{Claim, Contact, Lease, QueueError, Settlement};
+use postroad_queue::{Claim, Contact, Lease, MessageId, QueueError, Settlement};
 
 use crate::deliver::Job;
 use crate::pipeline::Shared;
@@ -14,6 +16,9 @@ use crate::settlement::{self, Moments, Settled};
 
 /// How many waiting messages one sweep gives up or sends notices for at a time.
 const SWEEP_BATCH: usize = 100;
+
+/// The seconds after which an outcome is written down once more, where the disk was full or failed.
+const WRITE_AGAIN: [u64; 8] = [1, 2, 4, 8, 15, 30, 60, 120];
 
 /// Delivers what was lent, or routes it anew where its connector is gone; then settles.
 pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Timestamp) -> Contact {
@@ -169,7 +174,12 @@ pub(crate) async fn finish_as(
     settlement.delay_notified = !settled.delayed.is_empty();
     settlement.results = results;
     settlement.enqueue = reports;
-    match shared.store.settle(lease, settlement).await {
+    let written = if attempted {
+        settle_at_last(shared, lease, settlement).await
+    } else {
+        shared.store.settle(lease, settlement).await
+    };
+    match written {
         Ok(reports) => {
             for report in reports {
                 tracing::info!(id = %report, about = %message, "report queued");
@@ -178,6 +188,24 @@ pub(crate) async fn finish_as(
         // Nothing was written down, so the delivery comes again when its lease runs out: a duplicate, not a loss.
         Err(error) => tracing::error!(id = %message, %error, "the outcome could not be written down"),
     }
+}
+
+/// Writes down what cannot be done again: a message that was delivered goes out twice if nobody knows of it.
+async fn settle_at_last(
+    shared: &Shared,
+    lease: Lease,
+    settlement: Settlement,
+) -> Result<Vec<MessageId>, QueueError> {
+    for pause in WRITE_AGAIN {
+        match shared.store.settle(lease.clone(), settlement.clone()).await {
+            Err(error) if error.is_transient() && error != QueueError::Closed => {
+                tracing::error!(id = %lease.message, %error, "the outcome could not be written down; trying again");
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+            }
+            ended => return ended,
+        }
+    }
+    shared.store.settle(lease, settlement).await
 }
 
 fn results(lease: &Lease, left: Vec<(usize, Outcome)>) -> Vec<(Recipient, Outcome)> {

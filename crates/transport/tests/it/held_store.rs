@@ -1,7 +1,8 @@
 //! The queue's store under virtual time: the clock stands still while the store's own threads are at work.
 
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 use postroad_queue::{
@@ -11,7 +12,9 @@ use postroad_queue::{
 
 /// Tokio moves a paused clock on as soon as every task waits; it cannot know that some wait for a thread of SQLite.
 /// A blocking task of its own is what it does wait for.
-pub(crate) struct HeldStore(pub(crate) SqliteStore);
+///
+/// The second field is how many settlements more find the disk full.
+pub(crate) struct HeldStore(pub(crate) SqliteStore, pub(crate) Arc<AtomicUsize>);
 
 fn held<'a, T>(work: impl Future<Output = Result<T, QueueError>> + Send + 'a) -> BoxFuture<'a, T> {
     Box::pin(async move {
@@ -55,6 +58,10 @@ impl QueueStore for HeldStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
+        let less = |left: usize| left.checked_sub(1);
+        if self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            return Box::pin(std::future::ready(Err(QueueError::DiskFull { code: 13 })));
+        }
         held(self.0.settle(lease, settlement))
     }
 

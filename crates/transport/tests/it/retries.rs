@@ -70,3 +70,13 @@ async fn what_is_unreachable_is_left_alone_after_its_sender_has_heard_of_the_del
     let [waiting] = relay.waiting().await.try_into().unwrap();
     assert!(waiting.due > BEGIN.after(MINUTE * 60 * 24), "nothing but a changed configuration helps it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_delivered_while_the_disk_was_full_is_not_delivered_again() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    relay.disk_full.store(5, std::sync::atomic::Ordering::Relaxed);
+    relay.start().await;
+    relay.until_empty().await;
+    assert_eq!(relay.smtp.attempts().len(), 1);
+}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -137,12 +137,15 @@ pub(crate) struct Relay {
     pub(crate) smtp: Arc<Pretend>,
     pub(crate) drop: Arc<Pretend>,
     pub(crate) folder: TempDir,
+    /// How many settlements more find the queue's disk full.
+    pub(crate) disk_full: Arc<AtomicUsize>,
 }
 
 impl Relay {
     pub(crate) fn new(smtp: impl IntoIterator<Item = Outcome>) -> Self {
         let folder = TempDir::new().unwrap();
-        let store = HeldStore(SqliteStore::open(folder.path().join("queue.db")).unwrap());
+        let disk_full = Arc::new(AtomicUsize::new(0));
+        let store = HeldStore(SqliteStore::open(folder.path().join("queue.db")).unwrap(), disk_full.clone());
         let (smtp, drop) = (Pretend::new(smtp), Pretend::new([]));
         let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone() };
         let world = TestWorld { start: tokio::time::Instant::now(), counter: AtomicU64::new(1) };
@@ -161,7 +164,7 @@ impl Relay {
             Arc::new(NobodyWatches),
             Arc::new(world),
         );
-        Self { pipeline, smtp, drop, folder }
+        Self { pipeline, smtp, drop, folder, disk_full }
     }
 
     /// Delivers in the background until dropped with the test's runtime.
