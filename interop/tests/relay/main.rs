@@ -7,6 +7,7 @@ mod configuration;
 mod crash;
 mod drop_directory;
 mod gateway;
+mod guides;
 mod plain;
 mod postfix;
 mod receive;
