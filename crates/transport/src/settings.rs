@@ -28,7 +28,7 @@ pub struct Settings {
     pub concurrency: Concurrency,
     /// How many `Received` fields a message may have before it is taken for a loop (`MaxHopCount`).
     pub max_hop_count: NonZeroU16,
-    /// How long a delivery may be lent out before another may take it: more than any transaction lasts.
+    /// How long a delivery stays lent to us after we were last heard of; it is renewed for as long as the work lasts.
     pub lease: Duration,
     /// How long a shutdown waits for what is in flight.
     pub shutdown_grace: Duration,

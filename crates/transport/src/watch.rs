@@ -103,7 +103,7 @@ enum Fate {
 }
 
 impl Pipeline {
-    /// Takes the directory's files until `shutdown` is ready; a file that is being taken then is finished first.
+    /// Takes the directory's files until `shutdown` is ready; those that the last look found are finished first.
     ///
     /// Blocking calls run beside the runtime's own threads. A directory that is missing is logged once, and looked for
     /// again at every poll.

@@ -36,8 +36,8 @@ pub struct Job<'a> {
 /// Carries out deliveries of one kind.
 ///
 /// The answer holds exactly one outcome for each recipient, in the order of the envelope's recipients,
-/// whatever happens; a missing one counts as deferred. It must come within the lease
-/// ([`Settings::lease`](crate::Settings::lease)). Dropping the future may leave open whether the
+/// whatever happens; a missing one counts as deferred. It may take its time: the lease
+/// ([`Settings::lease`](crate::Settings::lease)) is renewed meanwhile. Dropping the future may leave open whether the
 /// message was taken, as a crash does.
 pub trait Deliver: Send + Sync + 'static {
     /// Delivers, or says why not.
