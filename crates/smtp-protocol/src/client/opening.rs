@@ -166,6 +166,7 @@ impl Session {
     pub(super) fn auth_answered(&mut self, now: Instant, reply: &Reply) {
         let State::Authenticating { exchange, cancelled } = &mut self.state else { return };
         let mechanism = exchange.mechanism();
+        let repeated = exchange.is_repeated_in(&reply.lines().concat());
         match (reply.code(), reply.kind()) {
             (334, _) if !*cancelled => {
                 let challenge = reply.lines().first().map(String::as_str).unwrap_or_default();
@@ -183,10 +184,10 @@ impl Session {
                 self.log_in(now);
             }
             (_, ReplyKind::Transient) => {
-                self.refuse_session(reply, Fault::Remote, "the server can't log us in now")
+                self.refuse_login(reply, repeated, Fault::Remote, "the server can't log us in now")
             }
             (_, ReplyKind::Permanent) if !*cancelled => {
-                self.refuse_session(reply, Fault::Configuration, "the server refuses our login");
+                self.refuse_login(reply, repeated, Fault::Configuration, "the server refuses our login");
             }
             _ => {
                 let text = format!("the server does not keep to AUTH {mechanism}");
@@ -214,6 +215,19 @@ impl Session {
     fn cannot_log_in(&mut self, status: EnhancedStatus, fault: Fault, text: &str) {
         let mut failure = self.failure(status, fault, Scope::NextHop, text);
         failure.phase = postroad_message::Phase::Authentication;
+        self.give_up(failure);
+    }
+
+    /// Reports, logs and the queue keep what a server says: not when it repeats our password.
+    fn refuse_login(&mut self, reply: &Reply, repeated: bool, fault: Fault, text: &str) {
+        if !repeated {
+            return self.refuse_session(reply, fault, text);
+        }
+        let said = reply.enhanced().unwrap_or(EnhancedStatus::transient(7, 0));
+        let status = EnhancedStatus::transient(said.subject(), said.detail());
+        let mut failure = self.failure(status, fault, Scope::NextHop, text);
+        let withheld = "(withheld: the server repeats our password)".to_owned();
+        failure.reply = Some(postroad_message::RemoteReply { code: reply.code(), lines: vec![withheld] });
         self.give_up(failure);
     }
 

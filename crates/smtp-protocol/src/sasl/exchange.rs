@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::framing::base64_encode;
 use super::mechanism::Mechanism;
 use super::plain;
 use super::secret::Credential;
@@ -12,6 +13,9 @@ pub struct ClientExchange {
     credential: Credential,
     answered: u8,
 }
+
+/// So much of a password, bytes, is enough to tell that it is repeated.
+const TELLTALE: usize = 8;
 
 /// The server asked on where the mechanism has nothing more to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +65,20 @@ impl ClientExchange {
         Ok(answer)
     }
 
+    /// Whether `text` holds the password as we say it, or the beginning of that, in whatever letter case.
+    ///
+    /// There are servers that repeat the line they refuse.
+    pub fn is_repeated_in(&self, text: &str) -> bool {
+        let text = Zeroizing::new(text.as_bytes().to_ascii_lowercase());
+        let password = self.credential.password.expose();
+        let lines = [base64_encode(password), base64_encode(&plain::encode(&self.credential))];
+        lines.iter().map(|line| line.as_bytes()).chain([password]).any(|said| {
+            let said = said.get(..TELLTALE).unwrap_or(said);
+            let beginning = Zeroizing::new(said.to_ascii_lowercase());
+            !beginning.is_empty() && memchr::memmem::find(&text, &beginning).is_some()
+        })
+    }
+
     /// Whether we have said everything: a 235 before that is not a success.
     pub fn is_complete(&self) -> bool {
         match self.mechanism {
@@ -85,6 +103,20 @@ mod tests {
         assert_eq!(plain.initial_response().as_deref().map(Vec::as_slice), Some(&b"\0tim\0pw"[..]));
         assert!(plain.is_complete());
         assert_eq!(plain.respond(b"more?"), Err(ExchangeError(Mechanism::Plain)));
+    }
+
+    #[test]
+    fn a_repeated_password_is_found_however_it_is_written() {
+        let plain = ClientExchange::new(Mechanism::Plain, Credential::new("tim", Secret::new("tanstaaf")));
+        for text in [
+            "5.5.1 unrecognised: AUTH PLAIN AHRpbQB0YW5zdGFhZg==",
+            "unrecognised: auth plain ahrpbqb0yw5z...",
+            "bad line dGFuc3RhYWY=",
+            "not tanstaaf!",
+        ] {
+            assert!(plain.is_repeated_in(text), "{text}");
+        }
+        assert!(!plain.is_repeated_in("5.7.8 tim may not log in"));
     }
 
     #[test]

@@ -222,6 +222,12 @@ impl Player {
                 }
                 Output::Event(Event::Unusable(failure)) => {
                     let fault = format!("{:?}", failure.fault).to_lowercase();
+                    let kept =
+                        failure.reply.iter().flat_map(|reply| &reply.lines).fold(String::new(), |a, b| a + b);
+                    assert!(
+                        !kept.contains("AHRpbQBwdw") && !kept.contains("cHc="),
+                        "a password is kept: {kept}"
+                    );
                     self.results.push(format!("unusable {} at {} ({fault})", failure.status, failure.phase));
                 }
                 Output::StartTls => self.wants_tls = true,
