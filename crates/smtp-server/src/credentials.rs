@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use postroad_smtp_protocol::sasl::Secret;
 use tokio::sync::Semaphore;
 
@@ -74,12 +74,36 @@ impl Credentials {
 
     /// Compares; a name that is not there takes as long as one that is. Takes tens of milliseconds of a processor.
     pub fn verify(&self, username: &str, password: &Secret) -> Verification {
+        self.verify_within(username, password, &mut Vec::new())
+    }
+
+    /// The same, in memory that an earlier verification may have used.
+    fn verify_within(&self, username: &str, password: &Secret, memory: &mut Vec<Block>) -> Verification {
         let known = self.0.get(username);
         let hash = known.map_or(NOBODY, String::as_str);
         let Ok(hash) = PasswordHash::new(hash) else { return Verification::Unavailable };
-        let matches = Argon2::default().verify_password(password.expose(), &hash).is_ok();
-        if matches && known.is_some() { Verification::Accepted } else { Verification::Rejected }
+        match (matches(&hash, password, memory), known) {
+            (Some(true), Some(_)) => Verification::Accepted,
+            (Some(_), _) => Verification::Rejected,
+            (None, _) => Verification::Unavailable,
+        }
     }
+}
+
+/// Whether this is the hash of that password, compared in constant time; `None` where the hash is none we can make.
+fn matches(hash: &PasswordHash, password: &Secret, memory: &mut Vec<Block>) -> Option<bool> {
+    let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+    let version = hash.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())?;
+    let params = Params::try_from(hash).ok()?;
+    let blocks = params.block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::new());
+    }
+    let mut computed = vec![0; expected.len()];
+    Argon2::new(Algorithm::Argon2id, version, params)
+        .hash_password_into_with_memory(password.expose(), salt, &mut computed, memory.get_mut(..blocks)?)
+        .ok()?;
+    Some(Output::new(&computed).ok()? == *expected)
 }
 
 /// The number of names: hashes are not shown.
@@ -99,6 +123,9 @@ pub struct FileVerifier {
     files: HashMap<String, Arc<CachedFile>>,
     /// Each hash takes a processor and 19 MiB; logons beyond these wait.
     at_once: Arc<Semaphore>,
+    /// The memory of hashes that are done, for the next: an allocator that is asked for 19 MiB by ever other threads keeps
+    /// a gigabyte of them, and anybody may fail to log on.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
 #[derive(Debug)]
@@ -122,7 +149,7 @@ impl FileVerifier {
                 files.insert(connector.name.clone(), Arc::new(file));
             }
         }
-        Ok(Self { files, at_once: Arc::new(Semaphore::new(4)) })
+        Ok(Self { files, at_once: Arc::new(Semaphore::new(4)), memory: Arc::default() })
     }
 }
 
@@ -157,10 +184,17 @@ impl Verify for FileVerifier {
                 return Verification::Unavailable;
             };
             let username = username.to_owned();
+            let spare = Arc::clone(&self.memory);
             let verified = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 match file.current() {
-                    Ok(credentials) => credentials.verify(&username, &password),
+                    Ok(credentials) => {
+                        let locked = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut memory = locked().pop().unwrap_or_default();
+                        let verified = credentials.verify_within(&username, &password, &mut memory);
+                        locked().push(memory);
+                        verified
+                    }
                     Err(error) => {
                         tracing::error!(path = %file.path.display(), %error, "logons cannot be verified");
                         Verification::Unavailable
@@ -200,6 +234,24 @@ mod tests {
         assert_eq!(Credentials::parse("jane"), Err(CredentialsError::Syntax));
         assert_eq!(Credentials::parse("jane = \"$argon2id$rubbish\""), Err(CredentialsError::NotAHash));
         assert!(PasswordHash::new(NOBODY).is_ok());
+    }
+
+    #[tokio::test]
+    async fn logons_share_the_memory_of_those_before_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        std::fs::write(&path, format!("jane = \"{}\"\n", hash_password(b"secret").unwrap())).unwrap();
+        let mut connector = ReceiveConnector::new("Applications");
+        connector.credentials_file = Some(path);
+        let verifier = FileVerifier::new([&connector]).unwrap();
+        let address = "127.0.0.1:1".parse().unwrap();
+        let client = Client::new("Applications", address, address);
+        for password in ["wrong", "secret", "worse", "secret"] {
+            let expected = if password == "secret" { Verification::Accepted } else { Verification::Rejected };
+            assert_eq!(verifier.verify(&client, "jane", Secret::new(password)).await, expected);
+        }
+        let spare = verifier.memory.lock().unwrap();
+        assert_eq!(spare.iter().map(Vec::len).collect::<Vec<_>>(), [19456]);
     }
 
     #[tokio::test]
