@@ -149,7 +149,7 @@ impl Pipeline {
         let now = self.shared.world.now();
         let (directory, recovered) = blocking(directory, move |directory| directory.recover(now)).await;
         if let Ok(files @ 1..) = recovered {
-            tracing::info!(directory = %directory.path().display(), files, "left-over files are taken again");
+            tracing::info!(directory = shown(directory.path()), files, "left-over files are taken again");
         }
         (directory, recovered.is_ok())
     }
@@ -157,7 +157,7 @@ impl Pipeline {
     async fn take_all(&self, mut directory: Directory, reader: &Reader, poll: Poll) -> Directory {
         for oddity in &poll.oddities {
             let file = directory.path().join(&oddity.name);
-            tracing::warn!(file = %file.display(), why = %oddity.why, "left where it is");
+            tracing::warn!(file = shown(&file), why = %oddity.why, "left where it is");
         }
         for candidate in poll.candidates {
             directory = self.take(directory, reader, candidate).await;
@@ -176,7 +176,7 @@ impl Pipeline {
             Err(why) => {
                 if directory.is_news(&name) {
                     let file = directory.path().join(&name);
-                    tracing::warn!(file = %file.display(), %why, "left where it is");
+                    tracing::warn!(file = shown(&file), %why, "left where it is");
                 }
                 return directory;
             }
@@ -253,7 +253,7 @@ impl Pipeline {
             Fate::Bad(why) => {
                 let refused = tokio::task::spawn_blocking(move || claimed.refuse(now)).await;
                 if let Ok(Ok(bad)) = &refused {
-                    tracing::warn!(file = %bad.display(), why, "no message; the file stays as .bad");
+                    tracing::warn!(file = shown(bad), why, "no message; the file stays as .bad");
                 }
                 (refused.map(|refused| refused.map(|_| ())), None)
             }
@@ -265,11 +265,16 @@ impl Pipeline {
             }
             (Ok(Ok(())), None) => {}
             (Ok(Err(error)), _) => {
-                tracing::error!(file = %file.display(), %error, "a file could not be moved or deleted; it is not sent twice");
+                tracing::error!(file = shown(&file), %error, "a file could not be moved or deleted; it is not sent twice");
             }
-            (Err(error), _) => tracing::error!(file = %file.display(), %error, "a file could not be settled"),
+            (Err(error), _) => tracing::error!(file = shown(&file), %error, "a file could not be settled"),
         }
     }
+}
+
+/// A path for the log: whoever can put a file into the directory chose its name, and must not end the line or colour it.
+fn shown(path: impl AsRef<Path>) -> String {
+    path.as_ref().to_string_lossy().escape_debug().to_string()
 }
 
 type Read = (Claimed, Result<Vec<u8>, Skipped>);
@@ -303,4 +308,15 @@ async fn blocking<T: Send + 'static>(
 /// The runtime's clock, which tests can hold still.
 fn instant() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_forge_a_line_of_the_log() {
+        assert_eq!(shown("Pickup/a b.eml"), "Pickup/a b.eml");
+        assert_eq!(shown("Pickup/\u{1b}[31m\nready\r.eml"), r"Pickup/\u{1b}[31m\nready\r.eml");
+    }
 }
