@@ -43,6 +43,7 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     let outcomes = renewing(shared, &lease, work).await;
     let contact = settlement::contact(&outcomes);
     let moments = shared.moments(next_hop_retry);
+    let outcomes = settlement::judge(&lease, outcomes, &moments);
     for (recipient, outcome) in lease.envelope.recipients.iter().zip(&outcomes) {
         log(&lease, recipient, outcome);
     }
@@ -93,7 +94,13 @@ async fn overdue(shared: &Shared, lease: Lease) {
         .collect();
     let due = shared.first_due(&lease.next_hop, lease.received_at, shared.world.now());
     let moments = shared.moments(due);
-    let mut settled = settlement::settle(&lease, outcomes, &moments);
+    let judged = settlement::judge(&lease, outcomes, &moments);
+    let mut settled = settlement::settle(&lease, judged, &moments);
+    for (index, outcome) in &settled.left {
+        if let Some(recipient) = lease.envelope.recipients.get(*index) {
+            log(&lease, recipient, outcome);
+        }
+    }
     for kept in &mut settled.keep {
         kept.failure = None;
         if lease.next_hop.is_unreachable() {

@@ -24,19 +24,28 @@ pub(crate) struct Moments<'a> {
     pub(crate) random: u64,
 }
 
-/// Sorts each recipient's outcome. A recipient without one counts as deferred: nothing is ever lost to a short answer.
+/// One outcome for each recipient, as it counts from here on: a recipient without one is deferred, so that nothing is
+/// ever lost to a short answer; and after the message's expiry what would be deferred has failed.
+pub(crate) fn judge(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments<'_>) -> Vec<Outcome> {
+    let expired = moments.timers.is_expired(lease.received_at, moments.now);
+    let missing = std::iter::repeat_with(|| Outcome::Deferred(no_answer()));
+    let judged = outcomes.into_iter().chain(missing).map(|outcome| match outcome {
+        Outcome::Deferred(failure) | Outcome::Ambiguous(failure) if expired => {
+            Outcome::Failed(expiry(failure))
+        }
+        outcome => outcome,
+    });
+    judged.take(lease.envelope.recipients.len()).collect()
+}
+
+/// Sorts what [`judge`] gave: who stays until when, who leaves, who hears of the delay.
 pub(crate) fn settle(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments<'_>) -> Settled {
     let mut settled = Settled::default();
-    let expired = moments.timers.is_expired(lease.received_at, moments.now);
     let owes_delay = moments.timers.owes_delay_notice(lease.received_at, lease.delay_notified, moments.now);
     // Progress keeps an at-once retry from spinning: a peer that took nobody is asked again after a while.
     let progress = outcomes.iter().any(Outcome::is_final);
-    let mut outcomes = outcomes.into_iter();
-    for index in 0..lease.envelope.recipients.len() {
-        match outcomes.next().unwrap_or_else(|| Outcome::Deferred(no_answer())) {
-            Outcome::Deferred(failure) | Outcome::Ambiguous(failure) if expired => {
-                settled.left.push((index, Outcome::Failed(expiry(failure))));
-            }
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        match outcome {
             Outcome::Deferred(failure) | Outcome::Ambiguous(failure) => {
                 if owes_delay {
                     settled.delayed.push((index, failure.clone()));
@@ -129,7 +138,7 @@ mod tests {
     fn settled_at(now: Timestamp, lease: &Lease, outcomes: Vec<Outcome>) -> Settled {
         let timers = MessageTimers::default();
         let moments = Moments { now, timers: &timers, next_hop_retry: now.after(HOUR), random: 0 };
-        settle(lease, outcomes, &moments)
+        settle(lease, judge(lease, outcomes, &moments), &moments)
     }
 
     #[test]
