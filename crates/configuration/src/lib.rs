@@ -116,7 +116,7 @@ pub use credential::{Credential, CredentialError, SecretSource};
 pub use problem::{Place, Problem, ProblemKind, Severity};
 pub use reading::quantity::{QuantityError, parse_size, parse_span};
 pub use sections::dns::{Dns, DnsValidation};
-pub use sections::pickup::{Pickup, PickupDialect};
+pub use sections::pickup::Pickup;
 pub use sections::queue::QueueStore;
 pub use sections::replay::Replay;
 pub use sections::server::Server;

@@ -6,12 +6,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use postroad_address_space::Domain;
-use postroad_configuration::{
-    Configuration, Credential, Pickup, PickupDialect, QueueStore, Replay, TrustAnchors,
-};
+use postroad_configuration::{Configuration, Credential, QueueStore, TrustAnchors};
 use postroad_connector::{Connector, RoutingTable};
-use postroad_message_directory::{self as directory, DropDirectory};
+use postroad_message_directory::DropDirectory;
 use postroad_queue::SqliteStore;
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
 use postroad_smtp_server::{FileVerifier, ReceiveConnector, Server, ServerSettings, TlsMaterial};
@@ -139,19 +136,13 @@ fn lock(path: &Path) -> Result<File, Refused> {
     }
 }
 
-/// The first accepted domain; a relay that has none goes by its own name.
-pub(crate) fn default_domain(configuration: &Configuration) -> Domain {
-    let server = &configuration.server;
-    server.accepted_domains.first().unwrap_or(&server.fqdn).clone()
-}
-
 fn pipeline(
     configuration: &Configuration,
     store: Arc<SqliteStore>,
     observer: Arc<dyn Observe>,
 ) -> Result<Pipeline, Refused> {
     let Configuration { server, transport, .. } = configuration;
-    let domain = default_domain(configuration);
+    let domain = server.default_domain().clone();
     let mut settings =
         Settings::new(&server.name, server.fqdn.clone(), domain.clone(), server.postmaster.clone());
     if !server.accepted_domains.is_empty() {
@@ -243,37 +234,17 @@ fn tls(connector: &ReceiveConnector) -> Result<TlsMaterial, Refused> {
 }
 
 fn watched(configuration: &Configuration) -> Result<Vec<WatchedDirectory>, Refused> {
+    let domain = configuration.server.default_domain();
     let mut watched = Vec::new();
     if let Some(pickup) = &configuration.pickup {
         create(&pickup.path)?;
-        watched.push(watched_pickup(pickup, default_domain(configuration)));
+        let directory = WatchedDirectory::pickup(&pickup.path, pickup.rules(domain));
+        watched.push(directory.every(pickup.poll_interval).at_most(pickup.max_messages_per_minute));
     }
     if let Some(replay) = &configuration.replay {
         create(&replay.path)?;
-        watched.push(watched_replay(replay, default_domain(configuration)));
+        let directory = WatchedDirectory::replay(&replay.path, replay.rules(domain));
+        watched.push(directory.every(replay.poll_interval).at_most(replay.max_messages_per_minute));
     }
     Ok(watched)
-}
-
-fn watched_pickup(pickup: &Pickup, domain: Domain) -> WatchedDirectory {
-    let mut rules = directory::pickup::Rules::default();
-    rules.dialect = match pickup.dialect {
-        PickupDialect::Iis => directory::Dialect::Iis,
-        _ => directory::Dialect::Exchange,
-    };
-    rules.max_header_size = usize::try_from(pickup.max_header_size).unwrap_or(usize::MAX);
-    rules.max_recipients = usize::try_from(pickup.max_recipients_per_message).unwrap_or(usize::MAX);
-    rules.domain = Some(domain);
-    WatchedDirectory::pickup(&pickup.path, rules)
-        .every(pickup.poll_interval)
-        .at_most(pickup.max_messages_per_minute)
-}
-
-fn watched_replay(replay: &Replay, domain: Domain) -> WatchedDirectory {
-    let mut rules = directory::replay::Rules::default();
-    rules.trusted_created_by.clone_from(&replay.trusted_created_by);
-    rules.domain = Some(domain);
-    WatchedDirectory::replay(&replay.path, rules)
-        .every(replay.poll_interval)
-        .at_most(replay.max_messages_per_minute)
 }

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use postroad_address_space::Domain;
+use postroad_message_directory::{Dialect, pickup};
+
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{integer, one_of, or_empty, path, size, span};
@@ -18,7 +21,7 @@ pub struct Pickup {
     /// The directory.
     pub path: PathBuf,
     /// Which files are taken, and from where the envelope is read.
-    pub dialect: PickupDialect,
+    pub dialect: Dialect,
     /// Time between two looks; Exchange's is fixed at 5 s.
     pub poll_interval: Duration,
     /// Messages taken in a minute: 1 to 20,000, default 100.
@@ -29,28 +32,27 @@ pub struct Pickup {
     pub max_recipients_per_message: u32,
 }
 
-/// Whose Pickup this is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PickupDialect {
-    /// Exchange 2007 and later: `*.eml` only, the envelope from the header fields.
-    #[default]
-    Exchange,
-    /// IIS SMTP: every regular file, `x-sender` and `x-receiver` honoured.
-    Iis,
-}
-
 impl Pickup {
     /// This directory, and Exchange's limits.
     pub fn new(path: PathBuf) -> Self {
         Self {
             path,
-            dialect: PickupDialect::default(),
+            dialect: Dialect::default(),
             poll_interval: Duration::from_secs(5),
             max_messages_per_minute: 100,
             max_header_size: 64 << 10,
             max_recipients_per_message: 100,
         }
+    }
+
+    /// How its files are read; IMCEA recipients in `domain` are opened.
+    pub fn rules(&self, domain: &Domain) -> pickup::Rules {
+        let mut rules = pickup::Rules::default();
+        rules.dialect = self.dialect;
+        rules.max_header_size = usize::try_from(self.max_header_size).unwrap_or(usize::MAX);
+        rules.max_recipients = usize::try_from(self.max_recipients_per_message).unwrap_or(usize::MAX);
+        rules.domain = Some(domain.clone());
+        rules
     }
 }
 
@@ -61,7 +63,7 @@ pub(crate) fn read(
     data_directory: &Path,
 ) -> (Option<Pickup>, Places) {
     let mut pickup = Pickup::new(data_directory.join("Pickup"));
-    let dialects = [("exchange", PickupDialect::Exchange), ("iis", PickupDialect::Iis)];
+    let dialects = [("exchange", Dialect::Exchange), ("iis", Dialect::Iis)];
     let mut watched = Some(pickup.path.clone());
     section.set(&mut watched, "path", or_empty(path(folder)));
     section.set(&mut pickup.dialect, "dialect", one_of(&dialects));

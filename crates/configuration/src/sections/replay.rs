@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use postroad_address_space::Domain;
+use postroad_message_directory::replay;
+
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{integer, or_empty, path, span, text};
@@ -31,6 +34,14 @@ impl Replay {
             max_messages_per_minute: 100,
             trusted_created_by: "MSExchange15".into(),
         }
+    }
+
+    /// How its files are read; IMCEA recipients in `domain` are opened.
+    pub fn rules(&self, domain: &Domain) -> replay::Rules {
+        let mut rules = replay::Rules::default();
+        rules.trusted_created_by.clone_from(&self.trusted_created_by);
+        rules.domain = Some(domain.clone());
+        rules
     }
 }
 

@@ -28,6 +28,13 @@ pub struct Server {
     pub postmaster: Mailbox,
 }
 
+impl Server {
+    /// The first accepted domain; a relay that has none goes by its own name.
+    pub fn default_domain(&self) -> &Domain {
+        self.accepted_domains.first().unwrap_or(&self.fqdn)
+    }
+}
+
 /// The folder of the data directory unless it is named.
 const DATA_DIRECTORY: &str = "relay-data";
 

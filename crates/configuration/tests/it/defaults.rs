@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use postroad_configuration::{Configuration, DnsValidation, PickupDialect, TrustAnchors};
+use postroad_configuration::{Configuration, DnsValidation, TrustAnchors};
 use postroad_connector::{Connector, SmartHostAuthMechanism};
+use postroad_message_directory::Dialect;
 use postroad_queue::RetrySchedule;
 
 const SMALLEST: &str = r#"
@@ -51,7 +52,7 @@ fn of_the_server_and_its_directories() {
         "dns validation": relay.dns.validation => DnsValidation::Off;
         "allow_loopback_mx": relay.dns.allow_loopback_mx => false;
         "pickup path": pickup.path => Path::new("/etc/relay-data/Pickup");
-        "pickup dialect": pickup.dialect => PickupDialect::Exchange;
+        "pickup dialect": pickup.dialect => Dialect::Exchange;
         "pickup poll_interval": pickup.poll_interval => Duration::from_secs(5);
         "pickup max_messages_per_minute": pickup.max_messages_per_minute => 100;
         "pickup max_header_size": pickup.max_header_size => 65_536;

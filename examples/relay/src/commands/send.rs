@@ -56,17 +56,17 @@ fn message(
     configuration: &Configuration,
 ) -> Result<(Envelope, Content), Box<dyn Error>> {
     let file = std::fs::read(&asked.file)?;
-    let domain = house::default_domain(configuration);
+    let domain = configuration.server.default_domain();
     let arrival = Arrival {
         server: configuration.server.fqdn.as_str(),
-        domain: &domain,
+        domain,
         at: SystemWorld.now(),
         unique: SystemWorld.random().to_le_bytes(),
     };
     let to: Vec<Recipient> = asked.to.iter().cloned().map(Recipient::new).collect();
     if let (Some(from), false) = (&asked.from, to.is_empty()) {
         let injected = Injected::new(Envelope::new(from.clone(), to));
-        let replayed = replay::encode(&injected, &file, AddressForm::Native, &domain)?;
+        let replayed = replay::encode(&injected, &file, AddressForm::Native, domain)?;
         return Ok(replay::decode(&replayed, &replay::Rules::default())?.into_message(&arrival)?);
     }
     let mut rules = pickup::Rules::default();
