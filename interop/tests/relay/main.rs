@@ -8,6 +8,7 @@ mod crash;
 mod drop_directory;
 mod gateway;
 mod guides;
+mod iis;
 mod plain;
 mod postfix;
 mod receive;
