@@ -10,6 +10,7 @@ use postroad_queue::{Claim, Contact, Lease, MessageId, QueueError, Settlement};
 
 use crate::deliver::Job;
 use crate::pipeline::Shared;
+use crate::plan;
 use crate::report::{self, Original};
 use crate::reroute::reroute;
 use crate::settlement::{self, Moments, Settled};
@@ -20,10 +21,11 @@ const SWEEP_BATCH: usize = 100;
 /// The seconds after which an outcome is written down once more, where the disk was full or failed.
 const WRITE_AGAIN: [u64; 8] = [1, 2, 4, 8, 15, 30, 60, 120];
 
-/// Delivers what was lent, or routes it anew where its connector is gone; then settles.
+/// Delivers what was lent, or routes it anew where its connector is gone or sends another way; then settles.
 pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Timestamp) -> Contact {
     let table = shared.table.load_full();
-    let Some(connector) = table.usable_connector(&lease.next_hop.connector) else {
+    let usable = table.usable_connector(&lease.next_hop.connector);
+    let Some(connector) = usable.filter(|connector| plan::is_queue_of(connector, &lease)) else {
         if let Some(same) = reroute(shared, lease).await {
             let due = shared.first_due(&same.next_hop, same.received_at, next_hop_retry);
             let _ = shared.store.release(same, due).await;

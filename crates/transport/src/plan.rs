@@ -1,7 +1,9 @@
 //! From recipients to next hops: what the routing table answers, in the words of the queue.
 
-use postroad_connector::{Refusal, RoutingTable, Sender};
+use postroad_address_space::MailDomain;
+use postroad_connector::{Connector, Refusal, RoutingTable, Sender};
 use postroad_message::{EnhancedStatus, Failure, Fault, NextHop, Phase, Recipient, ReversePath, Scope};
+use postroad_queue::Lease;
 
 /// Where each recipient goes.
 #[derive(Debug, Default)]
@@ -34,6 +36,22 @@ impl Plan {
         }
         let refused = partition.refused.iter().map(|(index, refusal)| (*index, failure(refusal))).collect();
         Self { groups, refused }
+    }
+}
+
+/// Whether the connector still has the queue in which a delivery waits: one that used smart hosts and now goes to MX
+/// hosts has a queue for each domain, and the name of its old one may look like a domain.
+pub(crate) fn is_queue_of(connector: &Connector, lease: &Lease) -> bool {
+    let queue = &lease.next_hop.destination;
+    let in_domain = |recipient: &Recipient| {
+        recipient.address.mailbox().is_some_and(|mailbox| match mailbox.domain() {
+            MailDomain::Name(name) => name.ascii() == queue,
+            MailDomain::Literal(literal) => literal.as_str() == queue,
+        })
+    };
+    match connector {
+        Connector::Send(send) if send.routes_by_dns() => lease.envelope.recipients.iter().all(in_domain),
+        _ => true,
     }
 }
 

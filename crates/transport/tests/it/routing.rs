@@ -3,7 +3,7 @@
 use postroad_message::NextHop;
 use postroad_transport::SubmitError;
 
-use postroad_connector::{Connector, ForeignConnector, RoutingTable, Topology};
+use postroad_connector::{Connector, ForeignConnector, RoutingTable, SendConnector, Topology};
 
 use crate::support::{Relay, delivered, message, table};
 
@@ -103,4 +103,28 @@ async fn mail_for_a_connector_that_went_out_of_reach_is_routed_anew() {
     let table = RoutingTable::build(connectors, Topology::new("Hub01"), vec![]).unwrap();
     relay.pipeline.replace_routing_table(table).await.unwrap();
     assert_eq!(relay.waiting().await[0].next_hop, NextHop::new("Other", "FAX"));
+}
+
+/// Exchange resubmits the queue of a smart-host connector that is switched to DNS.
+#[tokio::test(start_paused = true)]
+async fn mail_for_a_connector_that_now_goes_by_mx_leaves_the_queue_of_its_smart_hosts() {
+    let by_smart_host = |smart_host: &str| {
+        let mut connector = SendConnector::new("Internet", vec!["*".parse().unwrap()]);
+        connector.smart_hosts = smart_host.parse().into_iter().collect();
+        RoutingTable::build(vec![connector.into()], Topology::new("Hub01"), vec![]).unwrap()
+    };
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.replace_routing_table(by_smart_host("relay.example.net")).await.unwrap();
+    let to = ["jane@contoso.com", "joe@sender.test"];
+    relay.pipeline.submit(message("app@contoso.com", &to)).await.unwrap();
+    assert_eq!(relay.waiting().await[0].next_hop, NextHop::new("Internet", "relay.example.net"));
+
+    relay.pipeline.replace_routing_table(by_smart_host("")).await.unwrap();
+    relay.start().await;
+    relay.until_empty().await;
+    let attempts = relay.smtp.attempts();
+    let mut sent: Vec<_> = attempts.iter().map(|one| (one.destination.as_str(), one.to.join(" "))).collect();
+    sent.sort();
+    let [jane, joe] = to.map(str::to_owned);
+    assert_eq!(sent, [("contoso.com", jane), ("sender.test", joe)]);
 }
