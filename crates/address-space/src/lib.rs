@@ -99,6 +99,7 @@ mod address;
 pub mod encapsulation;
 mod error;
 mod glob;
+mod hash;
 mod map;
 mod other;
 #[cfg(feature = "serde")]

@@ -3,7 +3,8 @@
 use hashbrown::{HashMap, HashTable};
 
 use crate::glob::Glob;
-use crate::map::run::{Run, hash, position};
+use crate::hash::hash;
+use crate::map::run::{Run, position};
 use crate::other::OtherAddress;
 use crate::space::{AddressSpace, Pattern};
 use crate::specificity::Specificity;

@@ -1,9 +1,5 @@
 //! Values that stand side by side because an address finds all of them or none.
 
-use std::hash::{BuildHasher, Hasher};
-
-use foldhash::fast::FixedState;
-
 use crate::specificity::Specificity;
 
 /// Some consecutive entries of an index.
@@ -24,13 +20,6 @@ impl Run {
 /// The index of an entry. More than four thousand million spaces do not fit in memory.
 pub(super) fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-/// Keys come from the configuration, never from a stranger, so that a fixed seed invites no collisions.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = FixedState::with_seed(0x706f_7374_726f_6164).build_hasher();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 /// Goes through a run of values that fit equally closely.

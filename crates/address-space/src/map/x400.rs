@@ -2,7 +2,8 @@
 
 use hashbrown::HashTable;
 
-use crate::map::run::{Run, RunMatches, hash, position};
+use crate::hash::hash;
+use crate::map::run::{Run, RunMatches, position};
 use crate::space::{AddressSpace, Pattern};
 use crate::specificity::Specificity;
 use crate::x400::attribute::HIERARCHY;

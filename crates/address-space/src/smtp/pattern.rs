@@ -56,17 +56,20 @@ impl SmtpPattern {
         covers.then(|| self.specificity())
     }
 
+    pub(crate) fn domain(&self) -> Option<&Domain> {
+        match self {
+            Self::Every => None,
+            Self::Suffix(domain) | Self::Exact(domain) => Some(domain),
+        }
+    }
+
     pub(crate) fn specificity(&self) -> Specificity {
         match self {
             Self::Every => Specificity::CATCH_ALL,
             Self::Exact(_) => Specificity::EXACT,
-            Self::Suffix(domain) => Specificity::partial(label_count(domain.ascii()), 0),
+            Self::Suffix(domain) => Specificity::partial(domain.label_count(), 0),
         }
     }
-}
-
-pub(crate) fn label_count(name: &str) -> u32 {
-    1 + name.bytes().map(|byte| u32::from(byte == b'.')).sum::<u32>()
 }
 
 impl fmt::Display for SmtpPattern {
