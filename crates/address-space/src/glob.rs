@@ -38,7 +38,7 @@ impl Glob {
 
     /// Whether it covers an address that is in lower case already.
     pub(crate) fn matches(&self, folded_address: &str) -> Option<Specificity> {
-        glob_matches(self.folded.as_bytes(), folded_address.as_bytes()).then(|| self.specificity())
+        covers(self.folded.as_bytes(), folded_address.as_bytes(), None).then(|| self.specificity())
     }
 
     pub(crate) fn specificity(&self) -> Specificity {
@@ -59,8 +59,10 @@ fn saturated(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
+/// Whether a pattern covers a text, `*` being any run of characters, and `one`, if it is given, one character.
+///
 /// Tries the last `*` one byte further whenever the text behind it fails: at worst pattern times text steps.
-fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn covers(pattern: &[u8], text: &[u8], one: Option<u8>) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;
     while let Some(&byte) = text.get(t) {
@@ -68,6 +70,12 @@ fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
             (Some(b'*'), _) => {
                 star = Some((p + 1, t));
                 p += 1;
+            }
+            (Some(wanted), _) if one == Some(*wanted) => {
+                p += 1;
+                t += 1;
+                // The rest of a character that is not ASCII.
+                t += text.iter().skip(t).take_while(|byte| matches!(byte, 0x80..=0xbf)).count();
             }
             (Some(&wanted), _) if wanted == byte => {
                 p += 1;
@@ -101,5 +109,30 @@ impl Hash for Glob {
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_character_is_one_character_in_any_script() {
+        for (pattern, text, wanted) in [
+            ("a%c", "abc", true),
+            ("a%c", "aéc", true),
+            ("a%%c", "aéc", false),
+            ("%", "", false),
+            ("%*", "é", true),
+            ("*%", "é", true),
+            ("*%%", "é", false),
+            ("*%%", "€", false),
+            ("*%%", "xé", true),
+            ("a%*c", "ac", false),
+        ] {
+            assert_eq!(covers(pattern.as_bytes(), text.as_bytes(), Some(b'%')), wanted, "{pattern} {text}");
+        }
+        assert!(!covers(b"a%c", b"abc", None));
+        assert!(covers(b"a%c", b"a%c", None));
     }
 }

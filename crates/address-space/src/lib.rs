@@ -90,7 +90,9 @@
 //! | `a=` with no space behind it | refused | cannot be told from a value cut off |
 //! | a value that begins with `=` in a domain-defined attribute | refused | RFC 1685 could not print it |
 //! | X.400 lengths | Exchange 5.5's, then X.411's, then 128 | strictest that is documented; OU is 32, not 2007's 64 |
-//! | wildcards inside X.400 values | refused, but for `a=*` | outside the documented character set |
+//! | wildcards inside X.400 values and within labels | refused, but for `a=*` and for [`Leniency::wildcards`] | only Exchange 5.5 knew them |
+//! | 5.5's wildcards among other spaces | whole labels and whole values count first, then the characters that are named | 5.5 ranks a partial text last, and says no more |
+//! | a domain with 5.5's wildcards and U-labels | refused | part of a label has no A-label form |
 //! | two X400 spaces with equally many attributes | a named ADMD is closer, then the deeper last attribute | the document counts and stops there |
 //! | two globs with equally long text before `*` | more text in all is closer | says more about the address |
 //! | letter case of other types | one character at a time, as Unicode has it | a prefix stays a prefix |

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Address, AddressLiteral, AddressSpace, Domain, MailDomain, Mailbox, OrAddress};
+use crate::{Address, AddressLiteral, AddressSpace, AddressSpaceMap, Domain, MailDomain, Mailbox, OrAddress};
 
 macro_rules! as_text {
     ($($type:ty),*) => {$(
@@ -22,11 +22,32 @@ macro_rules! as_text {
     )*};
 }
 
+/// A list of pairs, space and value.
+impl<T: Serialize> Serialize for AddressSpaceMap<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+/// Spaces are read strictly.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for AddressSpaceMap<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Vec::<(AddressSpace, T)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
 as_text!(Address, AddressLiteral, AddressSpace, Domain, MailDomain, Mailbox, OrAddress);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_goes_there_and_back() {
+        let text = r#"[["SMTP:Contoso.com;5",1],["SMTP:Contoso.com;7",2],["SMTP:*;1",3],["FAX:+1*;1",4]]"#;
+        let map: AddressSpaceMap<u8> = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&map).unwrap(), text);
+    }
 
     #[test]
     fn texts_go_there_and_back() {

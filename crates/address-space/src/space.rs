@@ -9,6 +9,7 @@ use crate::error::{ParseError, ParseErrorKind};
 use crate::glob::Glob;
 use crate::other::check_type;
 use crate::smtp::pattern::SmtpPattern;
+use crate::smtp::wildcards::WildcardDomain;
 use crate::specificity::Specificity;
 use crate::x400::pattern::OrPattern;
 
@@ -27,6 +28,7 @@ pub struct AddressSpace {
 pub struct Leniency {
     local_scope: bool,
     missing_cost: bool,
+    wildcards: bool,
 }
 
 impl Leniency {
@@ -39,13 +41,24 @@ impl Leniency {
     pub fn missing_cost(self) -> Self {
         Self { missing_cost: true, ..self }
     }
+
+    /// Takes Exchange 5.5's `*` (any run of characters) and `%` (one character) anywhere in an SMTP domain and in the
+    /// values of an X400 space, as in `*contoso.%%` or `X400:c=US;a=Fabri*;1`; a country is still written whole.
+    pub fn wildcards(self) -> Self {
+        Self { wildcards: true, ..self }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Pattern {
     Smtp(SmtpPattern),
+    /// With wildcards of Exchange 5.5.
+    SmtpWildcards(WildcardDomain),
     X400(OrPattern),
-    Other { address_type: Box<str>, glob: Glob },
+    Other {
+        address_type: Box<str>,
+        glob: Glob,
+    },
 }
 
 impl AddressSpace {
@@ -84,9 +97,9 @@ impl AddressSpace {
         let start = start + space.len() - space.trim_start().len();
         let space = space.trim_start();
         let pattern = match &*address_type {
-            "SMTP" => SmtpPattern::parse(space.trim_end()).map(Pattern::Smtp),
+            "SMTP" => parse_smtp(space.trim_end(), leniency),
             // A space at its end may be the blank ADMD.
-            "X400" => OrPattern::parse(space).map(Pattern::X400),
+            "X400" => OrPattern::parse(space, leniency.wildcards).map(Pattern::X400),
             _ => Glob::parse(space.trim_end()).map(|glob| Pattern::Other { address_type, glob }),
         };
         Ok(Self::of(pattern.map_err(|error| error.shifted(start))?, cost))
@@ -94,6 +107,15 @@ impl AddressSpace {
 
     pub(crate) fn of(pattern: Pattern, cost: u8) -> Self {
         Self { pattern, cost, local_scope: false }
+    }
+
+    /// How closely a space with wildcards of Exchange 5.5 fits what it covers; `None` for any other.
+    pub(crate) fn wildcard_specificity(&self) -> Option<Specificity> {
+        match &self.pattern {
+            Pattern::SmtpWildcards(domain) => Some(domain.specificity()),
+            Pattern::X400(pattern) if pattern.has_wildcards() => Some(pattern.specificity()),
+            _ => None,
+        }
     }
 
     pub(crate) fn into_pattern(self) -> Pattern {
@@ -104,6 +126,7 @@ impl AddressSpace {
     pub fn matches(&self, address: &Address) -> Option<Specificity> {
         match (&self.pattern, address) {
             (Pattern::Smtp(pattern), Address::Smtp(mailbox)) => pattern.matches(mailbox),
+            (Pattern::SmtpWildcards(domain), Address::Smtp(mailbox)) => domain.matches(mailbox),
             (Pattern::Other { address_type, glob }, Address::Other(other)) => {
                 (**address_type == *other.address_type()).then(|| glob.matches(other.folded()))?
             }
@@ -127,10 +150,19 @@ impl AddressSpace {
     /// The address type in upper case: `SMTP`, `X400`, `FAX` ...
     pub fn address_type(&self) -> &str {
         match &self.pattern {
-            Pattern::Smtp(_) => "SMTP",
+            Pattern::Smtp(_) | Pattern::SmtpWildcards(_) => "SMTP",
             Pattern::X400(_) => "X400",
             Pattern::Other { address_type, .. } => address_type,
         }
+    }
+}
+
+fn parse_smtp(space: &str, leniency: Leniency) -> Result<Pattern, ParseError> {
+    match SmtpPattern::parse(space) {
+        Err(error) if leniency.wildcards && error.kind() == ParseErrorKind::MisplacedWildcard => {
+            WildcardDomain::parse(space).map(Pattern::SmtpWildcards)
+        }
+        parsed => parsed.map(Pattern::Smtp),
     }
 }
 
@@ -175,6 +207,7 @@ impl fmt::Display for AddressSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.pattern {
             Pattern::Smtp(pattern) => write!(f, "SMTP:{pattern};{}", self.cost),
+            Pattern::SmtpWildcards(domain) => write!(f, "SMTP:{domain};{}", self.cost),
             Pattern::X400(pattern) => write!(f, "X400:{pattern};{}", self.cost),
             Pattern::Other { address_type, glob } => write!(f, "{address_type}:{glob};{}", self.cost),
         }
@@ -212,5 +245,33 @@ mod tests {
         assert_eq!(AddressSpace::parse_with(costless, cost).unwrap().cost(), 1);
         assert_eq!(AddressSpace::parse_with("FAX:a;b", cost).unwrap().to_string(), "FAX:a;b;1");
         assert!(AddressSpace::parse_with("*;abc", cost).is_err());
+    }
+
+    #[test]
+    fn wildcards_of_exchange_5_5_stand_anywhere() {
+        let lenient = Leniency::default().wildcards();
+        for (text, printed, covered, others) in [
+            ("*contoso.com", "SMTP:*contoso.com;1", "j@evilcontoso.com", "j@contoso.org"),
+            ("Contos%.*;5", "SMTP:contos%.*;5", "j@contosa.co.uk", "j@contos.com"),
+            (
+                "X400:c=US;a=Fab*;p=%ontoso;1",
+                "X400:C=US;A=Fab*;P=%ontoso;1",
+                "X400:C=US;A=FABRIKAM;P=Contoso",
+                "X400:C=US;P=Contoso",
+            ),
+            ("X400:c=US;a=*;o=*;1", "X400:C=US;A=*;O=*;1", "X400:C=US;O=x", "X400:C=US;P=x"),
+        ] {
+            assert!(AddressSpace::parse(text).is_err(), "{text}");
+            let space = AddressSpace::parse_with(text, lenient).unwrap();
+            assert_eq!(space.to_string(), printed);
+            assert_eq!(AddressSpace::parse_with(printed, lenient), Ok(space.clone()));
+            assert!(space.matches(&Address::parse(covered).unwrap()).is_some(), "{text}");
+            assert_eq!(space.matches(&Address::parse(others).unwrap()), None, "{text}");
+        }
+        for text in ["a_*.com", "*..com", "bü*.com", "-*.com", "X400:c=*;a=x;1", "X400:c=US;a=x;s=*;1"] {
+            assert!(AddressSpace::parse_with(text, lenient).is_err(), "{text}");
+        }
+        // What is no wildcard of 5.5 is read as ever.
+        assert_eq!(AddressSpace::parse_with("*.contoso.com", lenient), AddressSpace::parse("*.contoso.com"));
     }
 }

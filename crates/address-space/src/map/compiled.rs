@@ -16,33 +16,60 @@ use crate::specificity::Specificity;
 /// Several values may stand behind one space; they come in the order in which they were put in. Spaces of equal
 /// [`Specificity`] that are not the same space come in no promised order: there, cost decides.
 ///
-/// To change it, build another: `map.iter().map(|(space, value)| (space, *value)).chain(more).collect()`.
+/// To change it, [build another](AddressSpaceMap::rebuilt). With the feature `serde` it is a list of pairs of space and
+/// value.
 #[derive(Clone)]
 pub struct AddressSpaceMap<T> {
     smtp: SmtpIndex<T>,
     x400: X400Index<T>,
     other: OtherIndex<T>,
+    /// The spaces with wildcards of Exchange 5.5, closest first; tried one by one.
+    wildcards: Box<[(Specificity, AddressSpace, T)]>,
 }
 
 impl<T> AddressSpaceMap<T> {
     /// The values whose spaces cover the address, closest first.
     pub fn matches<'a>(&'a self, address: &'a Address) -> Matches<'a, T> {
-        Matches(match address {
+        let state = match address {
             Address::Smtp(mailbox) => State::Smtp(self.smtp.matches(mailbox.domain())),
             Address::X400(address) => State::X400(self.x400.matches(address)),
             Address::Other(other) => State::Other(self.other.matches(other)),
-        })
+        };
+        Matches { state, wildcards: &self.wildcards, address, held: None }
     }
 
-    /// Every space, put together again, with its value: SMTP first, then X400, then the others, the values of one
-    /// domain side by side.
+    /// The map of those spaces that `keeps` keeps, and of others behind them.
+    ///
+    /// ```
+    /// # use postroad_address_space::{AddressSpace, AddressSpaceMap, ParseError};
+    /// let routes: AddressSpaceMap<u8> = [("contoso.com".parse()?, 1), ("*".parse()?, 2)].into_iter().collect();
+    /// let changed = routes.rebuilt(|space, _| space.to_string() != "SMTP:*;1", [("*.org".parse()?, 3)]);
+    /// let texts: Vec<String> = changed.iter().map(|(space, value)| format!("{space} {value}")).collect();
+    /// assert_eq!(texts, ["SMTP:contoso.com;1 1", "SMTP:*.org;1 3"]);
+    /// # Ok::<(), ParseError>(())
+    /// ```
+    pub fn rebuilt(
+        &self,
+        mut keeps: impl FnMut(&AddressSpace, &T) -> bool,
+        others: impl IntoIterator<Item = (AddressSpace, T)>,
+    ) -> Self
+    where
+        T: Clone,
+    {
+        let kept = self.iter().filter(|(space, value)| keeps(space, value));
+        kept.map(|(space, value)| (space, value.clone())).chain(others).collect()
+    }
+
+    /// Every space, put together again, with its value: SMTP first, then X400, then the others, then those with
+    /// wildcards of Exchange 5.5; the values of one domain side by side, otherwise in no promised order.
     pub fn iter(&self) -> impl Iterator<Item = (AddressSpace, &T)> {
-        self.smtp.iter().chain(self.x400.iter()).chain(self.other.iter())
+        let wildcards = self.wildcards.iter().map(|(_, space, value)| (space.clone(), value));
+        self.smtp.iter().chain(self.x400.iter()).chain(self.other.iter()).chain(wildcards)
     }
 
     /// How many spaces there are.
     pub fn len(&self) -> usize {
-        self.smtp.len() + self.x400.len() + self.other.len()
+        self.smtp.len() + self.x400.len() + self.other.len() + self.wildcards.len()
     }
 
     /// Whether there is none.
@@ -59,16 +86,29 @@ impl<T> Default for AddressSpaceMap<T> {
 
 impl<T> FromIterator<(AddressSpace, T)> for AddressSpaceMap<T> {
     fn from_iter<I: IntoIterator<Item = (AddressSpace, T)>>(spaces: I) -> Self {
-        let (mut smtp, mut x400, mut other) = (Vec::new(), Vec::new(), Vec::new());
+        let spaces = spaces.into_iter();
+        let mut smtp = Vec::with_capacity(spaces.size_hint().0);
+        let (mut x400, mut other, mut wildcards) = (Vec::new(), Vec::new(), Vec::new());
         for (space, value) in spaces {
+            if let Some(specificity) = space.wildcard_specificity() {
+                wildcards.push((specificity, space, value));
+                continue;
+            }
             let cost = space.cost();
             match space.into_pattern() {
                 Pattern::Smtp(pattern) => smtp.push((pattern, cost, value)),
                 Pattern::X400(pattern) => x400.push((pattern, cost, value)),
                 Pattern::Other { address_type, glob } => other.push((address_type, glob, cost, value)),
+                Pattern::SmtpWildcards(_) => {}
             }
         }
-        Self { smtp: SmtpIndex::build(smtp), x400: X400Index::build(x400), other: OtherIndex::build(other) }
+        wildcards.sort_by_key(|(specificity, ..)| std::cmp::Reverse(*specificity));
+        Self {
+            smtp: SmtpIndex::build(smtp),
+            x400: X400Index::build(x400),
+            other: OtherIndex::build(other),
+            wildcards: wildcards.into(),
+        }
     }
 }
 
@@ -79,11 +119,16 @@ impl<T: fmt::Debug> fmt::Debug for AddressSpaceMap<T> {
 }
 
 /// What [`AddressSpaceMap::matches`] finds, one at a time.
-#[derive(Clone)]
 #[must_use = "finds nothing until it is asked for the next match"]
-pub struct Matches<'a, T>(State<'a, T>);
+pub struct Matches<'a, T> {
+    state: State<'a, T>,
+    /// Those that have not been tried.
+    wildcards: &'a [(Specificity, AddressSpace, T)],
+    address: &'a Address,
+    /// Found by the index, and not as close as what was found among the wildcards.
+    held: Option<(Specificity, &'a T)>,
+}
 
-#[derive(Clone)]
 enum State<'a, T> {
     Smtp(SmtpMatches<'a, T>),
     X400(X400Matches<'a, T>),
@@ -93,12 +138,55 @@ enum State<'a, T> {
 impl<'a, T> Iterator for Matches<'a, T> {
     type Item = (Specificity, &'a T);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
-            State::Smtp(matches) => matches.next(),
-            State::X400(matches) => matches.next(),
-            State::Other(matches) => matches.next(),
+        if self.wildcards.is_empty() && self.held.is_none() { self.state.next() } else { self.merged() }
+    }
+}
+
+impl<'a, T> Matches<'a, T> {
+    /// The closer of what the index finds and of what is found among the wildcards.
+    #[cold]
+    fn merged(&mut self) -> Option<(Specificity, &'a T)> {
+        let indexed = self.held.take().or_else(|| self.state.next());
+        while let Some(((specificity, space, value), rest)) = self.wildcards.split_first() {
+            if indexed.is_some_and(|(indexed, _)| indexed >= *specificity) {
+                break;
+            }
+            self.wildcards = rest;
+            if space.matches(self.address).is_some() {
+                self.held = indexed;
+                return Some((*specificity, value));
+            }
         }
+        indexed
+    }
+}
+
+impl<'a, T> State<'a, T> {
+    #[inline]
+    fn next(&mut self) -> Option<(Specificity, &'a T)> {
+        match self {
+            Self::Smtp(matches) => matches.next(),
+            Self::X400(matches) => matches.next(),
+            Self::Other(matches) => matches.next(),
+        }
+    }
+}
+
+impl<T> Clone for State<'_, T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Smtp(matches) => Self::Smtp(matches.clone()),
+            Self::X400(matches) => Self::X400(matches.clone()),
+            Self::Other(matches) => Self::Other(matches.clone()),
+        }
+    }
+}
+
+impl<T> Clone for Matches<'_, T> {
+    fn clone(&self) -> Self {
+        Self { state: self.state.clone(), ..*self }
     }
 }
 
@@ -107,5 +195,19 @@ impl<T> std::iter::FusedIterator for Matches<'_, T> {}
 impl<T> fmt::Debug for Matches<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Matches { .. }")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_may_share_a_map_of_what_threads_may_share() {
+        fn is_shared<T: Send + Sync + 'static>() {}
+        is_shared::<AddressSpaceMap<String>>();
+        is_shared::<Matches<'static, String>>();
+        is_shared::<Address>();
+        is_shared::<AddressSpace>();
     }
 }

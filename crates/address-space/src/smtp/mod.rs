@@ -4,3 +4,4 @@ pub(crate) mod domain;
 pub(crate) mod literal;
 pub(crate) mod mailbox;
 pub(crate) mod pattern;
+pub(crate) mod wildcards;

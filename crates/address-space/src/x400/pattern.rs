@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{ParseError, ParseErrorKind};
+use crate::glob::covers;
 use crate::specificity::Specificity;
 use crate::x400::attribute::{Attribute, HIERARCHY};
 use crate::x400::or_address::OrAddress;
@@ -19,6 +20,8 @@ pub(crate) enum OrPattern {
         attributes: OrAddress,
         /// `a=*`: any ADMD, named or blank.
         any_admd: bool,
+        /// Whose values hold wildcards of Exchange 5.5.
+        wildcards: Shape,
     },
 }
 
@@ -29,8 +32,9 @@ const COUNTRY_BIT: Shape = 1;
 const ADMD_BIT: Shape = 1 << 1;
 
 impl OrPattern {
-    /// Reads what stands between `X400:` and the cost; spaces at its end may be the blank ADMD.
-    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
+    /// Reads what stands between `X400:` and the cost; spaces at its end may be the blank ADMD. `lenient` takes the
+    /// wildcards of Exchange 5.5.
+    pub(crate) fn parse(text: &str, lenient: bool) -> Result<Self, ParseError> {
         if text.trim() == "*" {
             return Ok(Self::Every);
         }
@@ -42,6 +46,7 @@ impl OrPattern {
                 value.filter(|value| !value.is_empty()).and_then(|value| text.find(value)).unwrap_or(0);
             Err(ParseError::new(kind, offset))
         };
+        let mut wildcards = 0;
         for (index, value) in attributes.values.iter().enumerate() {
             let Some(value) = value.as_deref() else { continue };
             if index >= HIERARCHY {
@@ -51,9 +56,12 @@ impl OrPattern {
                 continue;
             }
             if value.contains(['*', '%']) {
-                return wrong(ParseErrorKind::MisplacedWildcard, Some(value));
+                if !lenient {
+                    return wrong(ParseErrorKind::MisplacedWildcard, Some(value));
+                }
+                wildcards |= 1 << index;
             }
-            if !value.bytes().all(is_printable_string) {
+            if !value.bytes().all(|byte| is_printable_string(byte) || matches!(byte, b'*' | b'%')) {
                 return wrong(ParseErrorKind::AttributeCharacter, Some(value));
             }
         }
@@ -67,17 +75,23 @@ impl OrPattern {
             None => return Err(ParseError::new(ParseErrorKind::MissingAdmd, text.len())),
             Some(value) => value == "*",
         };
-        Ok(Self::Under { attributes: OrAddress::of_attributes(attributes, text.len()), any_admd })
+        Ok(Self::Under { attributes: OrAddress::of_attributes(attributes, text.len()), any_admd, wildcards })
     }
 
     /// How closely it fits the address, or `None` if it does not cover it.
     pub(crate) fn matches(&self, address: &OrAddress) -> Option<Specificity> {
         let covers = match self {
             Self::Every => true,
-            Self::Under { attributes, any_admd } => attributes
+            Self::Under { attributes, any_admd, wildcards } => attributes
                 .folded_attributes()
                 .filter(|(attribute, _)| !(*any_admd && *attribute == Attribute::Admd))
-                .all(|wanted| address.folded_attributes().any(|found| found == wanted)),
+                .all(|wanted| {
+                    let fits = |found: &str| match wildcards >> wanted.0.index() & 1 {
+                        0 => found == wanted.1,
+                        _ => covers(wanted.1.as_bytes(), found.as_bytes(), Some(b'%')),
+                    };
+                    address.folded_attributes().any(|found| found.0 == wanted.0 && fits(found.1))
+                }),
         };
         covers.then(|| self.specificity())
     }
@@ -85,15 +99,31 @@ impl OrPattern {
     pub(crate) fn specificity(&self) -> Specificity {
         match self {
             Self::Every => Specificity::CATCH_ALL,
-            Self::Under { .. } => shape_specificity(self.shape()),
+            Self::Under { attributes, wildcards, .. } => {
+                let whole = shape_specificity(self.shape() & !wildcards);
+                if *wildcards == 0 {
+                    return whole;
+                }
+                let values = attributes
+                    .folded_attributes()
+                    .filter(|(attribute, _)| wildcards >> attribute.index() & 1 == 1);
+                let characters =
+                    values.map(|(_, value)| value.replace(['*', '%'], "").chars().count()).sum::<usize>();
+                whole.with_partial_values(u32::try_from(characters).unwrap_or(u32::MAX))
+            }
         }
+    }
+
+    /// Whether a value holds wildcards of Exchange 5.5.
+    pub(crate) fn has_wildcards(&self) -> bool {
+        matches!(self, Self::Under { wildcards: 1.., .. })
     }
 
     /// The attributes that it asks for; none for `*`.
     pub(crate) fn shape(&self) -> Shape {
         match self {
             Self::Every => 0,
-            Self::Under { attributes, any_admd } => {
+            Self::Under { attributes, any_admd, .. } => {
                 let all = shape_of(attributes);
                 if *any_admd { all & !ADMD_BIT } else { all }
             }
@@ -104,7 +134,7 @@ impl OrPattern {
     pub(crate) fn wanted(&self) -> impl Iterator<Item = &str> {
         let (address, any_admd) = match self {
             Self::Every => (None, false),
-            Self::Under { attributes, any_admd } => (Some(attributes), *any_admd),
+            Self::Under { attributes, any_admd, .. } => (Some(attributes), *any_admd),
         };
         address
             .into_iter()
