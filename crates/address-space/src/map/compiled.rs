@@ -29,6 +29,7 @@ pub struct AddressSpaceMap<T> {
 
 impl<T> AddressSpaceMap<T> {
     /// The values whose spaces cover the address, closest first.
+    #[inline]
     pub fn matches<'a>(&'a self, address: &'a Address) -> Matches<'a, T> {
         let state = match address {
             Address::Smtp(mailbox) => State::Smtp(self.smtp.matches(mailbox.domain())),

@@ -10,50 +10,96 @@ use crate::x400::attribute::HIERARCHY;
 use crate::x400::or_address::OrAddress;
 use crate::x400::pattern::{OrPattern, Shape, shape_specificity};
 
-/// Every X400 space.
+/// Ends each value of a key; no value holds a control character.
+const END: u8 = 0x1f;
+
+/// Every X400 space without a wildcard of Exchange 5.5.
 #[derive(Clone)]
 pub(super) struct X400Index<T> {
-    entries: Vec<(OrPattern, u8, T)>,
+    values: Box<[T]>,
+    /// What each value was put in with; a look-up does not need it.
+    patterns: Box<[(OrPattern, u8)]>,
     /// The sets of attributes that occur, closest first.
     shapes: Box<[Shape]>,
-    table: HashTable<(u64, Run)>,
+    table: HashTable<Space>,
+    /// The wanted values of each space, each with its [`END`].
+    keys: Box<[u8]>,
+}
+
+#[derive(Clone, Copy)]
+struct Space {
+    hash: u64,
+    run: Run,
+    /// Where its key begins.
+    key: u32,
+    shape: Shape,
 }
 
 impl<T> X400Index<T> {
     pub(super) fn build(mut entries: Vec<(OrPattern, u8, T)>) -> Self {
-        entries.sort_by_cached_key(|(pattern, ..)| {
-            (pattern.shape(), pattern.wanted().map(String::from).collect::<Vec<_>>())
-        });
+        entries.sort_by_cached_key(|(pattern, ..)| (pattern.shape(), key_of(pattern)));
         let mut shapes: Vec<Shape> = entries.iter().map(|(pattern, ..)| pattern.shape()).collect();
         shapes.dedup();
         shapes.sort_by_key(|shape| std::cmp::Reverse((shape_specificity(*shape), *shape)));
         let mut table = HashTable::new();
+        let mut keys = Vec::new();
         let mut start = 0;
         for run in entries.chunk_by(|left, right| same_space(&left.0, &right.0)) {
             let end = start + run.len();
             if let Some((pattern, ..)) = run.first() {
-                let values = pattern.wanted().fold(Hashes::default(), Hashes::with);
-                let hash = values.of(pattern.shape(), pattern.shape());
+                let shape = pattern.shape();
+                let hash = pattern
+                    .wanted()
+                    .fold(u64::from(shape), |hash, value| with(hash, self::hash(value.as_bytes())));
                 let run = Run { start: position(start), end: position(end) };
-                table.insert_unique(hash, (hash, run), |(hash, _)| *hash);
+                let space = Space { hash, run, key: position(keys.len()), shape };
+                keys.extend(key_of(pattern));
+                table.insert_unique(hash, space, |space| space.hash);
             }
             start = end;
         }
-        Self { entries, shapes: shapes.into(), table }
+        let (patterns, values): (Vec<_>, Vec<_>) =
+            entries.into_iter().map(|(pattern, cost, value)| ((pattern, cost), value)).unzip();
+        Self {
+            values: values.into(),
+            patterns: patterns.into(),
+            shapes: shapes.into(),
+            table,
+            keys: keys.into(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.values.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (AddressSpace, &T)> {
-        self.entries
+        self.patterns
             .iter()
-            .map(|(pattern, cost, value)| (AddressSpace::of(Pattern::X400(pattern.clone()), *cost), value))
+            .map(|(pattern, cost)| AddressSpace::of(Pattern::X400(pattern.clone()), *cost))
+            .zip(&self.values)
     }
 
     pub(super) fn matches<'a>(&'a self, address: &'a OrAddress) -> X400Matches<'a, T> {
-        X400Matches { index: self, address, hashes: None, shapes: self.shapes.iter(), run: None }
+        X400Matches { index: self, address, shapes: self.shapes.iter(), run: None }
+    }
+
+    /// The values of the space that asks for just these attributes, with the address's values.
+    fn find(&self, values: &Values<'_>, wanted: Shape) -> Option<&[T]> {
+        if values.present & wanted != wanted {
+            return None;
+        }
+        let hash = values.wanted(wanted).fold(u64::from(wanted), |hash, (_, value)| with(hash, *value));
+        let fits = |space: &Space| {
+            let mut key = self.keys.get(space.key as usize..).unwrap_or_default();
+            space.hash == hash
+                && space.shape == wanted
+                && values.wanted(wanted).all(|(value, _)| {
+                    let rest = key.strip_prefix(*value).and_then(|rest| rest.strip_prefix(&[END]));
+                    rest.map(|rest| key = rest).is_some()
+                })
+        };
+        self.table.find(hash, fits).map(|space| space.run.of(&self.values))
     }
 }
 
@@ -61,32 +107,40 @@ fn same_space(left: &OrPattern, right: &OrPattern) -> bool {
     left.shape() == right.shape() && left.wanted().eq(right.wanted())
 }
 
-/// The hash of each value of the hierarchy that an address has, packed in order, none between two.
-#[derive(Clone, Copy, Default)]
-struct Hashes {
-    values: [u64; HIERARCHY],
-    count: usize,
+fn key_of(pattern: &OrPattern) -> Vec<u8> {
+    pattern.wanted().flat_map(|value| value.bytes().chain([END])).collect()
 }
 
-impl Hashes {
-    fn with(mut self, value: &str) -> Self {
-        if let Some(slot) = self.values.get_mut(self.count) {
-            *slot = hash(value.as_bytes());
-            self.count += 1;
+/// The hash of one value more.
+fn with(hash: u64, value: u64) -> u64 {
+    let mixed = (hash.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ mixed >> 32
+}
+
+/// What an address has of the hierarchy: each value and its hash.
+struct Values<'a> {
+    present: Shape,
+    values: [(&'a [u8], u64); HIERARCHY],
+}
+
+impl<'a> Values<'a> {
+    fn of(address: &'a OrAddress) -> Self {
+        let mut found = Self { present: 0, values: [(&[], 0); HIERARCHY] };
+        for (attribute, value) in address.folded_attributes() {
+            let Some(slot) = found.values.get_mut(attribute.index()) else { break };
+            *slot = (value.as_bytes(), hash(value.as_bytes()));
+            found.present |= 1 << attribute.index();
         }
-        self
+        found
     }
 
-    /// The hash of those values that `wanted` asks for, where `present` says which these are.
-    fn of(&self, present: Shape, wanted: Shape) -> u64 {
-        let mut hash = u64::from(wanted);
-        let bits = (0..HIERARCHY).filter(|bit| present >> bit & 1 == 1);
-        for (bit, value) in bits.zip(self.values) {
-            if wanted >> bit & 1 == 1 {
-                hash = (hash.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            }
-        }
-        hash ^ hash >> 32
+    /// Those that are asked for, in the order of the hierarchy.
+    fn wanted(&self, wanted: Shape) -> impl Iterator<Item = &(&'a [u8], u64)> {
+        self.values
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| wanted >> index & 1 == 1)
+            .map(|(_, value)| value)
     }
 }
 
@@ -94,10 +148,9 @@ impl Hashes {
 pub(super) struct X400Matches<'a, T> {
     index: &'a X400Index<T>,
     address: &'a OrAddress,
-    /// Which attributes the address has, and their hashes; made when they are first needed.
-    hashes: Option<(Shape, Hashes)>,
+    /// Those that have not been tried.
     shapes: std::slice::Iter<'a, Shape>,
-    run: Option<RunMatches<'a, (OrPattern, u8, T)>>,
+    run: Option<RunMatches<'a, T>>,
 }
 
 impl<T> Clone for X400Matches<'_, T> {
@@ -106,42 +159,24 @@ impl<T> Clone for X400Matches<'_, T> {
     }
 }
 
-impl<'a, T> X400Matches<'a, T> {
-    fn probe(&mut self, wanted: Shape) -> Option<RunMatches<'a, (OrPattern, u8, T)>> {
-        let address = self.address;
-        let (present, hashes) = *self.hashes.get_or_insert_with(|| {
-            let hierarchy =
-                address.folded_attributes().filter(|(attribute, _)| attribute.index() < HIERARCHY);
-            hierarchy.fold((0, Hashes::default()), |(shape, hashes), (attribute, value)| {
-                (shape | 1 << attribute.index(), hashes.with(value))
-            })
-        });
-        if present & wanted != wanted {
-            return None;
-        }
-        let hash = hashes.of(present, wanted);
-        let entries = &self.index.entries;
-        let fits = |run: &Run| {
-            let first = run.of(entries).first();
-            first.is_some_and(|(pattern, ..)| pattern.shape() == wanted && pattern.matches(address).is_some())
-        };
-        let (_, run) = self.index.table.find(hash, |(candidate, run)| *candidate == hash && fits(run))?;
-        Some(RunMatches { entries: run.of(entries).iter(), specificity: shape_specificity(wanted) })
-    }
-}
-
 impl<'a, T> Iterator for X400Matches<'a, T> {
     type Item = (Specificity, &'a T);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(run) = &mut self.run
-                && let Some((_, _, value)) = run.entries.next()
-            {
-                return Some((run.specificity, value));
-            }
-            let wanted = *self.shapes.next()?;
-            self.run = self.probe(wanted);
+        if let Some(run) = &mut self.run
+            && let Some(value) = run.entries.next()
+        {
+            return Some((run.specificity, value));
         }
+        if self.shapes.as_slice().is_empty() {
+            return None;
+        }
+        let values = Values::of(self.address);
+        let (wanted, run) =
+            self.shapes.find_map(|wanted| Some((*wanted, self.index.find(&values, *wanted)?)))?;
+        let specificity = shape_specificity(wanted);
+        let (first, rest) = run.split_first()?;
+        self.run = Some(RunMatches { entries: rest.iter(), specificity });
+        Some((specificity, first))
     }
 }

@@ -95,26 +95,28 @@ impl Domain {
     }
 
     /// The hash of [`Domain::ascii`].
+    #[inline]
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
 
     /// How many labels it has.
+    #[inline]
     pub(crate) fn label_count(&self) -> u32 {
         u32::from(self.labels.count)
     }
 
-    /// Each name above this one, from the closest, with the number of its labels.
-    pub(crate) fn above(&self) -> impl Iterator<Item = (u32, &str)> {
-        let mut labels = self.label_count();
-        let mut rest = self.ascii();
-        let mut label = usize::from(self.labels.first);
-        std::iter::from_fn(move || {
-            rest = rest.get(label + 1..)?;
-            labels -= 1;
-            label = rest.bytes().position(|byte| byte == b'.').unwrap_or(rest.len());
-            Some((labels, rest))
-        })
+    /// How long the first label is.
+    #[inline]
+    pub(crate) fn first_label(&self) -> usize {
+        usize::from(self.labels.first)
+    }
+
+    /// [`Domain::ascii`], for those who need no proof that it is text.
+    #[inline]
+    pub(crate) fn ascii_bytes(&self) -> &[u8] {
+        let start = if self.appended { self.written as usize } else { 0 };
+        self.text.as_bytes().get(start..start + usize::from(self.ascii)).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::map::run::position;
 use crate::map::smtp::bucket::{Bucket, bucket_count, bucket_of};
-use crate::map::smtp::index::{Entry, NONE, Rank, SmtpIndex, Value, Written, label_bit};
+use crate::map::smtp::index::{Entry, NONE, Rank, SmtpIndex, Value, Written, below, label_bit};
 use crate::map::smtp::name::Name;
 use crate::smtp::domain::Domain;
 use crate::smtp::pattern::SmtpPattern;
@@ -70,7 +70,7 @@ struct Layout<T> {
     /// How many names there will be.
     name_count: u32,
     long: Vec<u8>,
-    wildcard_labels: u128,
+    wildcard_labels: u64,
     written: Vec<(u32, Box<str>)>,
 }
 
@@ -182,10 +182,9 @@ impl<T> SmtpIndex<T> {
     /// The first value of the closest wildcard above a name, while not all names are linked: one without a wildcard of
     /// its own is no answer yet.
     fn wildcard_above(&self, name: &str) -> Option<u32> {
-        let shorter = |labels| self.wildcard_labels & (label_bit(labels) - 1);
         let mut labels = label_count(name);
         let mut rest = name;
-        while shorter(labels) != 0 {
+        while self.wildcard_labels & below(labels) != 0 {
             rest = rest.split_once('.')?.1;
             labels -= 1;
             if self.wildcard_labels & label_bit(labels) != 0

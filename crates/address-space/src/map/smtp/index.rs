@@ -33,7 +33,7 @@ pub(in crate::map) struct SmtpIndex<T> {
     /// The names that are too long to stand in their entries.
     pub(super) long: Box<[u8]>,
     /// The label counts of all wildcards, a bit for each; the highest bit stands for all that are above it.
-    pub(super) wildcard_labels: u128,
+    pub(super) wildcard_labels: u64,
     /// The first value of `*`, or `NONE`.
     pub(super) every: u32,
     pub(super) written: Written,
@@ -101,32 +101,47 @@ impl<T> SmtpIndex<T> {
     /// The value that fits best.
     #[inline]
     fn closest(&self, domain: &Domain) -> u32 {
-        match self.find(domain.hash(), domain.ascii().as_bytes()) {
-            NONE => self.above(domain).unwrap_or(self.every),
+        match self.find(domain.hash(), domain.ascii_bytes()) {
+            NONE => self.above(domain),
             found => found,
         }
     }
 
     /// The value of the closest wildcard above a name.
     #[inline]
-    fn above(&self, domain: &Domain) -> Option<u32> {
-        // No wildcard is as short as a name above this one, which is the common case.
-        if self.wildcard_labels & (label_bit(domain.label_count()) - 1) == 0 {
-            return None;
+    fn above(&self, domain: &Domain) -> u32 {
+        let mut name = domain.ascii_bytes();
+        let mut labels = domain.label_count();
+        let mut label = domain.first_label();
+        // Most often no wildcard is as short as a name above this one.
+        while self.wildcard_labels & below(labels) != 0 {
+            let Some(rest) = name.get(label + 1..) else { break };
+            name = rest;
+            labels -= 1;
+            if self.wildcard_labels & label_bit(labels) != 0
+                && let Some(found) = self.wildcard(name)
+            {
+                return found;
+            }
+            if self.wildcard_labels & below(labels) == 0 {
+                break;
+            }
+            label = name.iter().position(|byte| *byte == b'.').unwrap_or(name.len());
         }
-        let candidates = domain.above().filter(|(labels, _)| self.wildcard_labels & label_bit(*labels) != 0);
-        candidates.map(|(_, name)| self.wildcard(name)).find(|found| *found != NONE)
+        self.every
     }
 
     /// The first value of the closest wildcard that covers a name, if that name is in the table.
-    fn wildcard(&self, name: &str) -> u32 {
-        let mut at = self.find(hash(name.as_bytes()), name.as_bytes());
-        while let Some(value) = self.value(at)
-            && value.rank == Rank::EXACT
-        {
+    #[inline]
+    fn wildcard(&self, name: &[u8]) -> Option<u32> {
+        let mut at = self.find(hash(name), name);
+        while let Some(value) = self.value(at) {
+            if value.rank != Rank::EXACT {
+                return Some(at);
+            }
             at = value.next;
         }
-        at
+        None
     }
 
     /// The first value of the wildcard on this very name.
@@ -155,7 +170,7 @@ impl<T> SmtpIndex<T> {
 
     #[inline]
     fn has_name(&self, at: u32, name: &[u8]) -> bool {
-        self.names.get(at as usize).is_some_and(|entry| entry.name.bytes(&self.long) == name)
+        self.names.get(at as usize).is_some_and(|entry| entry.name.is(name, &self.long))
     }
 
     #[inline]
@@ -203,9 +218,16 @@ impl Written {
     }
 }
 
+/// The bit that stands for a label count; the highest stands for all that are above it.
 #[inline]
-pub(super) fn label_bit(labels: u32) -> u128 {
-    1 << labels.min(u128::BITS - 1)
+pub(super) fn label_bit(labels: u32) -> u64 {
+    1 << labels.min(u64::BITS - 1)
+}
+
+/// The bits of all lower label counts.
+#[inline]
+pub(super) fn below(labels: u32) -> u64 {
+    1u64.checked_shl(labels).map_or(u64::MAX, |bit| bit - 1)
 }
 
 /// What covers one domain, closest first.

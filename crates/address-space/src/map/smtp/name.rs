@@ -25,7 +25,12 @@ impl Name {
     }
 
     #[inline]
-    pub(super) fn bytes<'a>(&'a self, long: &'a [u8]) -> &'a [u8] {
+    pub(super) fn is(&self, name: &[u8], long: &[u8]) -> bool {
+        is_same(self.bytes(long), name)
+    }
+
+    #[inline]
+    fn bytes<'a>(&'a self, long: &'a [u8]) -> &'a [u8] {
         let length = usize::from(self.length);
         if let Some(short) = self.bytes.get(..length) {
             return short;
@@ -40,9 +45,42 @@ impl Name {
     }
 }
 
+/// Compares names of usual length without a call.
+#[inline]
+fn is_same(left: &[u8], right: &[u8]) -> bool {
+    match (left.first_chunk::<8>(), right.first_chunk::<8>()) {
+        _ if left.len() != right.len() => false,
+        (Some(first), Some(also)) if left.len() <= 16 => {
+            first == also && left.last_chunk::<8>() == right.last_chunk::<8>()
+        }
+        (Some(first), Some(also)) if left.len() <= 24 => {
+            let middle = |name: &[u8]| name.get(8..).and_then(|rest| rest.first_chunk::<8>().copied());
+            first == also
+                && middle(left) == middle(right)
+                && left.last_chunk::<8>() == right.last_chunk::<8>()
+        }
+        _ => left == right,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_the_same_if_every_byte_is() {
+        let name: Vec<u8> = (0..40).collect();
+        for length in 0..name.len() {
+            let name = &name[..length];
+            assert!(is_same(name, name));
+            for at in 0..length {
+                let mut other = name.to_vec();
+                other[at] ^= 0x80;
+                assert!(!is_same(name, &other), "{length} {at}");
+            }
+            assert!(!is_same(name, &[name, &[0]].concat()));
+        }
+    }
 
     #[test]
     fn short_and_long_names_come_back() {
