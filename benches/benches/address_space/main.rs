@@ -1,88 +1,223 @@
-//! What a look-up costs in a map of many address spaces, beside the floor: one probe of the whole domain in a HashMap.
+//! What a look-up costs among many address spaces, beside everything that a user would pick instead.
+//!
+//! Prints one table; the floor, which nothing can beat that reads the whole name, is one probe of the whole domain in a
+//! hash table. `--bench` measures, without it each contestant runs once and has its answers checked.
 
-use std::collections::HashMap;
+mod contest;
+mod questions;
+mod rivals;
+
 use std::hint::black_box;
+use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, Mailbox, OrAddress};
+use postroad_address_space::{Address, AddressSpaceMap, Mailbox, OrAddress};
 
-const QUERIES: usize = 1024;
+use crate::contest::{Contestant, Length, Score, contest, once};
+use crate::questions::{Popularity, Space, addresses, questions, spaces, x400_addresses, x400_spaces};
+use crate::rivals::MISS;
 
-/// The domain with this number; every third space is a wildcard.
-fn domain(number: usize) -> String {
-    format!("d{number:x}.customer{}.example", number % 97)
-}
-
-fn space(number: usize) -> String {
-    if number.is_multiple_of(3) { format!("*.{}", domain(number)) } else { domain(number) }
-}
-
-/// Half hits and half misses, spread evenly over the map.
-fn queries(count: usize) -> Vec<Address> {
-    let numbers = (0..QUERIES).map(|query| query.wrapping_mul(2_654_435_761) % count);
-    numbers
-        .enumerate()
-        .map(|(query, number)| number + if query % 2 == 0 { 0 } else { count })
-        .filter_map(|number| Address::parse(&format!("jane@{}", domain(number))).ok())
-        .collect()
-}
-
-fn smtp(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("smtp look-up");
-    group.throughput(Throughput::Elements(QUERIES as u64));
-    for count in [10, 1_000, 100_000, 1_000_000] {
-        let map: AddressSpaceMap<u32> = (0..count)
-            .zip(0..)
-            .filter_map(|(number, value)| Some((space(number).parse().ok()?, value)))
-            .collect();
-        let floor: HashMap<String, u32> = (0..count).map(domain).zip(0..).collect();
-        let addresses = queries(count);
-        group.bench_with_input(BenchmarkId::new("postroad", count), &addresses, |bencher, addresses| {
-            bencher.iter(|| addresses.iter().filter_map(|address| map.matches(address).next()).count());
-        });
-        group.bench_with_input(
-            BenchmarkId::new("floor: std HashMap", count),
-            &addresses,
-            |bencher, addresses| {
-                let names = addresses.iter().filter_map(|address| address.mailbox()?.domain().name());
-                let names: Vec<_> = names.map(|name| name.ascii()).collect();
-                bencher.iter(|| names.iter().filter_map(|name| floor.get(black_box(*name))).count());
-            },
-        );
+fn main() {
+    let measures = std::env::args().any(|argument| argument == "--bench");
+    // For those who want to look at one part: POSTROAD_SIZES=1000,100000 and POSTROAD_ROUNDS=5.
+    let sizes = std::env::var("POSTROAD_SIZES").unwrap_or_else(|_| "10,1000,100000,1000000".into());
+    let sizes: Vec<usize> = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
+    let rounds = std::env::var("POSTROAD_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(21);
+    let length = Length { rounds, turn: Duration::from_millis(4) };
+    if measures {
+        sizes.iter().for_each(|size| look_up(*size, length));
+        x400(100_000, length);
+        parse_and_look_up(100_000, length);
+        parse(length);
+        build(1_000_000, rounds.min(7));
+    } else {
+        let length = Length { rounds: 1, turn: Duration::ZERO };
+        [10, 1_000].into_iter().for_each(|size| look_up(size, length));
+        x400(1_000, length);
+        parse_and_look_up(1_000, length);
+        parse(length);
+        build(1_000, 1);
     }
-    group.finish();
 }
 
-fn x400(criterion: &mut Criterion) {
-    let text = |number: usize| format!("c=US;a=Carrier{};p=Org{number}", number % 7);
-    let spaces = (0..100_000).zip(0u32..);
-    let map: AddressSpaceMap<u32> = spaces
-        .filter_map(|(number, value)| {
-            Some((AddressSpace::parse(&format!("X400:{};1", text(number))).ok()?, value))
+fn print(title: &str, scores: &[Score]) {
+    println!("\n| {title} | best ns | median ns | times the floor | middle half |\n|---|---|---|---|---|");
+    for Score { name, best, median, ratio: [low, middle, high] } in scores {
+        println!("| {name} | {best:.1} | {median:.1} | {middle:.2} | {low:.2} to {high:.2} |");
+    }
+}
+
+fn map_of(spaces: &[Space]) -> AddressSpaceMap<u32> {
+    spaces.iter().map(Space::parse).zip(0..).collect()
+}
+
+fn closest(map: &AddressSpaceMap<u32>, address: &Address) -> u32 {
+    map.matches(address).next().map_or(MISS, |(_, value)| *value)
+}
+
+/// Asks for each domain in turn.
+fn asking<'a>(
+    name: &'a str,
+    domains: &'a [&'a str],
+    mut ask: impl FnMut(&str) -> u32 + 'a,
+) -> Contestant<'a> {
+    Contestant::new(name, move || {
+        for domain in domains {
+            black_box(ask(black_box(domain)));
+        }
+        domains.len()
+    })
+}
+
+fn asking_us<'a>(name: &'a str, map: &'a AddressSpaceMap<u32>, addresses: &'a [Address]) -> Contestant<'a> {
+    Contestant::new(name, move || {
+        for address in addresses {
+            black_box(closest(map, black_box(address)));
+        }
+        addresses.len()
+    })
+}
+
+/// Parsed addresses against spaces of a number.
+fn look_up(size: usize, length: Length) {
+    let spaces = spaces(size);
+    let map = map_of(&spaces);
+    let floor = rivals::floor(&spaces);
+    let walk = rivals::walk::<foldhash::fast::FixedState>(&spaces);
+    let walk_std = rivals::walk_std(&spaces);
+    let fst = rivals::fst(&spaces);
+    let qp_trie = rivals::qp_trie(&spaces);
+    let list = rivals::public_suffix(&spaces);
+    let globset = (size <= 100_000).then(|| rivals::globset(&spaces));
+    for (popularity, name) in Popularity::ALL {
+        let texts = questions(&spaces, popularity, if size <= 1_000 { 1 << 12 } else { 1 << 16 });
+        let addresses = addresses(&texts);
+        let domains: Vec<&str> =
+            addresses.iter().filter_map(|address| Some(address.mailbox()?.domain().name()?.ascii())).collect();
+        let wanted: Vec<u32> = domains.iter().map(|domain| rivals::ask_walk(&walk, domain)).collect();
+        let hits = wanted.iter().filter(|value| **value != MISS).count();
+        assert!((4..=6).contains(&(hits * 10 / wanted.len())), "half hits, half misses");
+        for (address, wanted) in addresses.iter().zip(&wanted) {
+            assert_eq!(closest(&map, address), *wanted, "{address}");
+        }
+        let few = &domains[..domains.len().min(if size <= 1_000 { 512 } else { 64 })];
+        let agree = |ask: &dyn Fn(&str) -> u32, domains: &[&str]| {
+            assert!(domains.iter().zip(&wanted).all(|(domain, wanted)| ask(domain) == *wanted));
+        };
+        agree(&|domain| rivals::ask_walk_std(&walk_std, domain), &domains);
+        agree(&|domain| rivals::ask_fst(&fst, domain), &domains);
+        agree(&|domain| rivals::ask_qp_trie(&qp_trie, domain), &domains);
+        agree(&|domain| rivals::ask_list(&spaces, domain), few);
+        let mut contestants = vec![
+            asking("floor: one probe of the whole domain", &domains, |domain| rivals::ask_floor(&floor, domain)),
+            asking_us("**postroad**", &map, &addresses),
+            asking("suffix walk, hashbrown + foldhash", &domains, |domain| rivals::ask_walk(&walk, domain)),
+            asking("suffix walk, std HashMap", &domains, |domain| rivals::ask_walk_std(&walk_std, domain)),
+            asking("fst, labels from the right", &domains, |domain| rivals::ask_fst(&fst, domain)),
+            asking("qp-trie, labels from the right", &domains, |domain| rivals::ask_qp_trie(&qp_trie, domain)),
+            asking("publicsuffix, its own rules", &domains, |domain| rivals::ask_public_suffix(&list, domain)),
+        ];
+        if let Some(globset) = &globset {
+            let mut found = Vec::new();
+            agree(&|domain| rivals::ask_globset(globset, domain, &mut Vec::new()), few);
+            contestants.push(asking("globset", &domains[..domains.len().min(4096)], move |domain| {
+                rivals::ask_globset(globset, domain, &mut found)
+            }));
+        }
+        if size <= 100_000 {
+            contestants.push(asking("linear scan", few, |domain| rivals::ask_list(&spaces, domain)));
+        }
+        print(&format!("{size} spaces, {name}"), &contest(&mut contestants, length));
+    }
+}
+
+/// O/R addresses beside mailboxes; here the mailboxes are the floor.
+fn x400(size: usize, length: Length) {
+    let spaces = spaces(size);
+    let smtp = map_of(&spaces);
+    let mailboxes = addresses(&questions(&spaces, Popularity::Uniform, 1 << 14));
+    let x400: AddressSpaceMap<u32> = x400_spaces(size).into_iter().zip(0..).collect();
+    let or_addresses = x400_addresses(size, 1 << 14);
+    let hits = or_addresses.iter().filter(|address| closest(&x400, address) != MISS).count();
+    assert!((4..=6).contains(&(hits * 10 / or_addresses.len())), "half hits, half misses: {hits}");
+    let mut contestants = [
+        asking_us("floor: SMTP look-up", &smtp, &mailboxes),
+        asking_us("**X400 look-up**, four sets of attributes", &x400, &or_addresses),
+    ];
+    print(&format!("{size} X400 spaces"), &contest(&mut contestants, length));
+}
+
+fn parse_and_look_up(size: usize, length: Length) {
+    let spaces = spaces(size);
+    let map = map_of(&spaces);
+    let floor = rivals::floor(&spaces);
+    let texts = questions(&spaces, Popularity::Uniform, 1 << 14);
+    let parsed = |text: &str| Address::parse(black_box(text)).expect("an address");
+    let mut contestants = [
+        Contestant::new("floor: parse and one probe", || {
+            for text in &texts {
+                let address = parsed(text);
+                let name = address.mailbox().and_then(|mailbox| mailbox.domain().name());
+                black_box(name.map(|name| rivals::ask_floor(&floor, name.ascii())));
+            }
+            texts.len()
+        }),
+        Contestant::new("**parse and look-up**", || {
+            for text in &texts {
+                black_box(closest(&map, &parsed(text)));
+            }
+            texts.len()
+        }),
+        Contestant::new("parse alone", || {
+            for text in &texts {
+                black_box(parsed(text));
+            }
+            texts.len()
+        }),
+    ];
+    print(&format!("{size} spaces, parsed for each look-up"), &contest(&mut contestants, length));
+}
+
+/// Beside what other crates call parsing an address; lettre's is the floor here.
+fn parse(length: Length) {
+    const TEXT: &str = "jane.doe@marketing.contoso.com";
+    const MIXED: &str = "Jane.Doe@Marketing.Contoso.com";
+    const X400: &str = "C=US;A=Fabrikam;P=Contoso;O=Sales;OU1=North;S=Doe;G=Jane;I=J;";
+    fn many<'a, R>(name: &'a str, run: impl Fn() -> R + 'a) -> Contestant<'a> {
+        Contestant::new(name, move || {
+            for _ in 0..1_000 {
+                black_box(run());
+            }
+            1_000
         })
-        .collect();
-    let addresses: Vec<_> = (0..QUERIES)
-        .filter_map(|query| Address::parse(&format!("X400:{};o=Sales;s=Doe;g=Jane", text(query * 195))).ok())
-        .collect();
-    let mut group = criterion.benchmark_group("x400 look-up");
-    group.throughput(Throughput::Elements(QUERIES as u64));
-    group.bench_function("postroad/100000", |bencher| {
-        bencher.iter(|| addresses.iter().filter_map(|address| map.matches(address).next()).count());
-    });
-    group.finish();
+    }
+    let mut contestants = [
+        many("floor: lettre, `Address`", || black_box(TEXT).parse::<lettre::Address>()),
+        many("**postroad**, `Mailbox`", || Mailbox::parse(black_box(TEXT))),
+        many("**postroad**, `Mailbox` in letters of both cases", || Mailbox::parse(black_box(MIXED))),
+        many("mail-parser, an address header", || {
+            mail_parser::parsers::MessageStream::new(black_box(TEXT).as_bytes()).parse_address()
+        }),
+        many("**postroad**, `OrAddress` of eight attributes", || OrAddress::parse(black_box(X400))),
+    ];
+    print("parsing one address", &contest(&mut contestants, length));
 }
 
-fn parse(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("parse");
-    group.bench_function("smtp", |bencher| {
-        bencher.iter(|| Mailbox::parse(black_box("Jane.Doe@marketing.Contoso.com")));
-    });
-    group.bench_function("x400 of eight attributes", |bencher| {
-        let text = "C=US;A=Fabrikam;P=Contoso;O=Sales;OU1=North;S=Doe;G=Jane;I=J;";
-        bencher.iter(|| OrAddress::parse(black_box(text)));
-    });
-    group.finish();
+/// From parsed spaces, beside filling a HashMap with the same names.
+fn build(size: usize, rounds: usize) {
+    let spaces = spaces(size);
+    let parsed: Vec<_> = spaces.iter().map(Space::parse).zip(0u32..).collect();
+    let (mut floors, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let parsed = parsed.clone();
+        let (time, floor) = once(|| rivals::floor(black_box(&spaces)));
+        floors.push(time / 1e6);
+        let (time, map) = once(|| black_box(parsed).into_iter().collect::<AddressSpaceMap<u32>>());
+        ours.push(time / 1e6);
+        assert_eq!(floor.len(), map.len());
+    }
+    floors.sort_by(f64::total_cmp);
+    ours.sort_by(f64::total_cmp);
+    println!("\n| building {size} spaces | best ms | median ms |\n|---|---|---|");
+    println!("| floor: filling a HashMap | {:.1} | {:.1} |", floors[0], floors[rounds / 2]);
+    println!("| **postroad** | {:.1} | {:.1} |", ours[0], ours[rounds / 2]);
 }
-
-criterion_group!(benches, smtp, x400, parse);
-criterion_main!(benches);

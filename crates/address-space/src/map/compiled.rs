@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::address::Address;
-use crate::map::other::{OtherIndex, OtherMatches};
-use crate::map::smtp::{SmtpIndex, SmtpMatches};
-use crate::map::x400::{X400Index, X400Matches};
+use crate::map::other::OtherIndex;
+use crate::map::run::Cursor;
+use crate::map::smtp::SmtpIndex;
+use crate::map::x400::X400Index;
 use crate::space::{AddressSpace, Pattern};
 use crate::specificity::Specificity;
 
@@ -31,12 +32,11 @@ impl<T> AddressSpaceMap<T> {
     /// The values whose spaces cover the address, closest first.
     #[inline]
     pub fn matches<'a>(&'a self, address: &'a Address) -> Matches<'a, T> {
-        let state = match address {
-            Address::Smtp(mailbox) => State::Smtp(self.smtp.matches(mailbox.domain())),
-            Address::X400(address) => State::X400(self.x400.matches(address)),
-            Address::Other(other) => State::Other(self.other.matches(other)),
-        };
-        Matches { state, wildcards: &self.wildcards, address, held: None }
+        let mut cursor = Cursor::default();
+        if let Address::Smtp(mailbox) = address {
+            cursor.run.start = self.smtp.first(mailbox.domain());
+        }
+        Matches { map: self, address, cursor, wildcards: 0, held: None }
     }
 
     /// The map of those spaces that `keeps` keeps, and of others behind them.
@@ -122,18 +122,13 @@ impl<T: fmt::Debug> fmt::Debug for AddressSpaceMap<T> {
 /// What [`AddressSpaceMap::matches`] finds, one at a time.
 #[must_use = "finds nothing until it is asked for the next match"]
 pub struct Matches<'a, T> {
-    state: State<'a, T>,
-    /// Those that have not been tried.
-    wildcards: &'a [(Specificity, AddressSpace, T)],
+    map: &'a AddressSpaceMap<T>,
     address: &'a Address,
-    /// Found by the index, and not as close as what was found among the wildcards.
+    cursor: Cursor,
+    /// How many of the spaces with wildcards of Exchange 5.5 were tried.
+    wildcards: usize,
+    /// Found by the index, and not as close as what was found among those.
     held: Option<(Specificity, &'a T)>,
-}
-
-enum State<'a, T> {
-    Smtp(SmtpMatches<'a, T>),
-    X400(X400Matches<'a, T>),
-    Other(OtherMatches<'a, T>),
 }
 
 impl<'a, T> Iterator for Matches<'a, T> {
@@ -141,20 +136,29 @@ impl<'a, T> Iterator for Matches<'a, T> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.wildcards.is_empty() && self.held.is_none() { self.state.next() } else { self.merged() }
+        if self.map.wildcards.is_empty() { self.indexed() } else { self.merged() }
     }
 }
 
 impl<'a, T> Matches<'a, T> {
+    #[inline]
+    fn indexed(&mut self) -> Option<(Specificity, &'a T)> {
+        match self.address {
+            Address::Smtp(_) => self.map.smtp.next(&mut self.cursor.run.start),
+            Address::X400(address) => self.map.x400.next(address, &mut self.cursor),
+            Address::Other(other) => self.map.other.next(other, &mut self.cursor),
+        }
+    }
+
     /// The closer of what the index finds and of what is found among the wildcards.
     #[cold]
     fn merged(&mut self) -> Option<(Specificity, &'a T)> {
-        let indexed = self.held.take().or_else(|| self.state.next());
-        while let Some(((specificity, space, value), rest)) = self.wildcards.split_first() {
+        let indexed = self.held.take().or_else(|| self.indexed());
+        while let Some((specificity, space, value)) = self.map.wildcards.get(self.wildcards) {
             if indexed.is_some_and(|(indexed, _)| indexed >= *specificity) {
                 break;
             }
-            self.wildcards = rest;
+            self.wildcards += 1;
             if space.matches(self.address).is_some() {
                 self.held = indexed;
                 return Some((*specificity, value));
@@ -164,30 +168,9 @@ impl<'a, T> Matches<'a, T> {
     }
 }
 
-impl<'a, T> State<'a, T> {
-    #[inline]
-    fn next(&mut self) -> Option<(Specificity, &'a T)> {
-        match self {
-            Self::Smtp(matches) => matches.next(),
-            Self::X400(matches) => matches.next(),
-            Self::Other(matches) => matches.next(),
-        }
-    }
-}
-
-impl<T> Clone for State<'_, T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Smtp(matches) => Self::Smtp(matches.clone()),
-            Self::X400(matches) => Self::X400(matches.clone()),
-            Self::Other(matches) => Self::Other(matches.clone()),
-        }
-    }
-}
-
 impl<T> Clone for Matches<'_, T> {
     fn clone(&self) -> Self {
-        Self { state: self.state.clone(), ..*self }
+        Self { ..*self }
     }
 }
 

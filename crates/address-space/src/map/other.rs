@@ -4,7 +4,7 @@ use hashbrown::{HashMap, HashTable};
 
 use crate::glob::Glob;
 use crate::hash::hash;
-use crate::map::run::{Run, position};
+use crate::map::run::{Cursor, Run, position};
 use crate::other::OtherAddress;
 use crate::space::{AddressSpace, Pattern};
 use crate::specificity::Specificity;
@@ -84,20 +84,33 @@ impl<T> OtherIndex<T> {
         })
     }
 
-    pub(super) fn matches<'a>(&'a self, address: &'a OtherAddress) -> OtherMatches<'a, T> {
-        let index = self.types.get(address.address_type());
+    /// The next value that covers an address, closest first: exact ones, then those behind each length of prefix.
+    #[inline(never)]
+    pub(super) fn next(&self, address: &OtherAddress, cursor: &mut Cursor) -> Option<(Specificity, &T)> {
+        let index = self.types.get(address.address_type())?;
         let text = address.folded();
-        let exact = index.and_then(|index| {
-            let starts =
-                |run: &Run| run.of(&self.entries).first().is_some_and(|first| first.glob.folded() == text);
-            probe(&index.exact, text.as_bytes(), starts)
-        });
-        OtherMatches {
-            entries: &self.entries,
-            index,
-            text,
-            prefixes: index.map_or(&[][..], |index| &index.prefixes).iter(),
-            run: exact.unwrap_or(Run::EMPTY).of(&self.entries).iter(),
+        loop {
+            while let Some(at) = cursor.next() {
+                let entry = self.entries.get(at)?;
+                if let Some(specificity) = entry.glob.matches(text) {
+                    return Some((specificity, &entry.value));
+                }
+            }
+            let first = |run: &Run| run.of(&self.entries).first().map(|entry| &entry.glob);
+            let found = match cursor.probe().checked_sub(1) {
+                None => probe(&index.exact, text.as_bytes(), |run| {
+                    first(run).is_some_and(|glob| glob.folded() == text)
+                }),
+                Some(at) => {
+                    let length = *index.prefixes.get(at)? as usize;
+                    text.as_bytes().get(..length).and_then(|prefix| {
+                        probe(&index.globs, prefix, |run| {
+                            first(run).and_then(Glob::prefix).is_some_and(|found| found.as_bytes() == prefix)
+                        })
+                    })
+                }
+            };
+            cursor.run = found.unwrap_or_default();
         }
     }
 }
@@ -124,42 +137,4 @@ fn prefix_of<T>(entry: &Entry<T>) -> &str {
 fn probe(table: &HashTable<(u64, Run)>, key: &[u8], fits: impl Fn(&Run) -> bool) -> Option<Run> {
     let hash = hash(key);
     table.find(hash, |(candidate, run)| *candidate == hash && fits(run)).map(|(_, run)| *run)
-}
-
-/// What covers one address, closest first.
-pub(super) struct OtherMatches<'a, T> {
-    entries: &'a [Entry<T>],
-    index: Option<&'a TypeIndex>,
-    text: &'a str,
-    prefixes: std::slice::Iter<'a, u32>,
-    run: std::slice::Iter<'a, Entry<T>>,
-}
-
-impl<T> Clone for OtherMatches<'_, T> {
-    fn clone(&self) -> Self {
-        Self { prefixes: self.prefixes.clone(), run: self.run.clone(), ..*self }
-    }
-}
-
-impl<'a, T> Iterator for OtherMatches<'a, T> {
-    type Item = (Specificity, &'a T);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            for entry in self.run.by_ref() {
-                if let Some(specificity) = entry.glob.matches(self.text) {
-                    return Some((specificity, &entry.value));
-                }
-            }
-            let length = *self.prefixes.next()? as usize;
-            let Some(prefix) = self.text.as_bytes().get(..length) else { continue };
-            let starts = |run: &Run| {
-                let first = run.of(self.entries).first();
-                first.and_then(|first| first.glob.prefix()).is_some_and(|found| found.as_bytes() == prefix)
-            };
-            if let Some(run) = probe(&self.index?.globs, prefix, starts) {
-                self.run = run.of(self.entries).iter();
-            }
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 use crate::hash::hash;
-use crate::map::run::{Run, RunMatches, position};
+use crate::map::run::{Cursor, Run, position};
 use crate::space::{AddressSpace, Pattern};
 use crate::specificity::Specificity;
 use crate::x400::attribute::HIERARCHY;
@@ -80,12 +80,23 @@ impl<T> X400Index<T> {
             .zip(&self.values)
     }
 
-    pub(super) fn matches<'a>(&'a self, address: &'a OrAddress) -> X400Matches<'a, T> {
-        X400Matches { index: self, address, shapes: self.shapes.iter(), run: None }
+    /// The next value that covers an address, closest first.
+    #[inline(never)]
+    pub(super) fn next(&self, address: &OrAddress, cursor: &mut Cursor) -> Option<(Specificity, &T)> {
+        let mut values = None;
+        loop {
+            if let Some(at) = cursor.next() {
+                let shape = self.shapes.get((cursor.probes as usize).checked_sub(1)?)?;
+                return Some((shape_specificity(*shape), self.values.get(at)?));
+            }
+            let wanted = *self.shapes.get(cursor.probe())?;
+            let values = values.get_or_insert_with(|| Values::of(address));
+            cursor.run = self.find(values, wanted).unwrap_or_default();
+        }
     }
 
     /// The values of the space that asks for just these attributes, with the address's values.
-    fn find(&self, values: &Values<'_>, wanted: Shape) -> Option<&[T]> {
+    fn find(&self, values: &Values<'_>, wanted: Shape) -> Option<Run> {
         if values.present & wanted != wanted {
             return None;
         }
@@ -99,7 +110,7 @@ impl<T> X400Index<T> {
                     rest.map(|rest| key = rest).is_some()
                 })
         };
-        self.table.find(hash, fits).map(|space| space.run.of(&self.values))
+        self.table.find(hash, fits).map(|space| space.run)
     }
 }
 
@@ -141,42 +152,5 @@ impl<'a> Values<'a> {
             .enumerate()
             .filter(move |(index, _)| wanted >> index & 1 == 1)
             .map(|(_, value)| value)
-    }
-}
-
-/// What covers one O/R address, closest first.
-pub(super) struct X400Matches<'a, T> {
-    index: &'a X400Index<T>,
-    address: &'a OrAddress,
-    /// Those that have not been tried.
-    shapes: std::slice::Iter<'a, Shape>,
-    run: Option<RunMatches<'a, T>>,
-}
-
-impl<T> Clone for X400Matches<'_, T> {
-    fn clone(&self) -> Self {
-        Self { shapes: self.shapes.clone(), run: self.run.clone(), ..*self }
-    }
-}
-
-impl<'a, T> Iterator for X400Matches<'a, T> {
-    type Item = (Specificity, &'a T);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(run) = &mut self.run
-            && let Some(value) = run.entries.next()
-        {
-            return Some((run.specificity, value));
-        }
-        if self.shapes.as_slice().is_empty() {
-            return None;
-        }
-        let values = Values::of(self.address);
-        let (wanted, run) =
-            self.shapes.find_map(|wanted| Some((*wanted, self.index.find(&values, *wanted)?)))?;
-        let specificity = shape_specificity(wanted);
-        let (first, rest) = run.split_first()?;
-        self.run = Some(RunMatches { entries: rest.iter(), specificity });
-        Some((specificity, first))
     }
 }

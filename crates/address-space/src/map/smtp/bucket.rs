@@ -62,7 +62,22 @@ impl Bucket {
 }
 
 /// Places in a bucket.
+#[derive(Clone, Copy)]
 pub(super) struct Candidates(u64);
+
+impl Candidates {
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The first of them, or some place if there is none.
+    #[inline]
+    pub(super) fn first(self) -> u32 {
+        let bit = self.0.trailing_zeros();
+        (bit >> 3) + (bit & 1) * 8
+    }
+}
 
 impl Iterator for Candidates {
     type Item = u32;
@@ -72,9 +87,9 @@ impl Iterator for Candidates {
         if self.0 == 0 {
             return None;
         }
-        let bit = self.0.trailing_zeros();
+        let first = self.first();
         self.0 &= self.0 - 1;
-        Some((bit >> 3) + (bit & 1) * 8)
+        Some(first)
     }
 }
 

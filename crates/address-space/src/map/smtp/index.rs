@@ -8,7 +8,7 @@
 
 use crate::hash::hash;
 use crate::map::run::position;
-use crate::map::smtp::bucket::{Bucket, TAGS, bucket_of};
+use crate::map::smtp::bucket::{Bucket, Candidates, TAGS, bucket_of};
 use crate::map::smtp::name::Name;
 use crate::smtp::domain::Domain;
 use crate::smtp::mailbox::MailDomain;
@@ -89,31 +89,39 @@ impl<T> SmtpIndex<T> {
         self.names.len() + self.more.len()
     }
 
+    /// Where the values begin that cover a domain, closest first.
     #[inline]
-    pub(in crate::map) fn matches(&self, domain: &MailDomain) -> SmtpMatches<'_, T> {
-        let next = match domain {
+    pub(in crate::map) fn first(&self, domain: &MailDomain) -> u32 {
+        match domain {
             MailDomain::Name(domain) => self.closest(domain),
             MailDomain::Literal(_) => self.every,
-        };
-        SmtpMatches { index: self, next }
+        }
+    }
+
+    /// The value at this place, and the place of the next.
+    #[inline]
+    pub(in crate::map) fn next(&self, at: &mut u32) -> Option<(Specificity, &T)> {
+        let value = self.value(*at)?;
+        *at = value.next;
+        Some((value.rank.specificity(), &value.value))
     }
 
     /// The value that fits best.
     #[inline]
     fn closest(&self, domain: &Domain) -> u32 {
-        match self.find(domain.hash(), domain.ascii_bytes()) {
-            NONE => self.above(domain),
-            found => found,
+        let found = self.find(domain.hash(), domain.ascii_bytes());
+        if found != NONE {
+            return found;
         }
+        // Most often no wildcard is as short as a name above this one.
+        if self.wildcard_labels & below(domain.label_count()) == 0 { self.every } else { self.above(domain) }
     }
 
     /// The value of the closest wildcard above a name.
-    #[inline]
     fn above(&self, domain: &Domain) -> u32 {
         let mut name = domain.ascii_bytes();
         let mut labels = domain.label_count();
         let mut label = domain.first_label();
-        // Most often no wildcard is as short as a name above this one.
         while self.wildcard_labels & below(labels) != 0 {
             let Some(rest) = name.get(label + 1..) else { break };
             name = rest;
@@ -151,21 +159,26 @@ impl<T> SmtpIndex<T> {
     }
 
     /// The closest value of a name.
-    #[inline]
+    #[inline(always)]
     fn find(&self, hash: u64, name: &[u8]) -> u32 {
         let at = bucket_of(hash, self.buckets.len() - 1);
-        let Some([bucket, next]) = self.buckets.get(at..at + 2) else { return NONE };
-        for place in bucket.candidates(hash) {
-            if self.has_name(bucket.first + place, name) {
-                return bucket.first + place;
-            }
+        let Some(bucket) = self.buckets.get(at) else { return NONE };
+        let candidates = bucket.candidates(hash);
+        // One look at sixteen bytes is all that most names cost that are not there.
+        if candidates.is_empty() && !bucket.is_full() {
+            return NONE;
         }
-        if bucket.is_full() { self.find_untagged(bucket.first, next.first, name) } else { NONE }
+        let first = bucket.first + candidates.first();
+        if self.has_name(first, name) { first } else { self.find_behind(at, candidates, name) }
     }
 
+    /// The closest value of a name that is not the first candidate.
     #[cold]
-    fn find_untagged(&self, first: u32, end: u32, name: &[u8]) -> u32 {
-        (first + position(TAGS)..end).find(|at| self.has_name(*at, name)).unwrap_or(NONE)
+    fn find_behind(&self, at: usize, candidates: Candidates, name: &[u8]) -> u32 {
+        let Some([bucket, next]) = self.buckets.get(at..at + 2) else { return NONE };
+        let tagged = candidates.map(|place| bucket.first + place).find(|at| self.has_name(*at, name));
+        let untagged = || (bucket.first + position(TAGS)..next.first).find(|at| self.has_name(*at, name));
+        tagged.or_else(untagged).unwrap_or(NONE)
     }
 
     #[inline]
@@ -228,27 +241,4 @@ pub(super) fn label_bit(labels: u32) -> u64 {
 #[inline]
 pub(super) fn below(labels: u32) -> u64 {
     1u64.checked_shl(labels).map_or(u64::MAX, |bit| bit - 1)
-}
-
-/// What covers one domain, closest first.
-pub(in crate::map) struct SmtpMatches<'a, T> {
-    index: &'a SmtpIndex<T>,
-    next: u32,
-}
-
-impl<T> Clone for SmtpMatches<'_, T> {
-    fn clone(&self) -> Self {
-        Self { ..*self }
-    }
-}
-
-impl<'a, T> Iterator for SmtpMatches<'a, T> {
-    type Item = (Specificity, &'a T);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let value = self.index.value(self.next)?;
-        self.next = value.next;
-        Some((value.rank.specificity(), &value.value))
-    }
 }

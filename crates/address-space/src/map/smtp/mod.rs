@@ -5,4 +5,4 @@ mod build;
 mod index;
 mod name;
 
-pub(super) use index::{SmtpIndex, SmtpMatches};
+pub(super) use index::SmtpIndex;
