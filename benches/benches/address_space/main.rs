@@ -91,8 +91,10 @@ fn look_up(size: usize, length: Length) {
     for (popularity, name) in Popularity::ALL {
         let texts = questions(&spaces, popularity, if size <= 1_000 { 1 << 12 } else { 1 << 16 });
         let addresses = addresses(&texts);
-        let domains: Vec<&str> =
-            addresses.iter().filter_map(|address| Some(address.mailbox()?.domain().name()?.ascii())).collect();
+        let domains: Vec<&str> = addresses
+            .iter()
+            .filter_map(|address| Some(address.mailbox()?.domain().name()?.ascii()))
+            .collect();
         let wanted: Vec<u32> = domains.iter().map(|domain| rivals::ask_walk(&walk, domain)).collect();
         let hits = wanted.iter().filter(|value| **value != MISS).count();
         assert!((4..=6).contains(&(hits * 10 / wanted.len())), "half hits, half misses");
@@ -108,13 +110,19 @@ fn look_up(size: usize, length: Length) {
         agree(&|domain| rivals::ask_qp_trie(&qp_trie, domain), &domains);
         agree(&|domain| rivals::ask_list(&spaces, domain), few);
         let mut contestants = vec![
-            asking("floor: one probe of the whole domain", &domains, |domain| rivals::ask_floor(&floor, domain)),
+            asking("floor: one probe of the whole domain", &domains, |domain| {
+                rivals::ask_floor(&floor, domain)
+            }),
             asking_us("**postroad**", &map, &addresses),
             asking("suffix walk, hashbrown + foldhash", &domains, |domain| rivals::ask_walk(&walk, domain)),
             asking("suffix walk, std HashMap", &domains, |domain| rivals::ask_walk_std(&walk_std, domain)),
             asking("fst, labels from the right", &domains, |domain| rivals::ask_fst(&fst, domain)),
-            asking("qp-trie, labels from the right", &domains, |domain| rivals::ask_qp_trie(&qp_trie, domain)),
-            asking("publicsuffix, its own rules", &domains, |domain| rivals::ask_public_suffix(&list, domain)),
+            asking("qp-trie, labels from the right", &domains, |domain| {
+                rivals::ask_qp_trie(&qp_trie, domain)
+            }),
+            asking("publicsuffix, its own rules", &domains, |domain| {
+                rivals::ask_public_suffix(&list, domain)
+            }),
         ];
         if let Some(globset) = &globset {
             let mut found = Vec::new();

@@ -97,7 +97,7 @@ impl<T> FromIterator<(AddressSpace, T)> for AddressSpaceMap<T> {
             }
             let cost = space.cost();
             match space.into_pattern() {
-                Pattern::Smtp(pattern) => smtp.push((pattern, cost, value)),
+                Pattern::Smtp(pattern) => smtp.push((pattern, cost, Some(value))),
                 Pattern::X400(pattern) => x400.push((pattern, cost, value)),
                 Pattern::Other { address_type, glob } => other.push((address_type, glob, cost, value)),
                 Pattern::SmtpWildcards(_) => {}

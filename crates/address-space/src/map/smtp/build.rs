@@ -7,12 +7,11 @@ use crate::map::smtp::name::Name;
 use crate::smtp::domain::Domain;
 use crate::smtp::pattern::SmtpPattern;
 
-/// A space that has not found its place yet.
-type Space<T> = Option<(SmtpPattern, u8, T)>;
+/// A space with its cost, and its value until that has found its place.
+pub(in crate::map) type Space<T> = (SmtpPattern, u8, Option<T>);
 
 impl<T> SmtpIndex<T> {
-    pub(in crate::map) fn build(spaces: Vec<(SmtpPattern, u8, T)>) -> Self {
-        let spaces: Vec<Space<T>> = spaces.into_iter().map(Some).collect();
+    pub(in crate::map) fn build(mut spaces: Vec<Space<T>>) -> Self {
         let (order, every) = order(&spaces);
         let names = order.chunk_by(|left, right| is_same_name(&spaces, left, right)).count();
         let mut layout = Layout {
@@ -23,7 +22,9 @@ impl<T> SmtpIndex<T> {
             wildcard_labels: 0,
             written: Vec::new(),
         };
-        let buckets = layout.place_names(spaces, &order, &every);
+        let buckets = layout.place_names(&mut spaces, &order, &every);
+        // In the order in which they came, which is likely that of their places in memory.
+        drop(spaces);
         layout.finish(buckets, every.len())
     }
 }
@@ -34,7 +35,7 @@ fn order<T>(spaces: &[Space<T>]) -> (Vec<(u64, u32)>, Vec<u32>) {
     let mut order = Vec::with_capacity(spaces.len());
     let mut every = Vec::new();
     for (at, space) in (0..).zip(spaces) {
-        match domain(space) {
+        match space.0.domain() {
             Some(domain) => order.push((domain.hash(), at)),
             None => every.push(at),
         }
@@ -56,11 +57,7 @@ fn is_same_name<T>(spaces: &[Space<T>], left: &(u64, u32), right: &(u64, u32)) -
 }
 
 fn pattern<T>(spaces: &[Space<T>], at: u32) -> Option<&SmtpPattern> {
-    spaces.get(at as usize)?.as_ref().map(|(pattern, ..)| pattern)
-}
-
-fn domain<T>(space: &Space<T>) -> Option<&Domain> {
-    space.as_ref().and_then(|(pattern, ..)| pattern.domain())
+    spaces.get(at as usize).map(|(pattern, ..)| pattern)
 }
 
 /// An index that has no links from one name to another yet.
@@ -76,29 +73,23 @@ struct Layout<T> {
 
 impl<T> Layout<T> {
     /// Moves every space to its place, those of `*` last of all.
-    fn place_names(&mut self, mut spaces: Vec<Space<T>>, order: &[(u64, u32)], every: &[u32]) -> Vec<Bucket> {
+    fn place_names(&mut self, spaces: &mut [Space<T>], order: &[(u64, u32)], every: &[u32]) -> Vec<Bucket> {
         let count = bucket_count(self.name_count as usize);
         let mut buckets = Vec::with_capacity(count + 1);
         let mut went_on = false;
         let mut order = order.iter().peekable();
-        while let Some((hash, at)) = order.next() {
-            let Some((pattern, cost, value)) = spaces.get_mut(*at as usize).and_then(Option::take) else {
-                continue;
-            };
-            let next = order.peek().filter(|(next, _)| next == hash);
-            let next = next.and_then(|(_, next)| self::pattern(&spaces, *next)).and_then(SmtpPattern::domain);
-            let goes_on = next.is_some() && next == pattern.domain();
+        while let Some(space) = order.next() {
+            let goes_on = order.peek().is_some_and(|next| is_same_name(spaces, space, next));
             let begins = !std::mem::replace(&mut went_on, goes_on);
+            let (hash, at) = *space;
             if begins {
-                self.open_bucket(&mut buckets, *hash, count);
+                self.open_bucket(&mut buckets, hash, count);
             }
-            self.place(&pattern, cost, value, begins, goes_on);
+            self.place(spaces.get_mut(at as usize), begins, goes_on);
         }
         buckets.resize(count + 1, Bucket::starting_at(self.name_count));
         for (index, at) in every.iter().enumerate() {
-            if let Some((pattern, cost, value)) = spaces.get_mut(*at as usize).and_then(Option::take) {
-                self.place(&pattern, cost, value, false, index + 1 < every.len());
-            }
+            self.place(spaces.get_mut(*at as usize), false, index + 1 < every.len());
         }
         buckets
     }
@@ -113,7 +104,9 @@ impl<T> Layout<T> {
     }
 
     /// Places a value, as the first of its name or as one more, and links it to the next of the same name.
-    fn place(&mut self, pattern: &SmtpPattern, cost: u8, value: T, begins: bool, goes_on: bool) {
+    fn place(&mut self, space: Option<&mut Space<T>>, begins: bool, goes_on: bool) {
+        let Some((pattern, cost, value)) = space else { return };
+        let (Some(value), cost) = (value.take(), *cost) else { return };
         let more = self.name_count + position(self.more.len());
         let at = if begins { position(self.names.len()) } else { more };
         let next = match (goes_on, begins) {

@@ -109,12 +109,23 @@ impl<T> SmtpIndex<T> {
     /// The value that fits best.
     #[inline]
     fn closest(&self, domain: &Domain) -> u32 {
-        let found = self.find(domain.hash(), domain.ascii_bytes());
-        if found != NONE {
-            return found;
+        // Most often no wildcard is as short as a name above this one. To ask for that first keeps apart what a
+        // processor learns of the two kinds of names.
+        if self.wildcard_labels & below(domain.label_count()) != 0 {
+            return self.closest_or_above(domain);
         }
-        // Most often no wildcard is as short as a name above this one.
-        if self.wildcard_labels & below(domain.label_count()) == 0 { self.every } else { self.above(domain) }
+        match self.find(domain.hash(), || domain.ascii_bytes()) {
+            NONE => self.every,
+            found => found,
+        }
+    }
+
+    #[inline(never)]
+    fn closest_or_above(&self, domain: &Domain) -> u32 {
+        match self.find(domain.hash(), || domain.ascii_bytes()) {
+            NONE => self.above(domain),
+            found => found,
+        }
     }
 
     /// The value of the closest wildcard above a name.
@@ -142,7 +153,7 @@ impl<T> SmtpIndex<T> {
     /// The first value of the closest wildcard that covers a name, if that name is in the table.
     #[inline]
     fn wildcard(&self, name: &[u8]) -> Option<u32> {
-        let mut at = self.find(hash(name), name);
+        let mut at = self.find(hash(name), || name);
         while let Some(value) = self.value(at) {
             if value.rank != Rank::EXACT {
                 return Some(at);
@@ -154,13 +165,13 @@ impl<T> SmtpIndex<T> {
 
     /// The first value of the wildcard on this very name.
     pub(super) fn own_wildcard(&self, name: &str) -> Option<u32> {
-        let found = self.find(hash(name.as_bytes()), name.as_bytes());
+        let found = self.find(hash(name.as_bytes()), || name.as_bytes());
         self.chain(found).find(|(_, value)| value.rank != Rank::EXACT).map(|(at, _)| at)
     }
 
-    /// The closest value of a name.
+    /// The closest value of a name, which is asked for only if some name may be the same.
     #[inline(always)]
-    fn find(&self, hash: u64, name: &[u8]) -> u32 {
+    fn find<'n>(&self, hash: u64, name: impl FnOnce() -> &'n [u8]) -> u32 {
         let at = bucket_of(hash, self.buckets.len() - 1);
         let Some(bucket) = self.buckets.get(at) else { return NONE };
         let candidates = bucket.candidates(hash);
@@ -168,6 +179,7 @@ impl<T> SmtpIndex<T> {
         if candidates.is_empty() && !bucket.is_full() {
             return NONE;
         }
+        let name = name();
         let first = bucket.first + candidates.first();
         if self.has_name(first, name) { first } else { self.find_behind(at, candidates, name) }
     }
