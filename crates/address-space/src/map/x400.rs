@@ -10,9 +10,6 @@ use crate::x400::attribute::HIERARCHY;
 use crate::x400::or_address::OrAddress;
 use crate::x400::pattern::{OrPattern, Shape, shape_specificity};
 
-/// Ends each value of a key; no value holds a control character.
-const END: u8 = 0x1f;
-
 /// Every X400 space without a wildcard of Exchange 5.5.
 #[derive(Clone)]
 pub(super) struct X400Index<T> {
@@ -22,7 +19,7 @@ pub(super) struct X400Index<T> {
     /// The sets of attributes that occur, closest first.
     shapes: Box<[Shape]>,
     table: HashTable<Space>,
-    /// The wanted values of each space, each with its [`END`].
+    /// The key of each space: the length of each wanted value, then all of them.
     keys: Box<[u8]>,
 }
 
@@ -50,7 +47,7 @@ impl<T> X400Index<T> {
                 let shape = pattern.shape();
                 let hash = pattern
                     .wanted()
-                    .fold(u64::from(shape), |hash, value| with(hash, self::hash(value.as_bytes())));
+                    .fold(u64::from(shape), |hash, value| with(hash, self::hash(value.as_bytes()) as u32));
                 let run = Run { start: position(start), end: position(end) };
                 let space = Space { hash, run, key: position(keys.len()), shape };
                 keys.extend(key_of(pattern));
@@ -100,15 +97,10 @@ impl<T> X400Index<T> {
         if values.present & wanted != wanted {
             return None;
         }
-        let hash = values.wanted(wanted).fold(u64::from(wanted), |hash, (_, value)| with(hash, *value));
+        let hash = bits(wanted).fold(u64::from(wanted), |hash, bit| with(hash, values.at(bit).hash));
         let fits = |space: &Space| {
-            let mut key = self.keys.get(space.key as usize..).unwrap_or_default();
-            space.hash == hash
-                && space.shape == wanted
-                && values.wanted(wanted).all(|(value, _)| {
-                    let rest = key.strip_prefix(*value).and_then(|rest| rest.strip_prefix(&[END]));
-                    rest.map(|rest| key = rest).is_some()
-                })
+            let key = self.keys.get(space.key as usize..).unwrap_or_default();
+            space.hash == hash && space.shape == wanted && values.are(wanted, key)
         };
         self.table.find(hash, fits).map(|space| space.run)
     }
@@ -119,38 +111,83 @@ fn same_space(left: &OrPattern, right: &OrPattern) -> bool {
 }
 
 fn key_of(pattern: &OrPattern) -> Vec<u8> {
-    pattern.wanted().flat_map(|value| value.bytes().chain([END])).collect()
+    // A space's value has at most 64 characters, all of them ASCII.
+    let lengths = pattern.wanted().map(|value| u8::try_from(value.len()).unwrap_or(u8::MAX));
+    lengths.chain(pattern.wanted().flat_map(str::bytes)).collect()
 }
 
 /// The hash of one value more.
-fn with(hash: u64, value: u64) -> u64 {
-    let mixed = (hash.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+fn with(hash: u64, value: u32) -> u64 {
+    let mixed = (hash.rotate_left(23) ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ mixed >> 32
 }
 
-/// What an address has of the hierarchy: each value and its hash.
+/// The places of the attributes in a set, lowest first.
+fn bits(mut shape: Shape) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = shape.trailing_zeros() as usize;
+        shape &= shape.checked_sub(1)?;
+        Some(bit)
+    })
+}
+
+/// What an address has of the hierarchy.
 struct Values<'a> {
     present: Shape,
-    values: [(&'a [u8], u64); HIERARCHY],
+    /// All values one behind the other.
+    text: &'a [u8],
+    values: [Value; HIERARCHY],
+}
+
+/// Where a value stands, and its hash.
+#[derive(Clone, Copy, Default)]
+struct Value {
+    start: u32,
+    end: u32,
+    hash: u32,
 }
 
 impl<'a> Values<'a> {
     fn of(address: &'a OrAddress) -> Self {
-        let mut found = Self { present: 0, values: [(&[], 0); HIERARCHY] };
-        for (attribute, value) in address.folded_attributes() {
-            let Some(slot) = found.values.get_mut(attribute.index()) else { break };
-            *slot = (value.as_bytes(), hash(value.as_bytes()));
-            found.present |= 1 << attribute.index();
+        let (text, fields) = address.hierarchy();
+        let mut found = Self { present: 0, text, values: [Value::default(); HIERARCHY] };
+        for (attribute, place, hash) in fields {
+            if let Some(value) = found.values.get_mut(attribute.index()) {
+                *value = Value { start: position(place.start), end: position(place.end), hash };
+                found.present |= 1 << attribute.index();
+            }
         }
         found
     }
 
-    /// Those that are asked for, in the order of the hierarchy.
-    fn wanted(&self, wanted: Shape) -> impl Iterator<Item = &(&'a [u8], u64)> {
-        self.values
-            .iter()
-            .enumerate()
-            .filter(move |(index, _)| wanted >> index & 1 == 1)
-            .map(|(_, value)| value)
+    fn at(&self, bit: usize) -> Value {
+        self.values.get(bit).copied().unwrap_or_default()
+    }
+
+    /// Whether the values that are wanted are those of a key.
+    fn are(&self, wanted: Shape, key: &[u8]) -> bool {
+        let Some((lengths, mut rest)) = key.split_at_checked(wanted.count_ones() as usize) else {
+            return false;
+        };
+        let is_long =
+            |(bit, length): (usize, &u8)| self.at(bit).end - self.at(bit).start == u32::from(*length);
+        if !bits(wanted).zip(lengths).all(is_long) {
+            return false;
+        }
+        // Values that stand side by side are compared at once, which most often is all of them.
+        let mut wanted = wanted;
+        while wanted != 0 {
+            let first = wanted.trailing_zeros() as usize;
+            let gap = self.present & !wanted & (Shape::MAX << first);
+            let together = wanted & (gap & gap.wrapping_neg()).wrapping_sub(1);
+            let last = Shape::BITS - 1 - together.leading_zeros();
+            let text = self.text.get(self.at(first).start as usize..self.at(last as usize).end as usize);
+            match text.and_then(|text| rest.strip_prefix(text)) {
+                Some(behind) => rest = behind,
+                None => return false,
+            }
+            wanted &= !together;
+        }
+        true
     }
 }

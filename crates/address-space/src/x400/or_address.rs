@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::error::{ParseError, ParseErrorKind};
-use crate::x400::attribute::Attribute;
+use crate::hash::hash;
+use crate::x400::attribute::{Attribute, HIERARCHY};
 use crate::x400::print::{Exchange, Rfc1685, Rfc2156};
 use crate::x400::text::{Attributes, Form};
 
@@ -32,6 +34,8 @@ struct Field {
     name: FieldName,
     text_end: u32,
     folded_end: u32,
+    /// Of the value as it is compared.
+    hash: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,6 +157,19 @@ impl OrAddress {
         })
     }
 
+    /// The text of all values as they are compared, and of each in the hierarchy where in it and its hash.
+    pub(crate) fn hierarchy(&self) -> (&[u8], impl Iterator<Item = (Attribute, Range<usize>, u32)>) {
+        let mut start = 0;
+        let fields = self.fields.iter().map_while(move |field| match field.name {
+            FieldName::Standard(attribute) if attribute.index() < HIERARCHY => {
+                let end = field.folded_end as usize;
+                Some((attribute, std::mem::replace(&mut start, end)..end, field.hash))
+            }
+            _ => None,
+        });
+        (self.folded.as_bytes(), fields)
+    }
+
     fn fields(&self) -> impl Iterator<Item = (FieldName, &str)> {
         let mut start = 0;
         self.fields.iter().map_while(move |field| {
@@ -173,8 +190,11 @@ struct Builder {
 impl Builder {
     fn push(&mut self, name: FieldName, value: &str) {
         self.text.push_str(value);
+        let start = self.folded.len();
         fold_onto(value, &mut self.folded);
-        self.fields.push(Field { name, text_end: offset(&self.text), folded_end: offset(&self.folded) });
+        let hash = hash(self.folded.as_bytes().get(start..).unwrap_or_default()) as u32;
+        let (text_end, folded_end) = (offset(&self.text), offset(&self.folded));
+        self.fields.push(Field { name, text_end, folded_end, hash });
     }
 }
 
