@@ -337,3 +337,17 @@ fn validate_pins(
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_however_long_is_cheaper_than_none() {
+        let [cheap, dear] = ["*;1", "*;100"].map(|text| AddressSpace::parse(text).unwrap());
+        assert_eq!(total_cost(Some(10), &dear), 110);
+        assert!(total_cost(Some(u32::MAX), &dear) < total_cost(None, &cheap));
+        assert!(total_cost(Some(u32::MAX), &cheap) < total_cost(Some(u32::MAX), &dear));
+        assert!(total_cost(None, &cheap) < total_cost(None, &dear));
+    }
+}

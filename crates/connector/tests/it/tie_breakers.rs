@@ -1,5 +1,7 @@
 //! What decides between two connectors, step by step (spec 2.1).
 
+use postroad_connector::Refusal;
+
 use crate::*;
 
 /// A connector in one line: name, spaces, source server ("" is this one).
@@ -118,4 +120,48 @@ fn a_place_that_no_links_lead_to_is_the_last_resort() {
     assert_eq!(reasons(&table, "<>", "x@y.test", 1), ["B: chosen", "A: dearer"]);
     let alone = RoutingTable::build(vec![at("A", "Hub03", "*;1")], topology, vec![]).unwrap();
     assert_eq!(outcome(&alone, "<>", "x@y.test", 1), "A -> y.test");
+}
+
+/// The map promises no order among spaces that fit equally closely and are not the same.
+#[test]
+fn among_different_spaces_that_fit_equally_closely_cost_decides_whichever_is_found_first() {
+    for (one, other, to) in [
+        ("FAX:+1*3", "FAX:+1*2*", "FAX:+123"),
+        ("X400:c=US;a=X;p=P;ou1=U", "X400:c=US;a=X;o=O;ou1=U", "X400:C=US;A=X;P=P;O=O;OU1=U;S=Doe"),
+        ("X400:c=US;a=X;p=P;ou2=V", "X400:c=US;a=X;o=O;ou2=V", "X400:C=US;A=X;P=P;O=O;OU1=U;OU2=V;S=Doe"),
+    ] {
+        for (one_cost, other_cost, expected) in [(1, 9, "One"), (9, 1, "Other"), (4, 4, "One")] {
+            let foreign = |name: &str, space: &str, cost: u8| {
+                let spaces = spaces(&[&format!("{space};{cost}")]);
+                let fit = spaces[0].matches(&address(to));
+                (fit, Connector::from(postroad_connector::ForeignConnector::new(name, spaces)))
+            };
+            let (one_fit, one) = foreign("One", one, one_cost);
+            let (other_fit, other) = foreign("Other", other, other_cost);
+            assert_eq!((one_fit, one_fit.is_some()), (other_fit, true), "{to}");
+            let table = table(vec![one, other], vec![]);
+            let recipient = address(to);
+            let Selection::Route(route) = table.select(&Sender::Null, &recipient, 1) else { panic!("{to}") };
+            assert_eq!(route.connector.name(), expected, "{to} {one_cost} {other_cost}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_names_the_greatest_limit_among_those_that_are_too_small() {
+    let limited = |name: &str, space: &str, limit| {
+        let mut connector = send(name, &[space]);
+        connector.max_message_size = Some(limit);
+        Connector::from(connector)
+    };
+    let connectors = vec![
+        limited("Close", "contoso.com", 20),
+        limited("Wide", "*", 10),
+        limited("Wider", "*.com", 30),
+        limited("Other", "fabrikam.com", 40),
+    ];
+    let (table, recipient) = (table(connectors, vec![]), address("jane@contoso.com"));
+    let selection = table.select(&Sender::Null, &recipient, 31);
+    assert_eq!(selection, Selection::Refused(Refusal::TooLarge { size: 31, limit: 30 }));
+    assert_eq!(outcome(&table, "<>", "jane@contoso.com", 30), "Wider -> contoso.com");
 }
