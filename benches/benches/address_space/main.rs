@@ -145,11 +145,13 @@ fn look_up(size: usize, length: Length) {
 
 /// O/R addresses beside mailboxes; here the mailboxes are the floor.
 fn x400(size: usize, length: Length) {
+    // As many questions as in `look_up`.
+    let count = if size <= 1_000 { 1 << 16 } else { 1 << 18 };
     let spaces = spaces(size);
     let smtp = map_of(&spaces);
-    let mailboxes = addresses(&questions(&spaces, Popularity::Uniform, 1 << 14));
+    let mailboxes = addresses(&questions(&spaces, Popularity::Uniform, count));
     let x400: AddressSpaceMap<u32> = x400_spaces(size).into_iter().zip(0..).collect();
-    let or_addresses = x400_addresses(size, 1 << 14);
+    let or_addresses = x400_addresses(size, count);
     let hits = or_addresses.iter().filter(|address| closest(&x400, address) != MISS).count();
     assert!((4..=6).contains(&(hits * 10 / or_addresses.len())), "half hits, half misses: {hits}");
     let mut contestants = [

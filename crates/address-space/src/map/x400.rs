@@ -7,7 +7,7 @@ use crate::map::run::{Cursor, Run, position};
 use crate::space::{AddressSpace, Pattern};
 use crate::specificity::Specificity;
 use crate::x400::attribute::HIERARCHY;
-use crate::x400::or_address::OrAddress;
+use crate::x400::or_address::{FOLDED_END, OrAddress};
 use crate::x400::pattern::{OrPattern, Shape, shape_specificity};
 
 /// Every X400 space without a wildcard of Exchange 5.5.
@@ -19,7 +19,7 @@ pub(super) struct X400Index<T> {
     /// The sets of attributes that occur, closest first.
     shapes: Box<[Shape]>,
     table: HashTable<Space>,
-    /// The key of each space: the length of each wanted value, then all of them.
+    /// The key of each space: each wanted value with its [`FOLDED_END`].
     keys: Box<[u8]>,
 }
 
@@ -45,9 +45,9 @@ impl<T> X400Index<T> {
             let end = start + run.len();
             if let Some((pattern, ..)) = run.first() {
                 let shape = pattern.shape();
-                let hash = pattern
-                    .wanted()
-                    .fold(u64::from(shape), |hash, value| with(hash, self::hash(value.as_bytes()) as u32));
+                let hashes = pattern.wanted().map(|value| self::hash(value.as_bytes()) as u32);
+                let shares = bits(shape).zip(hashes).map(|(bit, hash)| share(bit, hash));
+                let hash = mixed(shares.fold(u64::from(shape), u64::wrapping_add));
                 let run = Run { start: position(start), end: position(end) };
                 let space = Space { hash, run, key: position(keys.len()), shape };
                 keys.extend(key_of(pattern));
@@ -80,16 +80,21 @@ impl<T> X400Index<T> {
     /// The next value that covers an address, closest first.
     #[inline(never)]
     pub(super) fn next(&self, address: &OrAddress, cursor: &mut Cursor) -> Option<(Specificity, &T)> {
-        let mut values = None;
-        loop {
-            if let Some(at) = cursor.next() {
-                let shape = self.shapes.get((cursor.probes as usize).checked_sub(1)?)?;
-                return Some((shape_specificity(*shape), self.values.get(at)?));
-            }
-            let wanted = *self.shapes.get(cursor.probe())?;
-            let values = values.get_or_insert_with(|| Values::of(address));
-            cursor.run = self.find(values, wanted).unwrap_or_default();
+        if let Some(at) = cursor.next() {
+            let shape = self.shapes.get((cursor.probes as usize).checked_sub(1)?)?;
+            return Some((shape_specificity(*shape), self.values.get(at)?));
         }
+        if cursor.probes as usize >= self.shapes.len() {
+            return None;
+        }
+        let values = Values::of(address);
+        while let Some(wanted) = self.shapes.get(cursor.probe()) {
+            if let Some(run) = self.find(&values, *wanted) {
+                cursor.run = run;
+                return Some((shape_specificity(*wanted), self.values.get(cursor.next()?)?));
+            }
+        }
+        None
     }
 
     /// The values of the space that asks for just these attributes, with the address's values.
@@ -97,7 +102,7 @@ impl<T> X400Index<T> {
         if values.present & wanted != wanted {
             return None;
         }
-        let hash = bits(wanted).fold(u64::from(wanted), |hash, bit| with(hash, values.at(bit).hash));
+        let hash = mixed(values.sum(wanted).wrapping_add(u64::from(wanted)));
         let fits = |space: &Space| {
             let key = self.keys.get(space.key as usize..).unwrap_or_default();
             space.hash == hash && space.shape == wanted && values.are(wanted, key)
@@ -111,15 +116,18 @@ fn same_space(left: &OrPattern, right: &OrPattern) -> bool {
 }
 
 fn key_of(pattern: &OrPattern) -> Vec<u8> {
-    // A space's value has at most 64 characters, all of them ASCII.
-    let lengths = pattern.wanted().map(|value| u8::try_from(value.len()).unwrap_or(u8::MAX));
-    lengths.chain(pattern.wanted().flat_map(str::bytes)).collect()
+    pattern.wanted().flat_map(|value| value.bytes().chain([FOLDED_END as u8])).collect()
 }
 
-/// The hash of one value more.
-fn with(hash: u64, value: u32) -> u64 {
-    let mixed = (hash.rotate_left(23) ^ u64::from(value)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+/// The hash of a set of attributes: their shares and the set itself, added up and mixed.
+fn mixed(sum: u64) -> u64 {
+    let mixed = (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ mixed >> 32
+}
+
+/// What a value adds to the hash. A sum, unlike a chain, lets a processor add all values at once.
+fn share(bit: usize, hash: u32) -> u64 {
+    u64::from(hash).rotate_left(bit as u32 * 8)
 }
 
 /// The places of the attributes in a set, lowest first.
@@ -134,56 +142,55 @@ fn bits(mut shape: Shape) -> impl Iterator<Item = usize> {
 /// What an address has of the hierarchy.
 struct Values<'a> {
     present: Shape,
-    /// All values one behind the other.
+    /// All values one behind the other, each with its [`FOLDED_END`].
     text: &'a [u8],
-    values: [Value; HIERARCHY],
-}
-
-/// Where a value stands, and its hash.
-#[derive(Clone, Copy, Default)]
-struct Value {
-    start: u32,
-    end: u32,
-    hash: u32,
+    starts: [u32; HIERARCHY],
+    ends: [u32; HIERARCHY],
+    /// What each adds to the hash.
+    shares: [u64; HIERARCHY],
 }
 
 impl<'a> Values<'a> {
+    #[inline(always)]
     fn of(address: &'a OrAddress) -> Self {
         let (text, fields) = address.hierarchy();
-        let mut found = Self { present: 0, text, values: [Value::default(); HIERARCHY] };
+        let mut found =
+            Self { present: 0, text, starts: [0; HIERARCHY], ends: [0; HIERARCHY], shares: [0; HIERARCHY] };
         for (attribute, place, hash) in fields {
-            if let Some(value) = found.values.get_mut(attribute.index()) {
-                *value = Value { start: position(place.start), end: position(place.end), hash };
-                found.present |= 1 << attribute.index();
+            let bit = attribute.index();
+            if let (Some(start), Some(end), Some(share)) =
+                (found.starts.get_mut(bit), found.ends.get_mut(bit), found.shares.get_mut(bit))
+            {
+                (*start, *end) = (position(place.start), position(place.end));
+                *share = self::share(bit, hash);
+                found.present |= 1 << bit;
             }
         }
         found
     }
 
-    fn at(&self, bit: usize) -> Value {
-        self.values.get(bit).copied().unwrap_or_default()
+    /// The shares of the values that are wanted.
+    #[inline]
+    fn sum(&self, wanted: Shape) -> u64 {
+        let shares = self.shares.iter().enumerate();
+        shares.map(|(bit, share)| if wanted >> bit & 1 == 1 { *share } else { 0 }).fold(0, u64::wrapping_add)
     }
 
-    /// Whether the values that are wanted are those of a key.
-    fn are(&self, wanted: Shape, key: &[u8]) -> bool {
-        let Some((lengths, mut rest)) = key.split_at_checked(wanted.count_ones() as usize) else {
-            return false;
-        };
-        let is_long =
-            |(bit, length): (usize, &u8)| self.at(bit).end - self.at(bit).start == u32::from(*length);
-        if !bits(wanted).zip(lengths).all(is_long) {
-            return false;
-        }
+    /// The values from one to another, each with its end.
+    fn text(&self, first: usize, last: usize) -> Option<&[u8]> {
+        self.text.get(*self.starts.get(first)? as usize..*self.ends.get(last)? as usize + 1)
+    }
+
+    /// Whether a key begins with the values that are wanted.
+    fn are(&self, mut wanted: Shape, mut key: &[u8]) -> bool {
         // Values that stand side by side are compared at once, which most often is all of them.
-        let mut wanted = wanted;
         while wanted != 0 {
             let first = wanted.trailing_zeros() as usize;
             let gap = self.present & !wanted & (Shape::MAX << first);
             let together = wanted & (gap & gap.wrapping_neg()).wrapping_sub(1);
-            let last = Shape::BITS - 1 - together.leading_zeros();
-            let text = self.text.get(self.at(first).start as usize..self.at(last as usize).end as usize);
-            match text.and_then(|text| rest.strip_prefix(text)) {
-                Some(behind) => rest = behind,
+            let last = together.checked_ilog2().unwrap_or_default() as usize;
+            match self.text(first, last).and_then(|text| key.strip_prefix(text)) {
+                Some(rest) => key = rest,
                 None => return false,
             }
             wanted &= !together;

@@ -24,9 +24,12 @@ pub struct OrAddress {
     fields: Box<[Field]>,
     /// The values one behind the other, as written.
     text: Box<str>,
-    /// The values one behind the other, as they are compared.
+    /// The values one behind the other, as they are compared, each with [`FOLDED_END`].
     folded: Box<str>,
 }
+
+/// Stands behind each value as it is compared; no value holds a control character.
+pub(crate) const FOLDED_END: char = '\u{1f}';
 
 /// Where one value ends in both texts; it begins where the one before ends.
 #[derive(Clone, Copy)]
@@ -152,7 +155,7 @@ impl OrAddress {
             let FieldName::Standard(attribute) = field.name else { return None };
             let end = field.folded_end as usize;
             let value = self.folded.get(start..end)?;
-            start = end;
+            start = end + FOLDED_END.len_utf8();
             Some((attribute, value))
         })
     }
@@ -163,7 +166,7 @@ impl OrAddress {
         let fields = self.fields.iter().map_while(move |field| match field.name {
             FieldName::Standard(attribute) if attribute.index() < HIERARCHY => {
                 let end = field.folded_end as usize;
-                Some((attribute, std::mem::replace(&mut start, end)..end, field.hash))
+                Some((attribute, std::mem::replace(&mut start, end + FOLDED_END.len_utf8())..end, field.hash))
             }
             _ => None,
         });
@@ -194,6 +197,7 @@ impl Builder {
         fold_onto(value, &mut self.folded);
         let hash = hash(self.folded.as_bytes().get(start..).unwrap_or_default()) as u32;
         let (text_end, folded_end) = (offset(&self.text), offset(&self.folded));
+        self.folded.push(FOLDED_END);
         self.fields.push(Field { name, text_end, folded_end, hash });
     }
 }
