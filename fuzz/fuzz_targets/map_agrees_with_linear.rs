@@ -2,12 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use postroad_address_space::{Address, AddressSpace, AddressSpaceMap};
+use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, Leniency};
 
 fuzz_target!(|text: &str| {
     let mut lines = text.lines();
     let Some(Ok(address)) = lines.next().map(Address::parse) else { return };
-    let spaces: Vec<AddressSpace> = lines.filter_map(|line| line.parse().ok()).collect();
+    let lenient = Leniency::default().wildcards().missing_cost();
+    let spaces: Vec<AddressSpace> =
+        lines.filter_map(|line| AddressSpace::parse_with(line, lenient).ok()).collect();
     let map: AddressSpaceMap<usize> = spaces.iter().cloned().zip(0..).collect();
     let mut found: Vec<_> = map.matches(&address).map(|(fit, index)| (fit, *index)).collect();
     assert!(found.is_sorted_by(|left, right| left.0 >= right.0));

@@ -18,9 +18,6 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     let whole = rehearse(settings(), [wire]);
     assert_eq!(whole, rehearse(settings(), wire.chunks(usize::from(cut).max(1))));
     assert!(
-        whole
-            .messages
-            .iter()
-            .all(|(envelope, content)| !envelope.recipients.is_empty() && are_crlf(content))
+        whole.messages.iter().all(|(envelope, content)| !envelope.recipients.is_empty() && are_crlf(content))
     );
 });

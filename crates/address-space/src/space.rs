@@ -159,7 +159,7 @@ impl AddressSpace {
 
 fn parse_smtp(space: &str, leniency: Leniency) -> Result<Pattern, ParseError> {
     match SmtpPattern::parse(space) {
-        Err(error) if leniency.wildcards && error.kind() == ParseErrorKind::MisplacedWildcard => {
+        Err(_) if leniency.wildcards && space.contains(['*', '%']) => {
             WildcardDomain::parse(space).map(Pattern::SmtpWildcards)
         }
         parsed => parsed.map(Pattern::Smtp),
@@ -252,6 +252,7 @@ mod tests {
         let lenient = Leniency::default().wildcards();
         for (text, printed, covered, others) in [
             ("*contoso.com", "SMTP:*contoso.com;1", "j@evilcontoso.com", "j@contoso.org"),
+            ("contoso.c%m", "SMTP:contoso.c%m;1", "j@contoso.com", "j@contoso.coom"),
             ("Contos%.*;5", "SMTP:contos%.*;5", "j@contosa.co.uk", "j@contos.com"),
             (
                 "X400:c=US;a=Fab*;p=%ontoso;1",
