@@ -76,7 +76,7 @@ pub use parameters::{
 };
 pub use postroad_smtp_protocol::sasl::Secret;
 pub use receive_connector::ReceiveConnector;
-pub use server::Server;
+pub use server::{Listening, Server};
 pub use server_settings::ServerSettings;
 pub use submit::{BoxFuture, Refusal, Submit};
 pub use tls::{TlsMaterial, TlsMaterialError};

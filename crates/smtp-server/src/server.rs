@@ -23,8 +23,26 @@ use crate::verify::Verify;
 
 /// Receive connectors, bound and ready to serve.
 pub struct Server {
-    listeners: Vec<(TcpListener, Arc<Vec<Arc<Reception>>>)>,
+    listeners: Vec<Listener>,
     settings: Arc<ServerSettings>,
+}
+
+/// One binding and the connectors behind it.
+struct Listener {
+    binding: SocketAddr,
+    socket: TcpListener,
+    receptions: Arc<Vec<Arc<Reception>>>,
+}
+
+/// The listening sockets of a server, for the one that takes its place: a client that connects meanwhile waits a moment
+/// and is never refused.
+#[derive(Debug, Default)]
+pub struct Listening(Vec<(SocketAddr, std::net::TcpListener)>);
+
+impl Listening {
+    fn on(&self, binding: SocketAddr) -> Option<&std::net::TcpListener> {
+        self.0.iter().find(|(bound, _)| *bound == binding).map(|(_, socket)| socket)
+    }
 }
 
 /// One receive connector at work.
@@ -38,6 +56,19 @@ impl Server {
     ///
     /// Connections are taken by the system from here on, and served by [`serve`](Self::serve). Must be called within a tokio runtime.
     pub async fn bind(
+        connectors: Vec<(ReceiveConnector, TlsMaterial)>,
+        settings: ServerSettings,
+        submit: Arc<dyn Submit>,
+        verify: Arc<dyn Verify>,
+    ) -> io::Result<Self> {
+        Self::succeed(&Listening::default(), connectors, settings, submit, verify).await
+    }
+
+    /// As [`bind`](Self::bind), but a binding that an earlier server has keeps its socket: for a changed configuration.
+    ///
+    /// Where this fails, the earlier server goes on as it was.
+    pub async fn succeed(
+        earlier: &Listening,
         connectors: Vec<(ReceiveConnector, TlsMaterial)>,
         settings: ServerSettings,
         submit: Arc<dyn Submit>,
@@ -66,17 +97,32 @@ impl Server {
         }
         let mut listeners = Vec::new();
         for (binding, receptions) in by_binding {
-            let listener = listen(binding).map_err(|error| {
+            let socket = match earlier.on(binding) {
+                Some(socket) => socket.try_clone().and_then(TcpListener::from_std),
+                None => listen(binding),
+            };
+            let socket = socket.map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {binding}: {error}"))
             })?;
-            listeners.push((listener, Arc::new(receptions)));
+            listeners.push(Listener { binding, socket, receptions: Arc::new(receptions) });
         }
         Ok(Self { listeners, settings })
     }
 
     /// Where it listens, in the order of the bindings; port 0 is answered by the port that was given.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|(listener, _)| listener.local_addr().ok()).collect()
+        self.listeners.iter().filter_map(|listener| listener.socket.local_addr().ok()).collect()
+    }
+
+    /// Its sockets, for a server that shall [`succeed`](Self::succeed) it. They listen until both are dropped.
+    #[cfg(unix)]
+    pub fn listening(&self) -> io::Result<Listening> {
+        use std::os::fd::AsFd;
+        let duplicate = |listener: &Listener| {
+            let socket = listener.socket.as_fd().try_clone_to_owned()?;
+            Ok((listener.binding, std::net::TcpListener::from(socket)))
+        };
+        self.listeners.iter().map(duplicate).collect::<io::Result<_>>().map(Listening)
     }
 
     /// Serves until `shutdown` ends. Then nobody new is taken, idle sessions are told 421, and those with a message under way
@@ -84,8 +130,8 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
         let mut accepting = JoinSet::new();
-        for (listener, receptions) in self.listeners {
-            accepting.spawn(accept(listener, receptions, stopped.clone()));
+        for Listener { socket, receptions, .. } in self.listeners {
+            accepting.spawn(accept(socket, receptions, stopped.clone()));
         }
         shutdown.await;
         let _ = stop.send(true);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use postroad_connector::{Connector, RoutingTable};
+use postroad_connector::Connector;
 use postroad_message::{
     Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
 };
 use postroad_queue::{Claim, Contact, Lease, MessageId, QueueError, Settlement};
 
 use crate::deliver::Job;
-use crate::pipeline::Shared;
+use crate::pipeline::{InForce, Shared};
 use crate::plan;
 use crate::report::{self, Original};
 use crate::reroute::reroute;
@@ -23,7 +23,8 @@ const WRITE_AGAIN: [u64; 8] = [1, 2, 4, 8, 15, 30, 60, 120];
 
 /// Delivers what was lent, or routes it anew where its connector is gone or sends another way; then settles.
 pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Timestamp) -> Contact {
-    let table = shared.table.load_full();
+    let force = shared.in_force();
+    let table = &force.table;
     let usable = table.usable_connector(&lease.next_hop.connector);
     let Some(connector) = usable.filter(|connector| plan::is_queue_of(connector, &lease)) else {
         if let Some(same) = reroute(shared, lease).await {
@@ -41,7 +42,7 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
             return Contact::None;
         }
     };
-    let work = carry_out(shared, &table, connector, &lease, &content);
+    let work = carry_out(&force, connector, &lease, &content);
     let outcomes = renewing(shared, &lease, work).await;
     let contact = settlement::contact(&outcomes);
     let moments = shared.moments(next_hop_retry);
@@ -62,11 +63,11 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
 
 /// Gives up what has waited too long, and tells the senders of what takes long: due or not.
 pub(crate) async fn sweep(shared: &Shared) {
-    let (now, timers) = (shared.world.now(), &shared.settings.timers);
-    let until = now.after(shared.settings.lease);
+    let (now, settings) = (shared.world.now(), &shared.in_force().settings);
+    let until = now.after(settings.lease);
     let claims = [
-        Claim::expired(timers.expired_before(now), SWEEP_BATCH, now, until),
-        Claim::delayed(timers.delayed_before(now), SWEEP_BATCH, now, until),
+        Claim::expired(settings.timers.expired_before(now), SWEEP_BATCH, now, until),
+        Claim::delayed(settings.timers.delayed_before(now), SWEEP_BATCH, now, until),
     ];
     for claim in claims {
         loop {
@@ -121,7 +122,7 @@ async fn renewing<T>(shared: &Shared, lease: &Lease, work: impl Future<Output = 
     loop {
         tokio::select! {
             done = &mut work => return done,
-            () = tokio::time::sleep(shared.settings.lease / 2) => {
+            () = tokio::time::sleep(shared.in_force().settings.lease / 2) => {
                 if let Err(error) = shared.renew(lease).await {
                     tracing::error!(id = %lease.message, %error, "a lease could not be renewed");
                 }
@@ -130,14 +131,9 @@ async fn renewing<T>(shared: &Shared, lease: &Lease, work: impl Future<Output = 
     }
 }
 
-async fn carry_out(
-    shared: &Shared,
-    table: &RoutingTable,
-    connector: &Connector,
-    lease: &Lease,
-    content: &Content,
-) -> Vec<Outcome> {
-    let everyone = |failure: Failure| vec![Outcome::Deferred(failure); lease.envelope.recipients.len()];
+async fn carry_out(force: &InForce, connector: &Connector, lease: &Lease, content: &Content) -> Vec<Outcome> {
+    let (table, everyone) =
+        (&force.table, |failure: Failure| vec![Outcome::Deferred(failure); lease.envelope.recipients.len()]);
     let elsewhere = table.source_server(connector.name());
     let server = elsewhere.and_then(|server| table.topology().address_of(server));
     if let (Some(elsewhere), None) = (elsewhere, server) {
@@ -153,9 +149,9 @@ async fn carry_out(
         delivery: lease.delivery,
     };
     match connector {
-        _ if server.is_some() => shared.delivers.smtp.deliver(job).await,
-        Connector::Send(_) => shared.delivers.smtp.deliver(job).await,
-        Connector::Foreign(_) => shared.delivers.drop.deliver(job).await,
+        _ if server.is_some() => force.delivers.smtp.deliver(job).await,
+        Connector::Send(_) => force.delivers.smtp.deliver(job).await,
+        Connector::Foreign(_) => force.delivers.drop.deliver(job).await,
         _ => everyone(no_agent(connector.name())),
     }
 }
@@ -267,13 +263,13 @@ fn no_agent(connector: &str) -> Failure {
 impl Shared {
     /// Lets a lease run for its full time again; fails where somebody else has the delivery by now.
     pub(crate) async fn renew(&self, lease: &Lease) -> Result<(), QueueError> {
-        self.store.extend(lease, self.world.now().after(self.settings.lease)).await
+        self.store.extend(lease, self.world.now().after(self.in_force().settings.lease)).await
     }
 
-    fn moments(&self, next_hop_retry: Timestamp) -> Moments<'_> {
+    fn moments(&self, next_hop_retry: Timestamp) -> Moments {
         Moments {
             now: self.world.now(),
-            timers: &self.settings.timers,
+            timers: self.in_force().settings.timers,
             next_hop_retry,
             random: self.random64(),
         }

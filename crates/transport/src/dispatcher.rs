@@ -27,7 +27,7 @@ impl Pipeline {
     /// Takes up what an earlier run left behind: leases that it held are void, and mail whose connector is gone or
     /// that was unreachable is routed anew. Before anything else is taken in.
     pub async fn recover(&self) -> Result<(), QueueError> {
-        self.shared.store.start(&self.shared.settings.server).await?;
+        self.shared.store.start(&self.shared.in_force().settings.server).await?;
         self.reroute().await
     }
 
@@ -37,13 +37,18 @@ impl Pipeline {
     /// Call it once, after [`Pipeline::recover`].
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
         let shared = &self.shared;
-        let settings = &shared.settings;
-        let mut scheduler = Scheduler::new(settings.concurrency, settings.retry_schedule.clone());
+        let mut force = shared.in_force();
+        let mut scheduler = Scheduler::new(force.settings.concurrency, force.settings.retry_schedule.clone());
         let mut running: JoinSet<Finished> = JoinSet::new();
         let mut next_sweep = shared.world.now();
         tokio::pin!(shutdown);
         loop {
             let seen = shared.store.version();
+            let now_in_force = shared.in_force();
+            if !Arc::ptr_eq(&force, &now_in_force) {
+                force = now_in_force;
+                scheduler.reconfigure(force.settings.concurrency, force.settings.retry_schedule.clone());
+            }
             let now = shared.world.now();
             if now >= next_sweep {
                 attempt::sweep(shared).await;
@@ -66,10 +71,11 @@ impl Pipeline {
                     }
                 }
                 _ = shared.store.changed(seen), if started.is_ok() => {}
+                () = shared.changed.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        finish(running, settings.shutdown_grace).await;
+        finish(running, force.settings.shutdown_grace).await;
     }
 }
 
@@ -86,8 +92,9 @@ async fn start_due(
     for next_hop in shared.store.take_retries().await? {
         scheduler.retry_now(&next_hop);
     }
+    let settings = &shared.in_force().settings;
     while let Some(slot) = scheduler.next(now) {
-        let until = now.after(shared.settings.lease);
+        let until = now.after(settings.lease);
         let claim = Claim::due(slot.next_hop().clone(), BATCH, now, until);
         let claimed = match shared.store.claim(claim).await {
             Ok(claimed) => claimed,
@@ -102,7 +109,7 @@ async fn start_due(
             continue;
         }
         let failures = scheduler.standing(slot.next_hop()).map_or(0, |standing| standing.failures);
-        let next_hop_retry = shared.settings.retry_schedule.retry_at(now, failures + 1, shared.random64());
+        let next_hop_retry = settings.retry_schedule.retry_at(now, failures + 1, shared.random64());
         let (shared, next_hop) = (Arc::clone(shared), slot.next_hop().clone());
         // A delivery in a task of its own: if it panics, its slot comes back all the same.
         let work =
@@ -123,7 +130,7 @@ async fn carry_out(
     let mut contact = Contact::None;
     for lease in leases.by_ref() {
         // Those before it may have taken long. Whoever has it by now delivers it.
-        let half = lease.until.since(shared.world.now()) < shared.settings.lease / 2;
+        let half = lease.until.since(shared.world.now()) < shared.in_force().settings.lease / 2;
         if half && let Err(error) = shared.renew(&lease).await {
             tracing::warn!(id = %lease.message, %next_hop, %error, "left to whoever has it now");
             continue;

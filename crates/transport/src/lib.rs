@@ -74,6 +74,7 @@ mod attempt;
 pub mod deliver;
 pub mod dial;
 mod dispatcher;
+pub mod doors;
 pub mod observe;
 pub mod pipeline;
 mod plan;
@@ -87,6 +88,7 @@ pub mod world;
 
 pub use deliver::smtp::{Credentials, NoCredentials};
 pub use deliver::{Deliver, Delivers, DropDeliver, Job, SmtpDeliver};
+pub use doors::Doors;
 pub use observe::{NobodyWatches, Observe};
 pub use pipeline::{Pipeline, Submission, SubmitError, Submitted};
 pub use settings::Settings;

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use postroad_connector::RoutingTable;
 use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient};
 use postroad_queue::{Filter, Listed, MessageId, NewDelivery, NewMessage, QueueError, QueueStore};
+use tokio::sync::Notify;
 
 use crate::deliver::Delivers;
 use crate::observe::Observe;
@@ -20,12 +21,19 @@ pub struct Pipeline {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// What a configuration decides, replaced as a whole: nothing ever works with half of two.
+pub(crate) struct InForce {
+    pub(crate) settings: Settings,
+    pub(crate) table: Arc<RoutingTable>,
+    pub(crate) delivers: Delivers,
+}
+
 /// What every part of the pipeline works with.
 pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) table: ArcSwap<RoutingTable>,
+    in_force: ArcSwap<InForce>,
+    /// Rung when another configuration is in force.
+    pub(crate) changed: Notify,
     pub(crate) store: Arc<dyn QueueStore>,
-    pub(crate) delivers: Delivers,
     pub(crate) observer: Arc<dyn Observe>,
     pub(crate) world: Arc<dyn World>,
 }
@@ -117,18 +125,18 @@ impl Pipeline {
         observer: Arc<dyn Observe>,
         world: Arc<dyn World>,
     ) -> Self {
-        let table = ArcSwap::from_pointee(table);
-        Self { shared: Arc::new(Shared { settings, table, store, delivers, observer, world }) }
+        let in_force = ArcSwap::from_pointee(InForce { settings, table: Arc::new(table), delivers });
+        Self { shared: Arc::new(Shared { in_force, changed: Notify::new(), store, observer, world }) }
     }
 
-    /// The names, timers and limits it was built with.
-    pub fn settings(&self) -> &Settings {
-        &self.shared.settings
+    /// The names, timers and limits in force.
+    pub fn settings(&self) -> Settings {
+        self.shared.in_force().settings.clone()
     }
 
     /// The routing table in force.
     pub fn routing_table(&self) -> Arc<RoutingTable> {
-        self.shared.table.load_full()
+        Arc::clone(&self.shared.in_force().table)
     }
 
     /// Routes a message and puts it into the queue. When this is ready with `Ok` the message is on the disk,
@@ -146,7 +154,7 @@ impl Pipeline {
         }
         let now = self.shared.world.now();
         let plan = Plan::make(
-            &self.shared.table.load(),
+            &self.shared.in_force().table,
             &envelope.reverse_path,
             &envelope.recipients,
             size(&content),
@@ -229,6 +237,17 @@ impl Submitted {
 }
 
 impl Shared {
+    /// The configuration as it is now; hold it for one piece of work, so that all of that is of one kind.
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
+    }
+
+    /// Another configuration from now on.
+    pub(crate) fn replace(&self, in_force: InForce) {
+        self.in_force.store(Arc::new(in_force));
+        self.changed.notify_one();
+    }
+
     /// When a delivery that is new at this next hop is tried: at once, but the unreachable wait for a changed
     /// configuration until they expire.
     pub(crate) fn first_due(
@@ -237,12 +256,12 @@ impl Shared {
         received_at: postroad_message::Timestamp,
         now: postroad_message::Timestamp,
     ) -> postroad_message::Timestamp {
-        if next_hop.is_unreachable() { self.settings.timers.expires_at(received_at) } else { now }
+        if next_hop.is_unreachable() { self.in_force().settings.timers.expires_at(received_at) } else { now }
     }
 
     fn refuse_loop(&self, content: &Content) -> Result<(), SubmitError> {
         let hops = postroad_message::HeaderBlock::scan(content.as_bytes()).hop_count();
-        if hops > usize::from(self.settings.max_hop_count.get()) {
+        if hops > usize::from(self.in_force().settings.max_hop_count.get()) {
             Err(SubmitError::Loop { hops })
         } else {
             Ok(())

@@ -46,7 +46,7 @@ impl Pipeline {
         }
         let hello = client.hello_name.as_deref().unwrap_or_default();
         let source = Source::smtp(hello, Some(client.peer.ip()), protocol).over(client.tls.as_ref());
-        let settings = self.settings();
+        let settings = &self.shared.in_force().settings;
         let only = match envelope.recipients.as_slice() {
             [one] => one.address.mailbox(),
             _ => None,

@@ -100,7 +100,8 @@ fn unreported(original: &Original<'_>, recipient: &Recipient, outcome: &Outcome)
 }
 
 fn message(shared: &Shared, original: &Original<'_>, recipients: &[RecipientReport]) -> Option<NewMessage> {
-    let (settings, now) = (&shared.settings, shared.world.now());
+    let force = shared.in_force();
+    let (settings, now) = (&force.settings, shared.world.now());
     let fqdn = settings.fqdn.as_str();
     let mut report = Report::new(original.envelope, original.content, recipients, fqdn, &settings.postmaster);
     report.arrived_at = Some(original.received_at);
@@ -111,7 +112,7 @@ fn message(shared: &Shared, original: &Original<'_>, recipients: &[RecipientRepo
     let (mut envelope, content) = postroad_dsn::report(&report, &stamp)?;
 
     let recipients = std::mem::take(&mut envelope.recipients);
-    let plan = Plan::make(&shared.table.load(), &envelope.reverse_path, &recipients, size(&content));
+    let plan = Plan::make(&force.table, &envelope.reverse_path, &recipients, size(&content));
     for (index, failure) in &plan.refused {
         if let Some(recipient) = recipients.get(*index) {
             tracing::warn!(to = %recipient.address, %failure, "no connector takes a report; it is given up");

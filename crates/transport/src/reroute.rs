@@ -7,8 +7,10 @@ use postroad_message::{Content, NextHop, Outcome};
 use postroad_queue::{Claim, Kept, Lease, QueueError};
 
 use crate::attempt::finish_as;
-use crate::pipeline::{Pipeline, Shared};
+use crate::deliver::Delivers;
+use crate::pipeline::{InForce, Pipeline, Shared};
 use crate::plan::Plan;
+use crate::settings::Settings;
 use crate::settlement::Settled;
 
 /// Leases taken at a time.
@@ -20,7 +22,19 @@ impl Pipeline {
     /// Mail that waits for a connector that still exists stays with it (Exchange selects once, and again only
     /// when the connector is deleted, disabled or the message is resubmitted).
     pub async fn replace_routing_table(&self, table: RoutingTable) -> Result<(), QueueError> {
-        self.shared.table.store(Arc::new(table));
+        let force = self.shared.in_force();
+        self.reconfigure(force.settings.clone(), table, force.delivers.clone()).await
+    }
+
+    /// Puts another configuration in force, all of it at once. What is under way ends under the old one; then mail
+    /// that the old one left without a way is routed anew.
+    pub async fn reconfigure(
+        &self,
+        settings: Settings,
+        table: RoutingTable,
+        delivers: Delivers,
+    ) -> Result<(), QueueError> {
+        self.shared.replace(InForce { settings, table: Arc::new(table), delivers });
         self.reroute().await
     }
 
@@ -28,7 +42,7 @@ impl Pipeline {
     pub async fn reroute(&self) -> Result<(), QueueError> {
         let now = self.shared.world.now();
         for queue in self.shared.store.queues(now).await? {
-            let table = self.shared.table.load();
+            let table = &self.shared.in_force().table;
             let served = table.usable_connector(&queue.next_hop.connector).is_some();
             if queue.next_hop.is_unreachable() || !served {
                 reroute_queue(&self.shared, &queue.next_hop).await?;
@@ -41,7 +55,7 @@ impl Pipeline {
 /// Selects again for each recipient. Gives the lease back where nothing would change.
 pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
     let envelope = &lease.envelope;
-    let plan = Plan::make(&shared.table.load(), &envelope.reverse_path, &envelope.recipients, lease.size);
+    let plan = Plan::make(&shared.in_force().table, &envelope.reverse_path, &envelope.recipients, lease.size);
     if plan.refused.is_empty() && plan.groups.iter().all(|(next_hop, _)| *next_hop == lease.next_hop) {
         return Some(lease);
     }
@@ -78,7 +92,8 @@ async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueE
     let mut stay = Vec::new();
     loop {
         let now = shared.world.now();
-        let claim = Claim::to_reroute(next_hop.clone(), BATCH, now, now.after(shared.settings.lease));
+        let claim =
+            Claim::to_reroute(next_hop.clone(), BATCH, now, now.after(shared.in_force().settings.lease));
         let leases = shared.store.claim(claim).await?.leases;
         if leases.is_empty() {
             break;

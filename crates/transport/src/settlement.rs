@@ -15,9 +15,9 @@ pub(crate) struct Settled {
 }
 
 /// The moments that an attempt's deferrals are measured by.
-pub(crate) struct Moments<'a> {
+pub(crate) struct Moments {
     pub(crate) now: Timestamp,
-    pub(crate) timers: &'a MessageTimers,
+    pub(crate) timers: MessageTimers,
     /// When the next hop is tried again if it is the one that failed.
     pub(crate) next_hop_retry: Timestamp,
     /// For jitter.
@@ -26,7 +26,7 @@ pub(crate) struct Moments<'a> {
 
 /// One outcome for each recipient, as it counts from here on: a recipient without one is deferred, so that nothing is
 /// ever lost to a short answer; and after the message's expiry what would be deferred has failed.
-pub(crate) fn judge(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments<'_>) -> Vec<Outcome> {
+pub(crate) fn judge(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments) -> Vec<Outcome> {
     let expired = moments.timers.is_expired(lease.received_at, moments.now);
     let missing = std::iter::repeat_with(|| Outcome::Deferred(no_answer()));
     let judged = outcomes.into_iter().chain(missing).map(|outcome| match outcome {
@@ -39,7 +39,7 @@ pub(crate) fn judge(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments<'_>
 }
 
 /// Sorts what [`judge`] gave: who stays until when, who leaves, who hears of the delay.
-pub(crate) fn settle(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments<'_>) -> Settled {
+pub(crate) fn settle(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments) -> Settled {
     let mut settled = Settled::default();
     let owes_delay = moments.timers.owes_delay_notice(lease.received_at, lease.delay_notified, moments.now);
     // Progress keeps an at-once retry from spinning: a peer that took nobody is asked again after a while.
@@ -89,7 +89,7 @@ pub(crate) fn never_attempted() -> Failure {
     Failure::new(status, Fault::Local, Scope::Recipient, Phase::Queue, "it was not attempted yet")
 }
 
-fn retry_at(lease: &Lease, failure: &Failure, progress: bool, moments: &Moments<'_>) -> Timestamp {
+fn retry_at(lease: &Lease, failure: &Failure, progress: bool, moments: &Moments) -> Timestamp {
     // RFC 5321 section 4.5.3.1.10: recipients beyond the peer's limit go in a further transaction at once.
     let too_many = failure.status == EnhancedStatus::transient(5, 3);
     match failure.scope {
@@ -137,7 +137,7 @@ mod tests {
 
     fn settled_at(now: Timestamp, lease: &Lease, outcomes: Vec<Outcome>) -> Settled {
         let timers = MessageTimers::default();
-        let moments = Moments { now, timers: &timers, next_hop_retry: now.after(HOUR), random: 0 };
+        let moments = Moments { now, timers, next_hop_retry: now.after(HOUR), random: 0 };
         settle(lease, judge(lease, outcomes, &moments), &moments)
     }
 

@@ -193,7 +193,7 @@ impl Pipeline {
     }
 
     async fn submit_file(&self, reader: &Reader, bytes: &[u8], key: String) -> Fate {
-        let settings = self.settings();
+        let settings = &self.shared.in_force().settings;
         let decoded = reader.decode(bytes).and_then(|decoded| {
             let rejected = decoded.rejected.clone();
             let arrival = Arrival {

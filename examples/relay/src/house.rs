@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postroad_configuration::{Configuration, Credential, QueueStore, TrustAnchors};
@@ -11,12 +11,13 @@ use postroad_connector::{Connector, RoutingTable};
 use postroad_message_directory::DropDirectory;
 use postroad_queue::SqliteStore;
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
-use postroad_smtp_server::{FileVerifier, ReceiveConnector, Server, ServerSettings, TlsMaterial};
+use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, ServerSettings, TlsMaterial};
 use postroad_transport::{
-    Credentials, Delivers, DropDeliver, NobodyWatches, Observe, Pipeline, Settings, SmtpDeliver, SystemWorld,
-    WatchedDirectory,
+    Credentials, Delivers, Doors, DropDeliver, NobodyWatches, Observe, Pipeline, Settings, SmtpDeliver,
+    SystemWorld, WatchedDirectory,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::exit::Exit;
 
@@ -25,6 +26,8 @@ pub(crate) struct House {
     pipeline: Pipeline,
     server: Server,
     watched: Vec<WatchedDirectory>,
+    listening: Listening,
+    data_directory: PathBuf,
     /// Held as long as the relay runs: two of them on one queue would deliver twice.
     _lock: File,
 }
@@ -60,9 +63,9 @@ impl House {
             // One that is missing has nothing left over; its mail waits and says why.
             let _ = directory.sweep();
         }
-        let server = server(configuration, &pipeline).await?;
-        let watched = watched(configuration)?;
-        Ok(Self { pipeline, server, watched, _lock: lock })
+        let (server, listening) = server(configuration, &pipeline, &Listening::default()).await?;
+        let (watched, data_directory) = (watched(configuration)?, data.clone());
+        Ok(Self { pipeline, server, watched, listening, data_directory, _lock: lock })
     }
 
     /// Where it listens.
@@ -75,22 +78,67 @@ impl House {
         &self.pipeline
     }
 
-    /// Runs until `stop` says true, then finishes what is in flight: first no more comes in, then what is out comes home.
-    pub(crate) async fn run(self, stop: watch::Receiver<bool>) {
-        let doors = async {
-            let mut directories = tokio::task::JoinSet::new();
-            for directory in self.watched {
-                directories.spawn(self.pipeline.clone().watch(directory, stopped(stop.clone())));
+    /// Runs until nobody sends configurations any more, then finishes what is in flight: first no more comes in, then what
+    /// is out comes home. A configuration that comes is put in force whole or not at all; sessions under the old one end as
+    /// they began, and no client is refused meanwhile. Fails where a part of the relay broke off.
+    pub(crate) async fn run(self, mut told: mpsc::Receiver<Configuration>) -> Result<(), JoinError> {
+        let Self { pipeline, server, watched, mut listening, data_directory, _lock } = self;
+        let mut doors = Doors::open(&pipeline, server, watched);
+        let (stop, mut stopped) = watch::channel(false);
+        let end = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        let delivering = pipeline.clone();
+        let mut delivering = tokio::spawn(async move { delivering.run(end).await });
+        let mut closing = JoinSet::new();
+        loop {
+            tokio::select! {
+                told = told.recv() => match told {
+                    None => break,
+                    Some(changed) => match reload(&changed, &pipeline, &listening, &data_directory).await {
+                        Ok((next, sockets)) => {
+                            listening = sockets;
+                            let mut before = std::mem::replace(&mut doors, next);
+                            before.close();
+                            closing.spawn(async move { before.closed().await });
+                            tracing::info!("configuration reloaded");
+                        }
+                        Err(refused) => {
+                            refused.say();
+                            tracing::error!("the new configuration does not start; the old one stays in force");
+                        }
+                    },
+                },
+                ended = &mut delivering => return ended,
+                ended = doors.closed() => return ended,
+                Some(_) = closing.join_next() => {}
             }
-            self.server.serve(stopped(stop.clone())).await;
-            while let Some(ended) = directories.join_next().await {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a directory was no longer watched");
-                }
-            }
-        };
-        tokio::join!(doors, self.pipeline.run(stopped(stop.clone())));
+        }
+        drop(listening);
+        doors.close();
+        stop.send_replace(true);
+        doors.closed().await?;
+        while closing.join_next().await.is_some() {}
+        delivering.await
     }
+}
+
+/// Puts a changed configuration in force: what can fail comes first, and leaves everything as it was.
+async fn reload(
+    configuration: &Configuration,
+    pipeline: &Pipeline,
+    earlier: &Listening,
+    data_directory: &Path,
+) -> Result<(Doors, Listening), Refused> {
+    if configuration.server.data_directory != data_directory {
+        let why = "data_directory cannot change while the relay runs: restart it";
+        return Err(Refused(Exit::Configuration, why.to_owned()));
+    }
+    let (settings, table, delivers) = rules(configuration)?;
+    let (server, listening) = server(configuration, pipeline, earlier).await?;
+    let watched = watched(configuration)?;
+    if let Err(error) = pipeline.reconfigure(settings, table, delivers).await {
+        tracing::error!(%error, "mail that waits could not be routed anew; the next start does it");
+    }
+    Ok((Doors::open(pipeline, server, watched), listening))
 }
 
 /// The table of a configuration; its contradictions were found when it was read.
@@ -116,11 +164,6 @@ fn open_queue(configuration: &Configuration) -> Result<Arc<SqliteStore>, Refused
     SqliteStore::open(queue).map(Arc::new).map_err(|error| machine(queue.display())(&error))
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // A sender that is gone means stop as well.
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
 fn create(directory: &Path) -> Result<(), Refused> {
     std::fs::create_dir_all(directory).map_err(|error| machine(directory.display())(&error))
 }
@@ -141,6 +184,12 @@ fn pipeline(
     store: Arc<SqliteStore>,
     observer: Arc<dyn Observe>,
 ) -> Result<Pipeline, Refused> {
+    let (settings, table, delivers) = rules(configuration)?;
+    Ok(Pipeline::new(settings, table, store, delivers, observer, Arc::new(SystemWorld)))
+}
+
+/// What the pipeline goes by.
+fn rules(configuration: &Configuration) -> Result<(Settings, RoutingTable, Delivers), Refused> {
     let Configuration { server, transport, .. } = configuration;
     let domain = server.default_domain().clone();
     let mut settings =
@@ -157,7 +206,7 @@ fn pipeline(
     let drop = DropDeliver::new(drop_directories(configuration), domain, Arc::new(SystemWorld));
     let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop) };
     let table = routing_table(configuration).map_err(|exit| Refused(exit, "no routing table".to_owned()))?;
-    Ok(Pipeline::new(settings, table, store, delivers, observer, Arc::new(SystemWorld)))
+    Ok((settings, table, delivers))
 }
 
 /// Reads passwords when they are needed, so that a changed file counts at once.
@@ -208,7 +257,11 @@ fn drop_directories(configuration: &Configuration) -> BTreeMap<String, DropDirec
         .collect()
 }
 
-async fn server(configuration: &Configuration, pipeline: &Pipeline) -> Result<Server, Refused> {
+async fn server(
+    configuration: &Configuration,
+    pipeline: &Pipeline,
+    earlier: &Listening,
+) -> Result<(Server, Listening), Refused> {
     let mut connectors = Vec::new();
     for connector in configuration.receive_connectors.iter().filter(|connector| connector.enabled) {
         connectors.push((connector.clone(), tls(connector)?));
@@ -219,9 +272,11 @@ async fn server(configuration: &Configuration, pipeline: &Pipeline) -> Result<Se
     let enabled = configuration.receive_connectors.iter().filter(|connector| connector.enabled);
     let verifier =
         FileVerifier::new(enabled).map_err(|error| Refused(Exit::Configuration, error.to_string()))?;
-    Server::bind(connectors, settings, Arc::new(pipeline.clone()), Arc::new(verifier))
-        .await
-        .map_err(|error| machine("the listeners")(&error))
+    let listeners = machine("the listeners");
+    let server =
+        Server::succeed(earlier, connectors, settings, Arc::new(pipeline.clone()), Arc::new(verifier));
+    let both = server.await.and_then(|server| server.listening().map(|listening| (server, listening)));
+    both.map_err(|error| listeners(&error))
 }
 
 fn tls(connector: &ReceiveConnector) -> Result<TlsMaterial, Refused> {

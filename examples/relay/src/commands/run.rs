@@ -9,7 +9,7 @@ use postroad_configuration::{Configuration, QueueStore};
 use postroad_connector::Connector;
 use postroad_transport::NobodyWatches;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use crate::commands::{configuration, print};
 use crate::exit::Exit;
@@ -38,7 +38,7 @@ pub(crate) async fn safe_default() -> Exit {
 pub(crate) async fn configured(file: &Path) -> Exit {
     match configuration(Some(file)) {
         Ok(configuration) => {
-            print(&configuration.warnings);
+            print(&[configuration.warnings.clone(), configuration.check_disk()].concat());
             run(configuration, Some(file.to_owned())).await
         }
         Err(exit) => exit,
@@ -52,61 +52,49 @@ struct Signals {
     hang_up: Signal,
 }
 
-async fn run(mut configuration: Configuration, file: Option<PathBuf>) -> Exit {
+async fn run(configuration: Configuration, file: Option<PathBuf>) -> Exit {
     let signals =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(terminate), Ok(interrupt), Ok(hang_up)) = signals else {
         eprintln!("relay: signals cannot be received");
         return Exit::Temporary;
     };
-    let mut signals = Signals { terminate, interrupt, hang_up };
-    let mut before: Option<Configuration> = None;
-    loop {
-        let house = match House::open(&configuration, Arc::new(NobodyWatches)).await {
-            Ok(house) => house,
-            Err(refused) => {
-                let exit = refused.say();
-                // A reload that does not start leaves the relay as it was.
-                let Some(old) = before.take() else { return exit };
-                tracing::error!("the new configuration does not start; the old one stays in force");
-                configuration = old;
-                continue;
-            }
-        };
-        if file.is_none() {
-            welcome(&configuration, &house);
-        }
-        // Nobody may be listening any more, which is no reason to stop.
-        let _ = writeln!(std::io::stdout(), "ready");
-        let (stop, stopped) = watch::channel(false);
-        let mut running = tokio::spawn(house.run(stopped));
-        let (next, ended) = tokio::select! {
-            next = until_told(&mut signals, file.as_deref()) => {
-                let _ = stop.send(true);
-                (next, running.await)
-            }
-            // Not told to: a relay that no longer delivers must not go on looking alive.
-            ended = &mut running => (None, ended),
-        };
-        if let Err(error) = ended {
+    let house = match House::open(&configuration, Arc::new(NobodyWatches)).await {
+        Ok(house) => house,
+        Err(refused) => return refused.say(),
+    };
+    if file.is_none() {
+        welcome(&configuration, &house);
+    }
+    for listener in house.listeners() {
+        tracing::info!(%listener, "listening");
+    }
+    // Nobody may be listening any more, which is no reason to stop.
+    let _ = writeln!(std::io::stdout(), "ready");
+    let (tell, told) = mpsc::channel(1);
+    let mut running = tokio::spawn(house.run(told));
+    let ended = tokio::select! {
+        () = watch_over(Signals { terminate, interrupt, hang_up }, file.as_deref(), tell) => running.await,
+        // Not told to: a relay that no longer delivers must not go on looking alive.
+        ended = &mut running => ended,
+    };
+    match ended {
+        Ok(Ok(())) => Exit::Ok,
+        Ok(Err(error)) | Err(error) => {
             tracing::error!(%error, "the relay ended badly");
-            return Exit::Temporary;
-        }
-        match next {
-            Some(reloaded) => before = Some(std::mem::replace(&mut configuration, reloaded)),
-            None => return Exit::Ok,
+            Exit::Temporary
         }
     }
 }
 
-/// Waits for a signal, or for the file to change. A reload gives the whole new configuration; one with errors changes nothing.
-async fn until_told(signals: &mut Signals, file: Option<&Path>) -> Option<Configuration> {
+/// Until a signal says stop: passes on each configuration that has no errors, when the file changes or SIGHUP says so.
+async fn watch_over(mut signals: Signals, file: Option<&Path>, tell: mpsc::Sender<Configuration>) {
     let mut known = stamp(file);
     let mut before = known;
     loop {
         tokio::select! {
-            _ = signals.terminate.recv() => return None,
-            _ = signals.interrupt.recv() => return None,
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
             _ = signals.hang_up.recv() => {}
             () = tokio::time::sleep(LOOK) => {
                 // Changed, and at rest since the last look: an editor has finished with it.
@@ -119,10 +107,9 @@ async fn until_told(signals: &mut Signals, file: Option<&Path>) -> Option<Config
         }
         known = stamp(file);
         match configuration(file) {
-            Ok(reloaded) => {
-                print(&reloaded.warnings);
-                tracing::info!("configuration reloaded");
-                return Some(reloaded);
+            Ok(changed) => {
+                print(&[changed.warnings.clone(), changed.check_disk()].concat());
+                let _ = tell.send(changed).await;
             }
             Err(_) => tracing::error!("the configuration has errors; the old one stays in force"),
         }

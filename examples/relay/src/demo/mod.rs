@@ -13,7 +13,7 @@ use postroad_queue::MessageId;
 use postroad_smtp_client::{Destination, Hosts, SmartHost, SmtpClient, TlsPolicy};
 use postroad_smtp_server::TlsMaterial;
 use postroad_transport::Observe;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use crate::exit::Exit;
 use crate::house::House;
@@ -79,8 +79,8 @@ async fn tour_in(folder: &Path) -> Result<bool, Error> {
         folder.join("relay-data").display()
     );
     let table = house.pipeline().routing_table();
-    let (stop, stopped) = watch::channel(false);
-    let running = tokio::spawn(house.run(stopped));
+    let (until_done, told) = mpsc::channel(1);
+    let running = tokio::spawn(house.run(told));
 
     let mut arrived = true;
     for letter in &LETTERS {
@@ -92,8 +92,8 @@ async fn tour_in(folder: &Path) -> Result<bool, Error> {
         arrived &= wait_for(letter, &ends, &journal).await;
         println!();
     }
-    let _ = stop.send(true);
-    running.await?;
+    drop(until_done);
+    running.await??;
     Ok(arrived)
 }
 

@@ -1,0 +1,55 @@
+//! The doors of a relay, opened and closed together: its listeners and its watched directories.
+
+use postroad_smtp_server::Server;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+
+use crate::pipeline::Pipeline;
+use crate::watch::WatchedDirectory;
+
+/// Everything that takes mail in, at work in tasks of its own.
+///
+/// Other doors can be opened beside these, for a changed configuration, before these are closed: a file is claimed by one of
+/// them only, and listeners hand over by [`Server::succeed`].
+#[derive(Debug)]
+pub struct Doors {
+    close: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Doors {
+    /// Opens them. Must be called within a tokio runtime.
+    pub fn open(pipeline: &Pipeline, server: Server, watched: Vec<WatchedDirectory>) -> Self {
+        let (close, closed) = watch::channel(false);
+        let pipeline = pipeline.clone();
+        let serving = tokio::spawn(async move {
+            let mut directories = JoinSet::new();
+            for directory in watched {
+                directories.spawn(pipeline.clone().watch(directory, told(closed.clone())));
+            }
+            server.serve(told(closed)).await;
+            while let Some(ended) = directories.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a directory was no longer watched");
+                }
+            }
+        });
+        Self { close, serving }
+    }
+
+    /// Takes nothing new from now on; what has begun goes on. [`Doors::closed`] waits for that.
+    pub fn close(&self) {
+        self.close.send_replace(true);
+    }
+
+    /// Ready when everything that had begun has ended, within the server's
+    /// [`shutdown_grace`](postroad_smtp_server::ServerSettings::shutdown_grace); fails where it broke off. Cancel-safe.
+    pub async fn closed(&mut self) -> Result<(), JoinError> {
+        (&mut self.serving).await
+    }
+}
+
+async fn told(mut closed: watch::Receiver<bool>) {
+    // Whoever dropped the doors wants them closed as well.
+    let _ = closed.wait_for(|closed| *closed).await;
+}
