@@ -142,13 +142,9 @@ async fn reload(
 }
 
 /// The table of a configuration; its contradictions were found when it was read.
-pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTable, Exit> {
-    configuration.routing_table().map_err(|contradictions| {
-        for contradiction in contradictions {
-            eprintln!("relay: {contradiction}");
-        }
-        Exit::Configuration
-    })
+pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTable, Refused> {
+    let all = |contradictions: Vec<_>| Refused(Exit::Configuration, format!("{contradictions:?}"));
+    configuration.routing_table().map_err(all)
 }
 
 /// The pipeline of a relay that runs elsewhere, or not now: for commands that put something into its queue.
@@ -205,8 +201,7 @@ fn rules(configuration: &Configuration) -> Result<(Settings, RoutingTable, Deliv
     let smtp = SmtpDeliver::new(client(configuration)?, settings.names(), logins);
     let drop = DropDeliver::new(drop_directories(configuration), domain, Arc::new(SystemWorld));
     let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop) };
-    let table = routing_table(configuration).map_err(|exit| Refused(exit, "no routing table".to_owned()))?;
-    Ok((settings, table, delivers))
+    Ok((settings, routing_table(configuration)?, delivers))
 }
 
 /// Reads passwords when they are needed, so that a changed file counts at once.

@@ -18,13 +18,8 @@ pub(crate) mod send;
 pub(crate) fn configuration(file: Option<&Path>) -> Result<Configuration, Exit> {
     let parsed = match file {
         Some(file) => Configuration::read(file),
-        None => match std::env::current_dir() {
-            Ok(folder) => Configuration::safe_default(&folder),
-            Err(error) => {
-                eprintln!("relay: the working directory cannot be read: {error}");
-                return Err(Exit::Temporary);
-            }
-        },
+        // Where the working directory cannot be told, paths relative to it still lead there.
+        None => Configuration::safe_default(&std::env::current_dir().unwrap_or_default()),
     };
     parsed.map_err(|problems| {
         print(&problems);

@@ -42,7 +42,8 @@ fn prepare(asked: &RouteArguments) -> Result<(RoutingTable, Question), Exit> {
         "unlimited" => return Err(usage("--size", "unlimited", &"a message has a size")),
         text => parse_size(text).map_err(|why| usage("--size", text, &why))?,
     };
-    let table = house::routing_table(&configuration(asked.config.as_deref())?)?;
+    let configuration = configuration(asked.config.as_deref())?;
+    let table = house::routing_table(&configuration).map_err(|refused| refused.say())?;
     Ok((table, Question { sender, size, json: asked.json }))
 }
 

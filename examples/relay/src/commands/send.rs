@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use postroad_configuration::Configuration;
 use postroad_message::{Content, Envelope, Outcome, Recipient};
-use postroad_message_directory::{AddressForm, Arrival, Injected, pickup, replay};
+use postroad_message_directory::{Arrival, compose};
 use postroad_queue::{Filter, Listed, QueueError, QueuedRecipient};
 use postroad_transport::{Pipeline, Submission, Submitted, SystemWorld, World};
 
@@ -63,25 +63,8 @@ fn message(
         at: SystemWorld.now(),
         unique: SystemWorld.random().to_le_bytes(),
     };
-    let to: Vec<Recipient> = asked.to.iter().cloned().map(Recipient::new).collect();
-    if let (Some(from), false) = (&asked.from, to.is_empty()) {
-        let injected = Injected::new(Envelope::new(from.clone(), to));
-        let replayed = replay::encode(&injected, &file, AddressForm::Native, domain)?;
-        return Ok(replay::decode(&replayed, &replay::Rules::default())?.into_message(&arrival)?);
-    }
-    let mut rules = pickup::Rules::default();
-    rules.domain = Some(domain.clone());
-    let mut decoded = pickup::decode(&file, &rules)?;
-    if let Some(rejected) = decoded.rejected.first() {
-        return Err(format!("{rejected:?} is no address").into());
-    }
-    if let Some(from) = &asked.from {
-        decoded.envelope.reverse_path = from.clone();
-    }
-    if !to.is_empty() {
-        decoded.envelope.recipients = to;
-    }
-    Ok(decoded.into_message(&arrival)?)
+    let to = asked.to.iter().cloned().map(Recipient::new).collect();
+    Ok(compose(&file, asked.from.clone(), to, &arrival)?)
 }
 
 fn show(submitted: &Submitted) {
