@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::certificate_fault;
 use crate::tls::Terms;
 
 /// Anything that bytes go in and out of.
@@ -210,7 +211,7 @@ async fn handshake(
             let facts = facts(&stream, terms.authenticates);
             Ok((Box::new(stream), facts))
         }
-        Some(Err(error)) => Err(error.to_string()),
+        Some(Err(error)) => Err(certificate_fault::explain(&error)),
         None => Err("it did not end in time".to_owned()),
     }
 }

@@ -105,6 +105,7 @@
 //! Passwords go over TLS, or in clear text where [`Authentication::clear_text_allowed`] says so; never after TLS was offered and
 //! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
 
+mod certificate_fault;
 pub mod client;
 mod connect;
 mod connection;

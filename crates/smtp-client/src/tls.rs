@@ -11,8 +11,11 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 
+use crate::certificate_fault::NoNameBelow;
 use crate::destination::{CertificateName, TlsPolicy, Verification};
 use crate::error::BuildError;
 
@@ -223,8 +226,12 @@ impl fmt::Debug for Verifier {
 fn verify_name_below(end_entity: &CertificateDer<'_>, domain: &Domain) -> Result<(), Error> {
     let certificate =
         webpki::EndEntityCert::try_from(end_entity).map_err(|_| CertificateError::BadEncoding)?;
-    let fits = certificate.valid_dns_names().any(|name| is_one_label_below(name, domain.ascii()));
-    if fits { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
+    if certificate.valid_dns_names().any(|name| is_one_label_below(name, domain.ascii())) {
+        return Ok(());
+    }
+    let names = certificate.valid_dns_names().map(str::to_owned).collect();
+    let nothing = NoNameBelow { domain: domain.ascii().to_owned(), names };
+    Err(CertificateError::Other(OtherError(Arc::new(nothing))).into())
 }
 
 fn is_one_label_below(name: &str, domain: &str) -> bool {

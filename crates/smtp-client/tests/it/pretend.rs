@@ -294,7 +294,12 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::called("An authority")
+    }
+
+    pub(crate) fn called(name: &str) -> Self {
         let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().expect("a key");
         Self { issuer: rcgen::CertifiedIssuer::self_signed(parameters, key).expect("a certificate") }
@@ -308,8 +313,12 @@ impl Authority {
 
     /// What a server with a certificate for this name shows.
     pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
+        self.server_of(rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name"))
+    }
+
+    /// What a server shows whose certificate says this.
+    pub(crate) fn server_of(&self, parameters: rcgen::CertificateParams) -> Arc<ServerConfig> {
         let key = rcgen::KeyPair::generate().expect("a key");
-        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");

@@ -101,6 +101,82 @@ async fn each_level_of_validation_asks_for_what_it_says() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_does_not_do_is_told_in_a_sentence() {
+    let (ours, strangers) = (Authority::new(), Authority::called("Another"));
+    let namesake = Authority::new();
+    let made = |names: &[&str], change: fn(&mut rcgen::CertificateParams)| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = rcgen::CertificateParams::new(names).expect("names");
+        change(&mut parameters);
+        parameters
+    };
+    let as_it_is = |_: &mut rcgen::CertificateParams| {};
+    let below = CertificateName::Below(Domain::parse("b.test").expect("a domain"));
+    let the_host = CertificateName::Host;
+    for (authority, certificate, name, expected) in [
+        (
+            &ours,
+            made(&["m1.test"], |it| it.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)),
+            &the_host,
+            "the server's certificate is an authority's own (CA:TRUE), which no server may show; make one \
+             with basicConstraints CA:FALSE",
+        ),
+        (
+            &strangers,
+            made(&["m1.test"], as_it_is),
+            &the_host,
+            "the server's certificate was not issued by an authority that is trusted here; \
+             trust_anchors says which are",
+        ),
+        (
+            &namesake,
+            made(&["m1.test"], as_it_is),
+            &the_host,
+            "the server's certificate names an authority that is trusted here, but was not signed by its key",
+        ),
+        (
+            &ours,
+            made(&["m2.test", "*.m3.test"], as_it_is),
+            &the_host,
+            "the server's certificate is not for m1.test: it is for m2.test, *.m3.test",
+        ),
+        (
+            &ours,
+            made(&[], as_it_is),
+            &the_host,
+            "the server's certificate is not for m1.test: it names no host in subjectAltName",
+        ),
+        (
+            &ours,
+            made(&["b.test"], as_it_is),
+            &below,
+            "the server's certificate is not for a name below b.test: it is for b.test",
+        ),
+        (
+            &ours,
+            made(&["m1.test"], |it| it.not_after = rcgen::date_time_ymd(2001, 2, 3)),
+            &the_host,
+            "the server's certificate has expired: it was valid until Sat, 03 Feb 2001 00:00:00 +0000",
+        ),
+        (
+            &ours,
+            made(&["m1.test"], |it| it.not_before = rcgen::date_time_ymd(2101, 2, 3)),
+            &the_host,
+            "the server's certificate is not valid before Thu, 03 Feb 2101 00:00:00 +0000; \
+             is the clock of this machine right?",
+        ),
+    ] {
+        let server = Pretend::start(offering(authority.server_of(certificate))).await;
+        let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+        let mut destination = by_mx(server.address.port());
+        destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(name.clone()) };
+        let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+        let told = outcomes[0].failure().expect("a failure").to_string();
+        assert!(told.contains(expected), "{told}\n{expected}");
+    }
+}
+
+#[tokio::test]
 async fn the_mx_records_of_a_smart_host_can_not_lend_it_another_name() {
     let ours = Authority::new();
     for (certificate, expected) in [("smart.test", "delivered"), ("m1.test", "deferred 4.7.5 at STARTTLS")] {
