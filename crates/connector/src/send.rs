@@ -125,7 +125,8 @@ pub struct SendConnector {
     /// `IgnoreSTARTTLS`: do not take up an offered STARTTLS. Default: false.
     #[serde(default)]
     pub ignore_starttls: bool,
-    /// `TlsAuthLevel`: only beside `require_tls`. `None`: the certificate is not judged.
+    /// `TlsAuthLevel`: only beside `require_tls`. `None`: the certificate is not judged; but with
+    /// [`SmartHostAuthMechanism::BasicAuthRequireTls`] it must be valid and carry the smart host's configured name.
     #[serde(default)]
     pub tls_auth_level: Option<TlsAuthLevel>,
     /// `TlsDomain`: the name for domain validation. `None`: with MX routing the recipient's domain.
