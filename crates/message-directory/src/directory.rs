@@ -116,13 +116,15 @@ impl Skipped {
 
 /// The directory itself cannot be used. Local or configuration fault: try again at the next poll.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {kind}", path = path.display())]
+#[error("{path}: {reason}", path = path.display())]
 #[non_exhaustive]
 pub struct DirectoryError {
     /// The directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// Of which kind the fault is.
     pub kind: io::ErrorKind,
+    /// What the system said.
+    pub reason: String,
 }
 
 impl Directory {
@@ -276,8 +278,11 @@ impl Directory {
     }
 
     fn entries(&self) -> Result<std::fs::ReadDir, DirectoryError> {
-        std::fs::read_dir(&self.path)
-            .map_err(|error| DirectoryError { path: self.path.clone(), kind: error.kind() })
+        std::fs::read_dir(&self.path).map_err(|error| DirectoryError {
+            path: self.path.clone(),
+            kind: error.kind(),
+            reason: error.to_string(),
+        })
     }
 
     fn is_wanted(&self, name: &OsStr) -> bool {

@@ -50,12 +50,12 @@ pub enum DropError {
         quota: u64,
     },
     /// Anything else: an I/O error, no descriptors.
-    #[error("the Drop directory {}: {kind}", .path.display())]
+    #[error("the Drop directory {}: {reason}", .path.display())]
     Io {
         /// The directory.
         path: PathBuf,
         /// What the system said.
-        kind: io::ErrorKind,
+        reason: String,
     },
 }
 
@@ -175,7 +175,7 @@ impl DropDirectory {
             io::ErrorKind::PermissionDenied => DropError::Denied(path),
             io::ErrorKind::ReadOnlyFilesystem => DropError::ReadOnly(path),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DropError::Full(path),
-            kind => DropError::Io { path, kind },
+            _ => DropError::Io { path, reason: error.to_string() },
         }
     }
 }
