@@ -301,7 +301,9 @@ impl<'a> Connection<'a> {
                 Verdict::Accept
             }
             Verification::Rejected => {
-                tracing::warn!(peer = %self.client.peer, "a logon failed");
+                // Whatever the client sent: escaped, and no longer than a name is.
+                let user: String = credential.username.chars().take(256).collect();
+                tracing::warn!(peer = %self.client.peer, ?user, "a logon failed");
                 Verdict::Refuse(Refusal::new(
                     535,
                     EnhancedStatus::permanent(7, 8),
