@@ -97,8 +97,7 @@ impl Configuration {
                 also_at: None,
             }]
         };
-        let bytes =
-            std::fs::read(file).map_err(|error| whole_file(format!("cannot be read: {}", error.kind())))?;
+        let bytes = std::fs::read(file).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             whole_file(format!("must be UTF-8; byte {} is not", error.utf8_error().valid_up_to()))
         })?;

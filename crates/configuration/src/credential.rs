@@ -35,14 +35,14 @@ pub enum SecretSource {
 #[non_exhaustive]
 pub enum CredentialError {
     /// The file cannot be read.
-    #[error("credential {name:?}: cannot read {}: {kind}", file.display())]
+    #[error("credential {name:?}: cannot read {}: {reason}", file.display())]
     Unreadable {
         /// The credential.
         name: String,
         /// Its file.
         file: PathBuf,
         /// What the system said.
-        kind: io::ErrorKind,
+        reason: String,
     },
     /// The environment variable is not set.
     #[error("credential {name:?}: the environment variable {variable} is not set")]
@@ -98,7 +98,7 @@ impl Credential {
         let unreadable = |error: io::Error| CredentialError::Unreadable {
             name: self.name.clone(),
             file: file.clone(),
-            kind: error.kind(),
+            reason: error.to_string(),
         };
         let mut bytes = Vec::new();
         let opened = std::fs::File::open(file).map_err(unreadable)?;
@@ -154,7 +154,7 @@ mod tests {
             Credential::new("relay", "joe", SecretSource::PasswordFile("/nonexistent/password".into()));
         assert_eq!(
             file.load().map(|_| ()).unwrap_err().to_string(),
-            "credential \"relay\": cannot read /nonexistent/password: entity not found"
+            "credential \"relay\": cannot read /nonexistent/password: No such file or directory (os error 2)"
         );
         let variable = SecretSource::PasswordEnvironment("POSTROAD_NO_SUCH_VARIABLE".into());
         assert_eq!(

@@ -6,6 +6,7 @@ use postroad_connector::Connector;
 use postroad_smtp_server::{Credentials, TlsMaterial, TlsMaterialError};
 
 use crate::configuration::Configuration;
+use crate::credential::SecretSource;
 use crate::problem::{Problem, ProblemKind, Severity};
 use crate::read::Written;
 use crate::reading::fault::plain;
@@ -33,13 +34,16 @@ enum What {
     Logins(PathBuf),
     /// The secret of this credential.
     Secret(String),
+    /// A file with a secret, which others on this machine should not read.
+    Private(PathBuf),
 }
 
 impl Configuration {
     /// Looks for the directories, files and secrets this configuration names; reads secrets, and forgets them.
     ///
     /// A file without which the relay cannot start (certificate, key, credentials file, trust anchors) is an error;
-    /// what only makes mail wait (a missing Drop directory, a missing password) is a warning.
+    /// what only makes mail wait (a missing Drop directory, a missing password) is a warning, and so is a key or
+    /// a password that others on this machine may read.
     pub fn check_disk(&self) -> Vec<Problem> {
         let missing = self.needed.iter().filter_map(|needed| {
             let message = match &needed.what {
@@ -52,6 +56,7 @@ impl Configuration {
                     pair_fault(certificate.as_deref()?, key, |wrong| *wrong != TlsMaterialError::Certificate)
                 })?,
                 What::Logins(file) => logins_fault(file)?,
+                What::Private(file) => exposed(file)?,
                 What::Secret(name) => self.credential(name)?.load().err()?.to_string(),
             };
             Some(Problem { message, ..needed.problem.clone() })
@@ -64,9 +69,7 @@ fn directory_fault(path: &Path) -> Option<String> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => None,
         Ok(_) => Some(format!("{} is no directory; mail for it waits", path.display())),
-        Err(error) => {
-            Some(format!("{}: {}; mail for it waits until you make it", path.display(), error.kind()))
-        }
+        Err(error) => Some(format!("{}: {error}; mail for it waits until you make it", path.display())),
     }
 }
 
@@ -75,7 +78,7 @@ fn file_fault(path: &Path) -> Option<String> {
     match std::fs::File::open(path).and_then(|file| file.metadata()) {
         Ok(found) if found.is_file() => None,
         Ok(_) => Some(format!("{} is no file", path.display())),
-        Err(error) => Some(format!("cannot read {}: {}", path.display(), error.kind())),
+        Err(error) => Some(format!("cannot read {}: {error}", path.display())),
     }
 }
 
@@ -95,13 +98,28 @@ fn logins_fault(file: &Path) -> Option<String> {
     file_fault(file).or_else(|| Credentials::read(file).err().map(|wrong| plain(&wrong.to_string())))
 }
 
+/// Whether the file's mode lets everybody on this machine read it; what is not there is told elsewhere.
+#[cfg(unix)]
+fn exposed(file: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    let path = file.display();
+    (mode & 0o004 != 0).then(|| format!("others may read {path} (mode {mode:o}); chmod o= takes that away"))
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &Path) -> Option<String> {
+    None
+}
+
 /// Everything the configuration names, in the order of the sections.
 pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &Gather<'_>) -> Vec<Needed> {
     let mut needed = Vec::new();
     let mut need = |severity, what, places: &Places, key: &str| {
+        let readable = matches!(what, What::Private(_));
         let finding = Finding {
             severity,
-            kind: ProblemKind::Unreadable,
+            kind: if readable { ProblemKind::Doubtful } else { ProblemKind::Unreadable },
             section: &places.section,
             key,
             span: places.of(key),
@@ -120,6 +138,7 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
         }
         if let Some(file) = key {
             need(Severity::Error, What::Key(file.clone(), certificate.clone()), places, "tls_key");
+            need(Severity::Warning, What::Private(file.clone()), places, "tls_key");
         }
         if let Some(file) = &connector.credentials_file {
             need(Severity::Error, What::Logins(file.clone()), places, "credentials_file");
@@ -133,6 +152,9 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
     }
     for (credential, places) in &written.credentials {
         need(Severity::Warning, What::Secret(credential.name.clone()), places, "");
+        if let SecretSource::PasswordFile(file) = &credential.source {
+            need(Severity::Warning, What::Private(file.clone()), places, "password_file");
+        }
     }
     needed
 }

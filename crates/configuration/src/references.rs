@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use postroad_address_space::Mailbox;
-use postroad_connector::{Connector, Rule, SendConnector, SenderAttachment, SenderPin, Warning};
-use postroad_smtp_server::{Contradiction, PermissionGroup, RelayIpRangesMode, validate_together};
+use postroad_connector::{Connector, Rule, SendConnector, SenderAttachment, SenderPin, SmartHost, Warning};
+use postroad_smtp_server::{Contradiction, IpRange, PermissionGroup, RelayIpRangesMode, validate_together};
 
 use crate::configuration::Configuration;
 use crate::problem::{ProblemKind, Severity};
@@ -29,7 +29,12 @@ pub(crate) fn warn(configuration: &Configuration, written: &Written, gather: &mu
         let message = "no connector is enabled: mail for anyone waits as unreachable";
         gather.warn_at(&Places::default(), "", message);
     }
+    if !written.receive_connectors.iter().any(|(connector, _)| connector.enabled) {
+        gather.warn_at(&Places::default(), "", "no receive connector is enabled: nothing comes in by SMTP");
+    }
     nobody_may_send(written, gather);
+    everybody_may_relay(written, gather);
+    smart_host_is_this_server(written, gather);
     servers_out_of_reach(configuration, written, gather);
     shared_drop_directories(configuration, written, gather);
     for (credential, places) in &written.credentials {
@@ -232,6 +237,42 @@ fn nobody_may_send(written: &Written, gather: &mut Gather<'_>) {
             let message = "nobody may send here: list clients in relay_ip_ranges, or permit \"anonymous-users\" or \
                            \"exchange-users\" in permission_groups";
             gather.warn_at(places, "permission_groups", message);
+        }
+    }
+}
+
+fn everybody_may_relay(written: &Written, gather: &mut Gather<'_>) {
+    for (connector, places) in written.receive_connectors.iter().filter(|(connector, _)| connector.enabled) {
+        if connector.relay_ip_ranges_mode != RelayIpRangesMode::Only {
+            continue; // Told where the mode is read.
+        }
+        for (all, family) in [(IpRange::ALL_IPV4, "IPv4"), (IpRange::ALL_IPV6, "IPv6")] {
+            // Who cannot connect cannot relay.
+            let welcome = connector.remote_ip_ranges.iter().any(|range| range.covers(&all));
+            if welcome && IpRange::cover_together(&connector.relay_ip_ranges, &all) {
+                let message = format!("every {family} client may relay: an open relay");
+                gather.warn_at(places, "relay_ip_ranges", message);
+            }
+        }
+    }
+}
+
+fn smart_host_is_this_server(written: &Written, gather: &mut Gather<'_>) {
+    let receive = written.receive_connectors.iter().map(|(connector, _)| connector);
+    let bindings: Vec<_> =
+        receive.filter(|connector| connector.enabled).flat_map(|connector| &connector.bindings).collect();
+    for (connector, places) in send_connectors(written).filter(|(connector, _)| connector.enabled) {
+        for host in &connector.smart_hosts {
+            let SmartHost::Address(address) = host else { continue };
+            let own = bindings.iter().find(|binding| {
+                let anywhere = binding.ip().is_unspecified() && address.is_loopback();
+                binding.port() == connector.port && (binding.ip() == *address || anywhere)
+            });
+            if let Some(own) = own {
+                let message =
+                    format!("{host} with port {} is this server itself ({own}): a loop", own.port());
+                gather.warn_at(places, "smart_hosts", message);
+            }
         }
     }
 }

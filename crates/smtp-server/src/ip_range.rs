@@ -64,6 +64,23 @@ impl IpRange {
         self.v6 == other.v6 && self.first <= other.first && other.last <= self.last
     }
 
+    /// Whether every address of `whole` is in one of the ranges, such as the two halves of a family.
+    pub fn cover_together(ranges: &[Self], whole: &Self) -> bool {
+        let mut sorted: Vec<&Self> = ranges.iter().filter(|range| range.v6 == whole.v6).collect();
+        sorted.sort_by_key(|range| range.first);
+        let mut next = whole.first;
+        for range in sorted {
+            if range.first > next {
+                return false;
+            }
+            if range.last >= whole.last {
+                return true;
+            }
+            next = next.max(range.last + 1);
+        }
+        false
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         self.v6 == other.v6 && self.first <= other.last && other.first <= self.last
     }
@@ -253,6 +270,24 @@ mod tests {
         let ends = range("10.0.0.1-10.0.0.3");
         assert!(ends.contains(ip("10.0.0.1")) && ends.contains(ip("10.0.0.3")));
         assert!(!ends.contains(ip("10.0.0.0")) && !ends.contains(ip("10.0.0.4")));
+    }
+
+    #[test]
+    fn halves_cover_the_whole_together() {
+        for (ranges, covers) in [
+            ("0.0.0.0/0", true),
+            ("128.0.0.0/1 0.0.0.0/1", true),
+            ("0.0.0.0/1 64.0.0.0/2 128.0.0.0-255.255.255.255", true),
+            ("0.0.0.0/1 128.0.0.1-255.255.255.255", false),
+            ("0.0.0.1-255.255.255.255", false),
+            ("0.0.0.0-255.255.255.254 ::/0", false),
+            ("", false),
+        ] {
+            let ranges: Vec<IpRange> = ranges.split_whitespace().map(range).collect();
+            assert_eq!(IpRange::cover_together(&ranges, &IpRange::ALL_IPV4), covers, "{ranges:?}");
+        }
+        let halves = [range("::/1"), range("8000::/1")];
+        assert!(IpRange::cover_together(&halves, &IpRange::ALL_IPV6));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is missing on the disk is told at the place that asks for it, when somebody asks.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use postroad_configuration::{Configuration, Severity};
 
@@ -58,11 +59,13 @@ fn a_missing_file_is_told_by_the_line_that_names_it() {
     assert_eq!(
         messages[3],
         "HERE/relay.toml:22:1: warning: [[foreign_connector]] drop_directory: \
-         HERE/relay-data/Fax: entity not found; mail for it waits until you make it"
+         HERE/relay-data/Fax: No such file or directory (os error 2); mail for it waits until you make it"
     );
 
     for name in ["anchors.pem", "cert.pem", "key.pem", "password"] {
         fs::write(folder.path().join(name), "x\n").unwrap();
+        let for_us = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(folder.path().join(name), for_us).unwrap();
     }
     fs::create_dir_all(folder.path().join("relay-data/Fax")).unwrap();
     assert_eq!(told(&relay), [(12, error, "tls_certificate".to_owned())], "x is no certificate");
@@ -78,6 +81,33 @@ fn a_missing_file_is_told_by_the_line_that_names_it() {
 }
 
 #[test]
+fn a_key_or_password_that_everybody_may_read_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    fs::write(&file, TEXT).unwrap();
+    let relay = Configuration::read(&file).unwrap();
+    let told = |mode: u32| -> Vec<String> {
+        for name in ["cert.pem", "key.pem", "password"] {
+            fs::write(folder.path().join(name), "x\n").unwrap();
+            fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let all = relay.check_disk().into_iter().map(|problem| problem.to_string());
+        let here = folder.path().display().to_string();
+        all.filter(|text| text.contains("others")).map(|text| text.replace(&here, "HERE")).collect()
+    };
+    assert_eq!(
+        told(0o644),
+        [
+            "HERE/relay.toml:13:1: warning: [[receive_connector]] tls_key: \
+             others may read HERE/key.pem (mode 644); chmod o= takes that away",
+            "HERE/relay.toml:28:1: warning: [credentials.relay] password_file: \
+             others may read HERE/password (mode 644); chmod o= takes that away",
+        ]
+    );
+    assert_eq!(told(0o640), [""; 0]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_one_problem_of_the_whole_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relay.toml");
@@ -85,7 +115,7 @@ fn a_file_that_cannot_be_read_is_one_problem_of_the_whole_file() {
         let problems = Configuration::read(file).unwrap_err();
         problems[0].to_string().replace(&folder.path().display().to_string(), "HERE")
     };
-    assert_eq!(told(&file), "HERE/relay.toml: error: cannot be read: entity not found");
+    assert_eq!(told(&file), "HERE/relay.toml: error: cannot be read: No such file or directory (os error 2)");
     fs::write(&file, b"[server]\nfqdn = \"\xff\"").unwrap();
     assert_eq!(told(&file), "HERE/relay.toml: error: must be UTF-8; byte 17 is not");
 }

@@ -3,18 +3,24 @@
 use std::path::Path;
 
 use postroad_address_space::{Address, AddressSpace, Mailbox};
-use postroad_configuration::{Configuration, QueueStore, SecretSource};
+use postroad_configuration::{Configuration, Problem, QueueStore, SecretSource};
 use postroad_connector::{Connector, Selection, Sender};
 
 fn good(text: &str) -> Configuration {
     let configuration = Configuration::parse(text, Path::new("/etc/postroad/relay.toml"))
         .unwrap_or_else(|problems| panic!("{}", lines(&problems)));
-    assert!(configuration.warnings.is_empty(), "{}", lines(&configuration.warnings));
+    assert_eq!(without_the_door(&configuration.warnings), "");
     configuration
 }
 
-fn lines(problems: &[postroad_configuration::Problem]) -> String {
+fn lines(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// The guides show connectors to send by; that nothing comes in is no fault of theirs.
+fn without_the_door(warnings: &[Problem]) -> String {
+    let others = warnings.iter().filter(|warning| !warning.message.contains("no receive connector"));
+    others.map(|warning| format!("{warning}\n")).collect()
 }
 
 /// The connector chosen, or why there is none.
@@ -65,7 +71,7 @@ fn on_a_server_that_is_no_source_the_foreign_connector_is_out_of_reach_and_we_ar
     let text = include_str!("../good/foreign.toml").replace("name = \"Hub01\"", "name = \"Hub03\"");
     let relay = Configuration::parse(&text, Path::new("relay.toml")).unwrap();
     assert_eq!(
-        lines(&relay.warnings),
+        without_the_door(&relay.warnings),
         "relay.toml:11:1: warning: [[foreign_connector]] source_transport_servers: \
          connector \"Contoso Foreign Connector\" is never chosen here: \
          none of its source_transport_servers is this one, or stands among servers\n"
