@@ -86,6 +86,11 @@ impl Relay {
         })
     }
 
+    /// Sends SIGHUP: read the configuration again.
+    pub fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("send SIGHUP to the relay");
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

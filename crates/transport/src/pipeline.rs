@@ -225,8 +225,12 @@ impl Submitted {
     fn log(&self, envelope: &Envelope, source: &str, size: u64) {
         for (next_hop, recipients) in &self.deliveries {
             for recipient in recipients {
-                tracing::info!(id = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
-                    %next_hop, size, "queued");
+                let (id, from, to) = (self.id, &envelope.reverse_path, &recipient.address);
+                if next_hop.is_unreachable() {
+                    tracing::warn!(%id, source, %from, %to, size, "queued until a connector takes this recipient");
+                } else {
+                    tracing::info!(%id, source, %from, %to, %next_hop, size, "queued");
+                }
             }
         }
         for (recipient, failure) in &self.refused {

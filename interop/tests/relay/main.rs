@@ -12,6 +12,7 @@ mod iis;
 mod plain;
 mod postfix;
 mod receive;
+mod reload;
 mod route;
 mod send;
 mod smart_host;
