@@ -109,6 +109,12 @@ impl AddressSpace {
         Self { pattern, cost, local_scope: false }
     }
 
+    /// Whether it has wildcards of Exchange 5.5, which only [`Leniency::wildcards`] takes: two different SMTP spaces may then
+    /// fit one address equally closely.
+    pub fn has_wildcards(&self) -> bool {
+        self.wildcard_specificity().is_some()
+    }
+
     /// How closely a space with wildcards of Exchange 5.5 fits what it covers; `None` for any other.
     pub(crate) fn wildcard_specificity(&self) -> Option<Specificity> {
         match &self.pattern {

@@ -22,6 +22,8 @@ pub struct RoutingTable {
     pub(crate) prospects: Vec<Prospect>,
     /// The spaces of the connectors that are enabled, in scope and in reach, the preferred first.
     spaces: AddressSpaceMap<Claim>,
+    /// Equally close SMTP spaces are one space, because none has wildcards of Exchange 5.5.
+    plain: bool,
     pub(crate) attachments: Attachments,
     pub(crate) topology: Topology,
 }
@@ -106,7 +108,9 @@ impl RoutingTable {
         // Claims behind one space come out of the map as they went in: the preferred first.
         claims.sort_by_key(|(_, claim)| (claim.cost, claim.proximity, claim.connector, claim.space));
         let attachments = Attachments::new(&connectors, &pins);
-        Ok(Self { connectors, prospects, spaces: claims.into_iter().collect(), attachments, topology })
+        let plain = !claims.iter().any(|(space, _)| space.has_wildcards());
+        let spaces = claims.into_iter().collect();
+        Ok(Self { connectors, prospects, spaces, plain, attachments, topology })
     }
 
     /// Chooses a connector for one recipient of a message of `size` bytes. Does not allocate.
@@ -120,10 +124,29 @@ impl RoutingTable {
         recipient: &'a Address,
         size: u64,
     ) -> Selection<'a> {
+        // Most often the first claim is it: claims behind one space come as they went in, the preferred first.
+        if self.plain
+            && matches!(recipient, Address::Smtp(_))
+            && let Some((_, claim)) = self.spaces.matches(recipient).next()
+            && size <= claim.limit
+            && binding.tier(claim.connector, claim.attached) == Some(binding.first_tier())
+            && let Some(route) = self.route(claim, recipient)
+        {
+            return Selection::Route(route);
+        }
+        self.selected_among_all(binding, recipient, size)
+    }
+
+    #[inline(never)]
+    fn selected_among_all<'a>(
+        &'a self,
+        binding: &Binding<'_>,
+        recipient: &'a Address,
+        size: u64,
+    ) -> Selection<'a> {
         let mut best: Option<(Preference, &Claim)> = None;
         let mut too_small: Option<u64> = None;
         let first_tier = binding.first_tier();
-        let smtp = matches!(recipient, Address::Smtp(_));
         for (specificity, claim) in self.spaces.matches(recipient) {
             if best
                 .is_some_and(|((tier, Reverse(closest), ..), _)| tier == first_tier && specificity < closest)
@@ -139,16 +162,12 @@ impl RoutingTable {
             if best.is_none_or(|(found, _)| preference < found) {
                 best = Some((preference, claim));
             }
-            if smtp && tier == first_tier {
-                // Equally close SMTP spaces are one space, whose claims come as they went in: the preferred first.
-                break;
-            }
         }
-        match (best.and_then(|(_, claim)| self.route(claim, recipient)), too_small) {
-            (Some(route), _) => Selection::Route(route),
-            (None, Some(limit)) => Selection::Refused(Refusal::TooLarge { size, limit }),
-            (None, None) if smtp => Selection::Unreachable,
-            (None, None) => Selection::Refused(Refusal::NoConnector),
+        match (best.and_then(|(_, claim)| self.route(claim, recipient)), too_small, recipient) {
+            (Some(route), ..) => Selection::Route(route),
+            (None, Some(limit), _) => Selection::Refused(Refusal::TooLarge { size, limit }),
+            (None, None, Address::Smtp(_)) => Selection::Unreachable,
+            (None, None, _) => Selection::Refused(Refusal::NoConnector),
         }
     }
 
@@ -203,6 +222,7 @@ impl RoutingTable {
     }
 
     /// Looks at no more than the claim, if the mail goes straight to MX hosts.
+    #[inline(always)]
     fn route<'a>(&'a self, claim: &Claim, recipient: &'a Address) -> Option<Route<'a>> {
         let at = usize::try_from(claim.connector).ok()?;
         let connector = self.connectors.get(at)?;
@@ -246,7 +266,9 @@ impl Prospect {
 
     /// The nearest source server; `None`: this one.
     fn source_server<'a>(&self, connector: &'a Connector) -> Option<&'a str> {
-        connector.source_transport_servers().get(self.reach?.server?).map(String::as_str)
+        // First whether there is one: looking at the connector costs a cache miss.
+        let server = self.reach?.server?;
+        connector.source_transport_servers().get(server).map(String::as_str)
     }
 
     fn delivery_type(&self, connector: &Connector) -> DeliveryType {

@@ -89,6 +89,7 @@ impl Domain {
     }
 
     /// The name as it is compared and looked up: lower-case A-labels, no trailing dot.
+    #[inline]
     pub fn ascii(&self) -> &str {
         let start = if self.appended { self.written as usize } else { 0 };
         self.text.get(start..start + usize::from(self.ascii)).unwrap_or_default()

@@ -11,13 +11,14 @@ mod properties;
 mod tie_breakers;
 mod values;
 
-use postroad_address_space::{Address, AddressSpace, Mailbox};
+use postroad_address_space::{Address, AddressSpace, Leniency, Mailbox};
 use postroad_connector::{Connector, RoutingTable, Selection, SendConnector, Sender, SenderPin, Topology};
 
 pub(crate) const MB: u64 = 1024 * 1024;
 
 pub(crate) fn spaces(texts: &[&str]) -> Vec<AddressSpace> {
-    texts.iter().map(|text| AddressSpace::parse(text).unwrap()).collect()
+    let lenient = Leniency::default().wildcards();
+    texts.iter().map(|text| AddressSpace::parse_with(text, lenient).unwrap()).collect()
 }
 
 pub(crate) fn send(name: &str, texts: &[&str]) -> SendConnector {

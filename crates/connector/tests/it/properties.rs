@@ -33,6 +33,11 @@ const SPACES: &[&str] = &[
     "X400:c=US;a=Fabrikam;p=Contoso;ou1=x;3",
     "X400:c=US;a=Fabrikam;o=Sales;ou1=x;2",
     "A.Test;3",
+    // Wildcards of Exchange 5.5: now also SMTP spaces that differ may fit equally closely.
+    "a*.test;8",
+    "*a.test;2",
+    "*.a.t*;4",
+    "X400:c=US;a=Fab*;3",
 ];
 const RECIPIENTS: &[&str] = &[
     "x@a.test",

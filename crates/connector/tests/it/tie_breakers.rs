@@ -128,6 +128,7 @@ fn among_different_spaces_that_fit_equally_closely_cost_decides_whichever_is_fou
     for (one, other, to) in [
         ("FAX:+1*3", "FAX:+1*2*", "FAX:+123"),
         ("X400:c=US;a=X;p=P;ou1=U", "X400:c=US;a=X;o=O;ou1=U", "X400:C=US;A=X;P=P;O=O;OU1=U;S=Doe"),
+        ("a*.test", "*a.test", "x@a.test"),
         ("X400:c=US;a=X;p=P;ou2=V", "X400:c=US;a=X;o=O;ou2=V", "X400:C=US;A=X;P=P;O=O;OU1=U;OU2=V;S=Doe"),
     ] {
         for (one_cost, other_cost, expected) in [(1, 9, "One"), (9, 1, "Other"), (4, 4, "One")] {
