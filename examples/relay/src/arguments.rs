@@ -12,7 +12,7 @@ use postroad_message::ReversePath;
 /// Without a command it runs with a safe default: SMTP on 127.0.0.1:2525, Pickup, Replay and Drop
 /// under ./relay-data, every message ends as a file in Drop, nothing leaves the machine.
 #[derive(Parser)]
-#[command(name = "relay", version, about, disable_help_subcommand = true)]
+#[command(name = "relay", version, about, after_help = crate::exit::CODES)]
 pub(crate) struct Arguments {
     /// How log lines look; by default text on a terminal and JSON elsewhere.
     #[arg(long, global = true, value_name = "FORMAT")]

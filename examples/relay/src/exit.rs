@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// One line for `--help`.
+pub(crate) const CODES: &str = "Exit codes: 0 done, 64 wrong command line, 65 wrong input, 69 a recipient failed, \
+                                75 not now (try again later), 78 wrong configuration";
+
 /// What a command tells its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {

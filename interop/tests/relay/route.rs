@@ -79,3 +79,42 @@ fn what_cannot_be_parsed_is_refused_in_its_place() {
     assert!(lines[1]["error"].is_string(), "{}", lines[1]);
     assert_eq!(lines[2]["result"], "route");
 }
+
+#[test]
+fn a_line_that_is_not_utf8_is_refused_and_the_others_go_on() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    let mut child = Command::new(program())
+        .args(["route", "--json", "--config"])
+        .arg(&house.configuration)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("relay route");
+    let mut stdin = child.stdin.take().expect("its standard input");
+    stdin.write_all(b"jane@example.com\r\nj\xe9r\xf4me@example.com\n\nFAX:1").expect("written");
+    drop(stdin);
+    let output = child.wait_with_output().expect("wait for relay route");
+    assert!(output.status.success(), "{}", output.status);
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert_eq!(
+        lines[1],
+        "{\"recipient\":\"j\u{fffd}r\u{fffd}me@example.com\",\"type\":null,\"result\":\"refused\",\"connector\":null,\
+         \"next_hop\":null,\"address_space\":null,\"delivery_type\":null,\"status\":\"5.1.3\",\
+         \"error\":\"not UTF-8\",\"candidates\":[]}"
+    );
+    // The keys of an answer stand in the same order.
+    let places: Vec<_> = KEYS.iter().map(|key| lines[0].find(&format!("\"{key}\":"))).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{}", lines[0]);
+    assert!(lines[2].contains("\"result\":\"route\""), "{}", lines[2]);
+}
+
+#[test]
+fn help_is_a_command_too_and_names_the_exit_codes() {
+    let help = |argument: &str| Command::new(program()).arg(argument).output().expect("relay");
+    let (command, option) = (help("help"), help("--help"));
+    assert!(command.status.success() && command.stdout == option.stdout, "{command:?}");
+    assert!(String::from_utf8_lossy(&command.stdout).contains("78 wrong configuration"), "{command:?}");
+}

@@ -1,6 +1,6 @@
 //! `relay route`: which connector takes each recipient, and why no other does. Nothing is sent.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 
 use postroad_address_space::Address;
 use postroad_configuration::parse_size;
@@ -15,9 +15,14 @@ use crate::house;
 
 /// One answer for every recipient asked, in their order; exit 0 whatever the answers are.
 pub(crate) fn route(asked: &RouteArguments) -> Exit {
-    match prepare(asked) {
-        Ok((table, question)) => answer_all(&table, &question, asked),
+    match prepare(asked).map(|(table, question)| answer_all(&table, &question, &asked.recipients)) {
         Err(exit) => exit,
+        // A reader that has seen enough (`| head`) closes the pipe; that is no failure of ours.
+        Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("relay: {error}");
+            Exit::Data
+        }
+        Ok(_) => Exit::Ok,
     }
 }
 
@@ -47,58 +52,43 @@ fn prepare(asked: &RouteArguments) -> Result<(RoutingTable, Question), Exit> {
     Ok((table, Question { sender, size, json: asked.json }))
 }
 
-fn answer_all(table: &RoutingTable, question: &Question, asked: &RouteArguments) -> Exit {
-    let mut output = std::io::BufWriter::new(std::io::stdout().lock());
-    for recipient in &asked.recipients {
-        let answered = if recipient == "-" {
-            std::io::stdin().lock().lines().try_for_each(|line| {
-                let line = line?;
-                let line = line.trim_end_matches('\r');
-                if line.is_empty() { Ok(()) } else { answer(table, question, line, &mut output) }
-            })
-        } else {
-            answer(table, question, recipient, &mut output)
-        };
-        if let Err(error) = answered {
-            // A reader that has seen enough (`| head`) closes the pipe; that is no failure of ours.
-            return if error.kind() == std::io::ErrorKind::BrokenPipe { Exit::Ok } else { failed(&error) };
+fn answer_all(table: &RoutingTable, question: &Question, recipients: &[String]) -> io::Result<()> {
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    for recipient in recipients {
+        if recipient != "-" {
+            answer(table, question, recipient.as_bytes(), &mut output)?;
+            continue;
         }
-    }
-    match output.flush() {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failed(&error),
-        _ => Exit::Ok,
-    }
-}
-
-fn failed(error: &std::io::Error) -> Exit {
-    eprintln!("relay: {error}");
-    Exit::Data
-}
-
-fn answer(
-    table: &RoutingTable,
-    question: &Question,
-    text: &str,
-    output: &mut impl Write,
-) -> std::io::Result<()> {
-    match Address::parse(text) {
-        Ok(address) => {
-            let explanation = table.explain(&question.sender, &address, question.size);
-            if question.json {
-                serde_json::to_writer(&mut *output, &explanation)?;
-                writeln!(output)
-            } else {
-                writeln!(output, "{explanation}")
+        for line in io::stdin().lock().split(b'\n') {
+            let line = line?;
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            if !line.is_empty() {
+                answer(table, question, line, &mut output)?;
             }
         }
-        Err(error) if question.json => {
-            let refused = json!({
-                "recipient": text, "type": null, "result": "refused", "connector": null, "next_hop": null,
-                "address_space": null, "delivery_type": null, "status": "5.1.3", "error": error.to_string(),
-                "candidates": [],
-            });
-            writeln!(output, "{refused}")
+    }
+    output.flush()
+}
+
+/// The keys of a refused object between its result and its status, in the order of an explanation's.
+const NOWHERE: &str = r#""connector":null,"next_hop":null,"address_space":null,"delivery_type":null"#;
+
+fn answer(table: &RoutingTable, question: &Question, text: &[u8], output: &mut impl Write) -> io::Result<()> {
+    let parsed = std::str::from_utf8(text).map_err(|_| "not UTF-8".to_owned());
+    match parsed.and_then(|text| Address::parse(text).map_err(|error| error.to_string())) {
+        Ok(address) => {
+            let explanation = table.explain(&question.sender, &address, question.size);
+            if !question.json {
+                return writeln!(output, "{explanation}");
+            }
+            serde_json::to_writer(&mut *output, &explanation)?;
+            writeln!(output)
         }
-        Err(error) => writeln!(output, "{text}: refused, 5.1.3 {error}"),
+        Err(error) if question.json => {
+            let (text, error) = (json!(String::from_utf8_lossy(text)), json!(error));
+            write!(output, r#"{{"recipient":{text},"type":null,"result":"refused",{NOWHERE},"#)?;
+            writeln!(output, r#""status":"5.1.3","error":{error},"candidates":[]}}"#)
+        }
+        Err(error) => writeln!(output, "{}: refused, 5.1.3 {error}", String::from_utf8_lossy(text)),
     }
 }
