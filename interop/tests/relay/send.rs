@@ -26,6 +26,24 @@ fn it_says_75_when_the_message_still_waits() {
     let file = house.scratch.write("letter.eml", Sample::plain().content);
     let output = send(&house, "2s", &file);
     assert_eq!(output.status.code(), Some(75), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("waits: "), "{output:?}");
+}
+
+#[test]
+fn it_says_why_what_nobody_tried_waits() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    let file = house.scratch.write("letter.eml", Sample::plain().content);
+    let output = send(&house, "200ms", &file);
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("waits: not tried yet (its next hop may be held back"), "{text}");
+
+    let house = House::with(&EVERYTHING_TO_DROP.replace("SMTP:*;1", "SMTP:fabrikam.com"));
+    let file = house.scratch.write("letter.eml", Sample::plain().content);
+    let output = send(&house, "200ms", &file);
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("waits: no connector takes it until the configuration changes"), "{text}");
 }
 
 fn send(house: &House, wait: &str, file: &Path) -> Output {

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use postroad_configuration::Configuration;
-use postroad_message::{Content, Envelope, Outcome, Recipient};
+use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient};
 use postroad_message_directory::{Arrival, compose};
 use postroad_queue::{Filter, Listed, QueueError, QueuedRecipient};
 use postroad_transport::{Pipeline, Submission, Submitted, SystemWorld, World};
@@ -89,8 +89,8 @@ async fn wait(pipeline: &Pipeline, submitted: &Submitted, span: Duration) -> Res
     let mut exits: Vec<Exit> = submitted.refused.iter().map(|_| Exit::Unavailable).collect();
     for recipient in submitted.deliveries.iter().flat_map(|(_, recipients)| recipients) {
         let result = results.iter().find(|(of, _)| of == recipient).map(|(_, outcome)| outcome);
-        let mut queued = waiting.iter().flat_map(|delivery| &delivery.recipients);
-        let (exit, said) = what_became(result, queued.find(|queued| queued.recipient == *recipient));
+        let mut queued = waiting.iter().flat_map(|at| at.recipients.iter().map(|of| (&at.next_hop, of)));
+        let (exit, said) = what_became(result, queued.find(|(_, queued)| queued.recipient == *recipient));
         println!("  {} {said}", recipient.address);
         exits.push(exit);
     }
@@ -100,7 +100,7 @@ async fn wait(pipeline: &Pipeline, submitted: &Submitted, span: Duration) -> Res
     Ok(worst.unwrap_or(Exit::Ok))
 }
 
-fn what_became(result: Option<&Outcome>, queued: Option<&QueuedRecipient>) -> (Exit, String) {
+fn what_became(result: Option<&Outcome>, queued: Option<(&NextHop, &QueuedRecipient)>) -> (Exit, String) {
     match (result, queued) {
         (Some(Outcome::Delivered(to) | Outcome::Relayed(to) | Outcome::Expanded(to)), _) => {
             let reply = to.reply.as_ref().map(|reply| format!(" ({reply})")).unwrap_or_default();
@@ -110,10 +110,14 @@ fn what_became(result: Option<&Outcome>, queued: Option<&QueuedRecipient>) -> (E
             let why = other.failure().map(ToString::to_string).unwrap_or_default();
             (Exit::Unavailable, format!("FAILED: {why}"))
         }
-        (None, Some(QueuedRecipient { last_failure: Some(failure), .. })) => {
-            (Exit::Temporary, format!("waits: {failure}"))
+        (None, Some((next_hop, queued))) => {
+            let why = match &queued.last_failure {
+                _ if next_hop.is_unreachable() => "no connector takes it until the configuration changes",
+                Some(failure) => &failure.to_string(),
+                None => "not tried yet (its next hop may be held back after a failure, or no relay runs)",
+            };
+            (Exit::Temporary, format!("waits: {why}"))
         }
-        (None, Some(_)) => (Exit::Temporary, "waits: not tried yet; is the relay running?".to_owned()),
         (None, None) => (Exit::Unavailable, "gone without an outcome: removed by hand?".to_owned()),
     }
 }
