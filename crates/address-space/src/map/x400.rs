@@ -148,32 +148,51 @@ struct Values<'a> {
     ends: [u32; HIERARCHY],
     /// What each adds to the hash.
     shares: [u64; HIERARCHY],
+    /// What each and all before it add.
+    sums: [u64; HIERARCHY],
 }
 
 impl<'a> Values<'a> {
     #[inline(always)]
     fn of(address: &'a OrAddress) -> Self {
         let (text, fields) = address.hierarchy();
-        let mut found =
-            Self { present: 0, text, starts: [0; HIERARCHY], ends: [0; HIERARCHY], shares: [0; HIERARCHY] };
+        let mut found = Self {
+            present: 0,
+            text,
+            starts: [0; HIERARCHY],
+            ends: [0; HIERARCHY],
+            shares: [0; HIERARCHY],
+            sums: [0; HIERARCHY],
+        };
+        let (mut present, mut sum) = (0, 0u64);
         for (attribute, place, hash) in fields {
             let bit = attribute.index();
-            if let (Some(start), Some(end), Some(share)) =
-                (found.starts.get_mut(bit), found.ends.get_mut(bit), found.shares.get_mut(bit))
-            {
+            if let (Some(start), Some(end), Some(own), Some(all)) = (
+                found.starts.get_mut(bit),
+                found.ends.get_mut(bit),
+                found.shares.get_mut(bit),
+                found.sums.get_mut(bit),
+            ) {
                 (*start, *end) = (position(place.start), position(place.end));
-                *share = self::share(bit, hash);
-                found.present |= 1 << bit;
+                *own = share(bit, hash);
+                sum = sum.wrapping_add(*own);
+                *all = sum;
+                present |= 1 << bit;
             }
         }
+        found.present = present;
         found
     }
 
     /// The shares of the values that are wanted.
     #[inline]
     fn sum(&self, wanted: Shape) -> u64 {
-        let shares = self.shares.iter().enumerate();
-        shares.map(|(bit, share)| if wanted >> bit & 1 == 1 { *share } else { 0 }).fold(0, u64::wrapping_add)
+        let last = wanted.checked_ilog2().unwrap_or_default();
+        if wanted == self.present & (Shape::MAX >> (Shape::BITS - 1 - last)) {
+            // All that there are up to the last one, which is the usual set.
+            return self.sums.get(last as usize).copied().unwrap_or_default();
+        }
+        bits(wanted).filter_map(|bit| self.shares.get(bit)).fold(0, |sum, share| sum.wrapping_add(*share))
     }
 
     /// The values from one to another, each with its end.
