@@ -138,5 +138,12 @@ fn the_readme_shows_a_file_that_loads() {
     for text in blocks {
         let relay = good(text);
         assert!(!relay.connectors.is_empty());
+        assert!(relay.pickup.is_some() && relay.replay.is_some());
+        // The keys by which applications log in, put into its receive connector.
+        let keys =
+            readme.split("```toml\nauth_mechanism").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let address = "relay_ip_ranges = [\"127.0.0.1\"]\n";
+        let logins = good(&text.replace(address, &format!("{address}auth_mechanism{keys}")));
+        assert!(logins.receive_connectors[0].credentials_file.is_some());
     }
 }
