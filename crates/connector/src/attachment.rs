@@ -100,6 +100,7 @@ impl Attachments {
     }
 
     /// What binds this sender. Does not allocate.
+    #[inline]
     pub(crate) fn binding(&self, sender: &Sender) -> Binding<'_> {
         let Sender::Mailbox(mailbox) = sender else { return Binding::Nothing };
         if self.addresses.is_empty() && self.domains.is_empty() {

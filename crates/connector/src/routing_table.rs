@@ -114,10 +114,12 @@ impl RoutingTable {
     }
 
     /// Chooses a connector for one recipient of a message of `size` bytes. Does not allocate.
+    #[inline]
     pub fn select<'a>(&'a self, sender: &Sender, recipient: &'a Address, size: u64) -> Selection<'a> {
         self.selected(&self.attachments.binding(sender), recipient, size)
     }
 
+    #[inline]
     pub(crate) fn selected<'a>(
         &'a self,
         binding: &Binding<'_>,
