@@ -52,7 +52,7 @@ fn answer(table: &RoutingTable, question: &str) -> Result<String, Box<dyn Error>
     let sender = if sender == "<>" { Sender::Null } else { Sender::Mailbox(Mailbox::parse(sender)?) };
     let recipient = Address::parse(recipient)?;
     Ok(match table.select(&sender, &recipient, size.parse()?) {
-        Selection::Route(route) => format!("route {:?} {}", route.connector.name(), route.destination),
+        Selection::Route(route) => format!("route {:?} {}", route.connector.name(), route.destination()),
         Selection::Unreachable => "wait".to_owned(),
         Selection::Refused(refusal) => format!("refuse {} {refusal}", refusal.status()),
     })

@@ -8,9 +8,10 @@ use serde::ser::{SerializeStruct, Serializer};
 
 use crate::attachment::{Binding, Tier};
 use crate::connector::Connector;
+use crate::delivery_type::DeliveryType;
 use crate::reach::{Proximity, Reach};
 use crate::routing_table::{self, RoutingTable};
-use crate::selection::{DeliveryType, Route, Selection};
+use crate::selection::{Route, Selection};
 use crate::sender::Sender;
 
 impl RoutingTable {
@@ -298,7 +299,7 @@ impl Serialize for Explanation<'_> {
             Selection::Refused(refusal) => ("refused", Some(refusal.status())),
         };
         let waits = matches!(self.selection, Selection::Unreachable);
-        let next_hop = route.map(|route| route.destination).or(waits.then_some(UNREACHABLE));
+        let next_hop = route.map(|route| route.destination()).or(waits.then_some(UNREACHABLE));
         let delivery_type =
             route.map(|route| route.delivery_type).or(waits.then_some(DeliveryType::Unreachable));
         let mut object = serializer.serialize_struct("Explanation", 9)?;

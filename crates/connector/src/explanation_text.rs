@@ -11,9 +11,9 @@ impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.selection {
             Selection::Route(route) => {
-                write!(f, "{}: {} -> {}", self.recipient, route.connector.name(), route.destination)?;
+                write!(f, "{}: {} -> {}", self.recipient, route.connector.name(), route.destination())?;
                 write!(f, " ({}", route.delivery_type.as_str())?;
-                match route.server {
+                match route.server() {
                     Some(server) => write!(f, ", by way of {server})")?,
                     None => f.write_str(")")?,
                 }

@@ -9,7 +9,7 @@
 //!
 //! let jane = Address::parse("jane@contoso.com")?;
 //! let Selection::Route(route) = table.select(&Sender::Null, &jane, 4_096) else { panic!() };
-//! assert_eq!((route.connector.name(), route.destination), ("Internet", "contoso.com"));
+//! assert_eq!((route.connector.name(), route.destination()), ("Internet", "contoso.com"));
 //! # Ok::<(), postroad_address_space::ParseError>(())
 //! ```
 //!
@@ -69,7 +69,7 @@
 //! let recipients = ["jane@fabrikam.com", "FAX:+1 425", "joe@example.org"].map(|text| Address::parse(text).unwrap());
 //! let sender = Sender::Mailbox(Mailbox::parse("newsletter@contoso.com")?);
 //! let partition = table.partition(&sender, &recipients, 4_096);
-//! let hops: Vec<_> = partition.groups().map(|group| (group.route.destination, group.recipients)).collect();
+//! let hops: Vec<_> = partition.groups().map(|group| (group.route.destination(), group.recipients)).collect();
 //! assert_eq!(hops, [("smtp-relay.example.com,[192.168.100.1]", &[0, 2][..]), ("FAX", &[1][..])]);
 //!
 //! println!("{}", table.explain(&sender, &recipients[0], 4_096)); // or as JSON, by serde
@@ -85,13 +85,15 @@ pub mod authentication;
 pub mod connector;
 pub mod contradiction;
 pub mod delivery_agent;
+pub mod delivery_type;
 pub mod error;
 pub mod explanation;
 mod explanation_text;
 pub mod foreign;
 mod named;
 pub mod partition;
-pub mod reach;
+pub mod prospect;
+mod reach;
 pub mod routing_table;
 pub mod selection;
 pub mod send;
@@ -106,13 +108,14 @@ pub use authentication::{SaslMechanism, SmartHostAuthMechanism};
 pub use connector::Connector;
 pub use contradiction::{Contradiction, Ranged, Rule, Subject};
 pub use delivery_agent::DeliveryAgentConnector;
+pub use delivery_type::DeliveryType;
 pub use error::{Expected, ParseError};
 pub use explanation::{Candidate, Costs, Explanation, Reason};
 pub use foreign::ForeignConnector;
 pub use partition::{Group, Partition};
 pub use reach::Proximity;
 pub use routing_table::{RoutingTable, Warning};
-pub use selection::{DeliveryType, Refusal, Route, Selection};
+pub use selection::{Refusal, Route, Selection};
 pub use send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, SendConnector, Usage};
 pub use sender::{Sender, SenderAttachment, SenderPin};
 pub use smart_host::{ServerAddress, SmartHost, SmartHostType};

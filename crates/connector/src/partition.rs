@@ -125,10 +125,10 @@ impl<'a> Hops<'a> {
 }
 
 fn same_hop(one: &Route<'_>, other: &Route<'_>) -> bool {
-    std::ptr::eq(one.connector, other.connector) && one.destination == other.destination
+    std::ptr::eq(one.connector, other.connector) && one.destination() == other.destination()
 }
 
 /// Names of connectors are unique in a table.
 fn key<'a>(route: &Route<'a>) -> (&'a str, &'a str) {
-    (route.connector.name(), route.destination)
+    (route.connector.name(), route.destination())
 }

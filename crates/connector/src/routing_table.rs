@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, Specificity};
 
-use crate::attachment::{self, Attachments, Binding, Tier, domain_text};
+use crate::attachment::{self, Attachments, Binding, Tier};
 use crate::connector::Connector;
 use crate::contradiction::{Contradiction, Rule, Subject};
-use crate::reach::{Distances, Proximity, Reach};
-use crate::selection::{DeliveryType, Refusal, Route, Selection};
+use crate::delivery_type::DeliveryType;
+use crate::prospect::Prospect;
+use crate::reach::{Distances, Proximity};
+use crate::selection::{Refusal, Route, Selection};
 use crate::sender::{Sender, SenderAttachment, SenderPin};
 use crate::topology::Topology;
 
@@ -26,15 +28,6 @@ pub struct RoutingTable {
     plain: bool,
     pub(crate) attachments: Attachments,
     pub(crate) topology: Topology,
-}
-
-/// What is true of a connector whatever the message.
-#[derive(Debug)]
-pub(crate) struct Prospect {
-    pub(crate) in_scope: bool,
-    pub(crate) reach: Option<Reach>,
-    /// The queue of a connector that has one for all its mail.
-    queue: Option<String>,
 }
 
 /// One address space of one connector, with all that selection asks, so that it need not look elsewhere.
@@ -223,64 +216,13 @@ impl RoutingTable {
         &self.topology
     }
 
-    /// Looks at no more than the claim, if the mail goes straight to MX hosts.
+    /// Looks at no more than the claim.
     #[inline(always)]
     fn route<'a>(&'a self, claim: &Claim, recipient: &'a Address) -> Option<Route<'a>> {
         let at = usize::try_from(claim.connector).ok()?;
         let connector = self.connectors.get(at)?;
-        let delivery_type = claim.delivery_type;
-        let (queue, server) = match delivery_type {
-            DeliveryType::DnsConnectorDelivery => (None, None),
-            _ => {
-                let prospect = self.prospects.get(at)?;
-                (prospect.queue.as_deref(), prospect.source_server(connector))
-            }
-        };
-        let by_domain = |connector: &Connector| matches!(connector, Connector::Send(_));
-        let destination = match (queue, recipient) {
-            (Some(queue), _) => queue,
-            (None, Address::Smtp(mailbox))
-                if delivery_type == DeliveryType::DnsConnectorDelivery || by_domain(connector) =>
-            {
-                domain_text(mailbox.domain())
-            }
-            (None, _) => recipient.address_type(),
-        };
-        Some(Route { connector, destination, delivery_type, server, space: claim.space })
-    }
-}
-
-impl Prospect {
-    fn new(connector: &Connector, distances: &Distances) -> Self {
-        let servers = connector.source_transport_servers();
-        let queue = match connector {
-            Connector::Send(send) if !send.routes_by_dns() => {
-                Some(send.smart_hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-            }
-            _ => None,
-        };
-        Self {
-            in_scope: !connector.is_scoped_connector() || distances.in_scope(servers),
-            reach: distances.reach(servers),
-            queue,
-        }
-    }
-
-    /// The nearest source server; `None`: this one.
-    fn source_server<'a>(&self, connector: &'a Connector) -> Option<&'a str> {
-        // First whether there is one: looking at the connector costs a cache miss.
-        let server = self.reach?.server?;
-        connector.source_transport_servers().get(server).map(String::as_str)
-    }
-
-    fn delivery_type(&self, connector: &Connector) -> DeliveryType {
-        match connector {
-            _ if self.source_server(connector).is_some() => DeliveryType::SmtpRelayToConnectorSourceServers,
-            Connector::Send(_) if self.queue.is_none() => DeliveryType::DnsConnectorDelivery,
-            Connector::Send(_) => DeliveryType::SmartHostConnectorDelivery,
-            Connector::Foreign(_) => DeliveryType::NonSmtpGatewayDelivery,
-            Connector::DeliveryAgent(_) => DeliveryType::DeliveryAgent,
-        }
+        let prospect = self.prospects.get(at)?;
+        Some(Route { connector, delivery_type: claim.delivery_type, prospect, recipient, space: claim.space })
     }
 }
 

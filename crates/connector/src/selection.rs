@@ -1,9 +1,10 @@
 //! What becomes of one recipient: a route, a wait, or a refusal.
 
-use postroad_address_space::AddressSpace;
-use serde::Serialize;
-
+use crate::attachment::domain_text;
 use crate::connector::Connector;
+use crate::delivery_type::DeliveryType;
+use crate::prospect::Prospect;
+use postroad_address_space::{Address, AddressSpace};
 
 /// What becomes of one recipient.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,53 +23,35 @@ pub enum Selection<'a> {
 pub struct Route<'a> {
     /// The connector that was chosen.
     pub connector: &'a Connector,
-    /// The queue within the connector: smart-host list, recipient's domain (A-label, small letters), or address type.
-    pub destination: &'a str,
     /// How it is delivered from here.
     pub delivery_type: DeliveryType,
-    /// The nearest source server; `None`: this one.
-    pub server: Option<&'a str>,
-    /// The place of the address space that decided, among the connector's: looking at it would cost a cache miss.
+    /// What the table worked out for the connector. Only looked at when asked: that may cost a cache miss.
+    pub(crate) prospect: &'a Prospect,
+    pub(crate) recipient: &'a Address,
+    /// The place of the address space that decided, among the connector's.
     pub(crate) space: u32,
 }
 
 impl<'a> Route<'a> {
+    /// The queue within the connector: smart-host list, recipient's domain (A-label, small letters), or address type.
+    pub fn destination(&self) -> &'a str {
+        let by_domain = matches!(self.connector, Connector::Send(_));
+        match (self.prospect.queue.as_deref(), self.recipient) {
+            (Some(queue), _) => queue,
+            (None, Address::Smtp(mailbox)) if by_domain => domain_text(mailbox.domain()),
+            (None, _) => self.recipient.address_type(),
+        }
+    }
+
+    /// The nearest source server; `None`: this one.
+    pub fn server(&self) -> Option<&'a str> {
+        self.prospect.source_server(self.connector)
+    }
+
     /// The closest of the connector's address spaces, the one that decided.
     pub fn address_space(&self) -> &'a AddressSpace {
         // The place is one of this very connector: the table wrote it down when it was built, and never changes.
         &self.connector.address_spaces()[self.space as usize]
-    }
-}
-
-/// `DeliveryType`, by Exchange's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[non_exhaustive]
-pub enum DeliveryType {
-    /// A Send connector, to MX hosts.
-    DnsConnectorDelivery,
-    /// A Send connector, to its smart hosts.
-    SmartHostConnectorDelivery,
-    /// A Foreign connector, into its Drop directory.
-    NonSmtpGatewayDelivery,
-    /// A Delivery Agent connector.
-    DeliveryAgent,
-    /// Any connector whose source servers do not include this one: by way of one of them.
-    SmtpRelayToConnectorSourceServers,
-    /// No connector: the Unreachable queue.
-    Unreachable,
-}
-
-impl DeliveryType {
-    /// Exchange's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DnsConnectorDelivery => "DnsConnectorDelivery",
-            Self::SmartHostConnectorDelivery => "SmartHostConnectorDelivery",
-            Self::NonSmtpGatewayDelivery => "NonSmtpGatewayDelivery",
-            Self::DeliveryAgent => "DeliveryAgent",
-            Self::SmtpRelayToConnectorSourceServers => "SmtpRelayToConnectorSourceServers",
-            Self::Unreachable => "Unreachable",
-        }
     }
 }
 

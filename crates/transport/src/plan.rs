@@ -27,7 +27,7 @@ impl Plan {
         let mut groups: Vec<(NextHop, Vec<usize>)> = partition
             .groups()
             .map(|group| {
-                let hop = NextHop::new(group.route.connector.name(), group.route.destination);
+                let hop = NextHop::new(group.route.connector.name(), group.route.destination());
                 (hop, group.recipients.to_vec())
             })
             .collect();

@@ -28,7 +28,7 @@ fn chosen(configuration: &Configuration, sender: &str, recipient: &str) -> Strin
     let table = configuration.routing_table().unwrap();
     let sender = Sender::Mailbox(Mailbox::parse(sender).unwrap());
     match table.select(&sender, &Address::parse(recipient).unwrap(), 4_096) {
-        Selection::Route(route) => format!("{} to {}", route.connector.name(), route.destination),
+        Selection::Route(route) => format!("{} to {}", route.connector.name(), route.destination()),
         Selection::Unreachable => "unreachable".into(),
         Selection::Refused(refusal) => refusal.status().into(),
     }

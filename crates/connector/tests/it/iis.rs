@@ -45,7 +45,7 @@ fn direct_delivery_first_makes_a_group_for_each_domain_as_mx_routing_does() {
         let table = table(vec![connector.clone().into()], vec![]);
         let recipient = address("jane@fabrikam.com");
         let Selection::Route(route) = table.select(&Sender::Null, &recipient, 1) else { panic!("{given:?}") };
-        assert_eq!((route.destination, route.delivery_type.as_str()), (destination, delivery_type));
+        assert_eq!((route.destination(), route.delivery_type.as_str()), (destination, delivery_type));
     }
 }
 

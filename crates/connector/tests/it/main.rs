@@ -51,7 +51,7 @@ pub(crate) fn table(connectors: Vec<Connector>, pins: Vec<SenderPin>) -> Routing
 pub(crate) fn outcome(table: &RoutingTable, from: &str, to: &str, size: u64) -> String {
     let recipient = address(to);
     match table.select(&sender(from), &recipient, size) {
-        Selection::Route(route) => format!("{} -> {}", route.connector.name(), route.destination),
+        Selection::Route(route) => format!("{} -> {}", route.connector.name(), route.destination()),
         Selection::Unreachable => "unreachable".to_owned(),
         Selection::Refused(refusal) => refusal.status().to_owned(),
     }

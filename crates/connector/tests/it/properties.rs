@@ -232,15 +232,15 @@ proptest! {
         let mut hops = std::collections::HashSet::new();
         for group in partition.groups() {
             prop_assert!(!group.recipients.is_empty());
-            prop_assert!(hops.insert((group.route.connector.name(), group.route.destination)));
+            prop_assert!(hops.insert((group.route.connector.name(), group.route.destination())));
             for at in group.recipients {
                 seen[*at] += 1;
                 let Selection::Route(route) = table.select(&case.sender, &case.recipients[*at], case.size) else {
                     return Err(TestCaseError::fail("grouped, but not routed"));
                 };
                 prop_assert_eq!(
-                    (route.connector.name(), route.destination),
-                    (group.route.connector.name(), group.route.destination)
+                    (route.connector.name(), route.destination()),
+                    (group.route.connector.name(), group.route.destination())
                 );
             }
         }
