@@ -276,14 +276,14 @@ fn validate_pins(
 ) -> Vec<Contradiction> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
-    let listed: HashMap<_, &str> = connectors
-        .iter()
-        .flat_map(|connector| connector.senders().iter().map(move |sender| (sender, connector.name())))
-        .filter_map(|(sender, name)| match sender {
-            SenderAttachment::Address(mailbox) => Some((attachment::folded(mailbox), name)),
-            SenderAttachment::Domain(_) => None,
-        })
-        .collect();
+    let mut listed: HashMap<_, Vec<&str>> = HashMap::new();
+    for connector in connectors {
+        for sender in connector.senders() {
+            if let SenderAttachment::Address(mailbox) = sender {
+                listed.entry(attachment::folded(mailbox)).or_default().push(connector.name());
+            }
+        }
+    }
     for pin in pins {
         let mut refuse = |rule| found.push(Contradiction::new(Subject::Sender(pin.address.clone()), rule));
         let address = attachment::folded(&pin.address);
@@ -292,10 +292,13 @@ fn validate_pins(
         {
             refuse(Rule::UnknownPinnedConnector { connector: name.clone() });
         }
-        if let Some(name) = listed.get(&address)
-            && pin.connector.as_ref().is_none_or(|pinned| pinned.to_lowercase() != name.to_lowercase())
+        // Whatever the order in which connectors were given: one of those that list it has to be the pinned one.
+        let pinned = pin.connector.as_ref().map(|name| name.to_lowercase());
+        if let Some(names) = listed.get(&address)
+            && !names.iter().any(|name| Some(name.to_lowercase()) == pinned)
+            && let Some(first) = names.iter().min()
         {
-            refuse(Rule::PinAgainstSenders { connector: (*name).to_owned() });
+            refuse(Rule::PinAgainstSenders { connector: (*first).to_owned() });
         }
         if !seen.insert(address) {
             refuse(Rule::DuplicatePin);

@@ -15,6 +15,8 @@ use crate::report::{self, Original};
 use crate::reroute::reroute;
 use crate::settlement::{self, Moments, Settled};
 
+/// How often expired and delayed messages are looked for among those that wait.
+pub(crate) const SWEEP: Duration = Duration::from_secs(60);
 /// How many waiting messages one sweep gives up or sends notices for at a time.
 const SWEEP_BATCH: usize = 100;
 
@@ -29,6 +31,8 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     let Some(connector) = usable.filter(|connector| plan::is_queue_of(connector, &lease)) else {
         if let Some(same) = reroute(shared, lease).await {
             let due = shared.first_due(&same.next_hop, same.received_at, next_hop_retry);
+            // Never due at once: what has expired meanwhile is for the next sweep to give up.
+            let due = due.max(shared.world.now().after(SWEEP));
             let _ = shared.store.release(same, due).await;
         }
         return Contact::None;

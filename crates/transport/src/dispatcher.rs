@@ -10,13 +10,11 @@ use postroad_message::{NextHop, Timestamp};
 use postroad_queue::{Claim, Contact, Lease, QueueError, Scheduler, Slot};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::attempt;
+use crate::attempt::{self, SWEEP};
 use crate::pipeline::{Pipeline, Shared};
 
 /// Deliveries that one slot carries out one after another.
 const BATCH: usize = 8;
-/// How often expired and delayed messages are looked for among those that wait.
-const SWEEP: Duration = Duration::from_secs(60);
 /// The pause after the queue itself failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,16 +39,22 @@ impl Pipeline {
         let mut scheduler = Scheduler::new(force.settings.concurrency, force.settings.retry_schedule.clone());
         let mut running: JoinSet<Finished> = JoinSet::new();
         let mut next_sweep = shared.world.now();
+        let mut reconfigured = false;
         tokio::pin!(shutdown);
         loop {
             let seen = shared.store.version();
             let now_in_force = shared.in_force();
             if !Arc::ptr_eq(&force, &now_in_force) {
                 force = now_in_force;
+                reconfigured = true;
                 scheduler.reconfigure(force.settings.concurrency, force.settings.retry_schedule.clone());
             }
             let now = shared.world.now();
             if now >= next_sweep {
+                // What was still on its way into the queue under the old configuration was not there to be routed anew.
+                if reconfigured && self.reroute().await.is_ok() {
+                    reconfigured = false;
+                }
                 attempt::sweep(shared).await;
                 next_sweep = now.after(SWEEP);
             }
