@@ -22,6 +22,10 @@ impl WildcardDomain {
         if let Some(offset) = text.bytes().position(|byte| !byte.is_ascii()) {
             return Err(ParseError::new(ParseErrorKind::InvalidInternationalName, offset));
         }
+        // A recipient's domain may end with a dot; a space may not, in any dialect.
+        if text.ends_with('.') {
+            return Err(ParseError::new(ParseErrorKind::EmptyLabel, text.len()));
+        }
         // With a letter for each wildcard it is a domain like any other.
         let stand_in: String = text.chars().map(|c| if matches!(c, '*' | '%') { 'x' } else { c }).collect();
         Domain::parse(&stand_in)?;
@@ -46,5 +50,21 @@ impl WildcardDomain {
 impl fmt::Display for WildcardDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dot_at_the_end_is_refused_as_in_any_space() {
+        for text in ["*.contoso.com.", "*contoso.com.", "*."] {
+            assert_eq!(
+                WildcardDomain::parse(text).map(|_| ()).unwrap_err().kind(),
+                ParseErrorKind::EmptyLabel,
+                "{text}"
+            );
+        }
     }
 }

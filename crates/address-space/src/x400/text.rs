@@ -188,8 +188,8 @@ impl<'a> Reader<'a> {
             Some((given, initials)) => (given, initials),
             None => (first, ""),
         };
-        let single = initials.split('.').all(|initial| initial.chars().count() == 1);
-        if surname.is_empty() || !(initials.is_empty() || single) {
+        let single = initials.split('.').all(|initial| initial != " " && initial.chars().count() == 1);
+        if surname.trim_matches(' ').is_empty() || !(initials.is_empty() || single) {
             return Err(ParseError::new(ParseErrorKind::AttributeCharacter, at));
         }
         for (attribute, part) in

@@ -256,3 +256,15 @@ proptest! {
         prop_assert!(seen.iter().all(|times| *times == 1), "{:?}", seen);
     }
 }
+
+#[test]
+fn a_pin_is_judged_alike_in_whatever_order_connectors_are_given() {
+    let both = ["A", "B"].map(|name| {
+        let mut connector = send(name, &["*"]);
+        connector.senders = vec!["joe@contoso.com".parse().unwrap()];
+        Connector::from(connector)
+    });
+    for connectors in [both.to_vec(), both.iter().rev().cloned().collect()] {
+        table(connectors, vec![pin("joe@contoso.com", Some("B"))]);
+    }
+}
