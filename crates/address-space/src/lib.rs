@@ -95,6 +95,7 @@
 //! | a domain with 5.5's wildcards and U-labels | refused | part of a label has no A-label form |
 //! | two X400 spaces with equally many attributes | a named ADMD is closer, then the deeper last attribute | the document counts and stops there |
 //! | two globs with equally long text before `*` | more text in all is closer | says more about the address |
+//! | a blank behind the type, as in `FAX: 1` | part of an address, not of a space | a gateway may count it; whoever writes a space does not |
 //! | letter case of other types | one character at a time, as Unicode has it | a prefix stays a prefix |
 
 mod address;

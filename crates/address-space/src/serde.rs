@@ -1,4 +1,4 @@
-//! Everything that has a text is serialised as that text.
+//! Everything that has a text is serialised as that text, and read by the strict reader of that text.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,8 @@ impl<T: Serialize> Serialize for AddressSpaceMap<T> {
     }
 }
 
-/// Spaces are read strictly.
+/// Spaces are read strictly: one with wildcards of Exchange 5.5 is written as it prints, but only
+/// [`AddressSpace::parse_with`] reads it.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for AddressSpaceMap<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Vec::<(AddressSpace, T)>::deserialize(deserializer)?.into_iter().collect())

@@ -88,6 +88,10 @@ impl AddressSpace {
             return Err(ParseError::new(ParseErrorKind::Empty, 0));
         }
         let (address_type, start) = match text.split_once(':') {
+            // Behind a scope it would print as another scope.
+            Some((word, _)) if word.trim().eq_ignore_ascii_case("local") => {
+                return Err(ParseError::new(ParseErrorKind::LocalScope, 0));
+            }
             Some((word, _)) => (check_type(word)?, word.len() + 1),
             None => ("SMTP".into(), 0),
         };
@@ -148,7 +152,8 @@ impl AddressSpace {
 
     /// Whether it was read with Exchange 2007's `Local:`: the connector is to be scoped to its own site.
     ///
-    /// Neither printed nor compared, because the space itself is the same.
+    /// Neither printed nor compared, nor kept by an [`AddressSpaceMap`](crate::AddressSpaceMap), because the space itself is
+    /// the same.
     pub fn has_local_scope(&self) -> bool {
         self.local_scope
     }
@@ -251,6 +256,8 @@ mod tests {
         assert_eq!(AddressSpace::parse_with(costless, cost).unwrap().cost(), 1);
         assert_eq!(AddressSpace::parse_with("FAX:a;b", cost).unwrap().to_string(), "FAX:a;b;1");
         assert!(AddressSpace::parse_with("*;abc", cost).is_err());
+        let twice = AddressSpace::parse_with("Local:Local:a;1", local).unwrap_err();
+        assert_eq!((twice.kind(), twice.offset()), (ParseErrorKind::LocalScope, 6));
     }
 
     #[test]

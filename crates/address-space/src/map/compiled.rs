@@ -18,7 +18,7 @@ use crate::specificity::Specificity;
 /// [`Specificity`] that are not the same space come in no promised order: there, cost decides.
 ///
 /// To change it, [build another](AddressSpaceMap::rebuilt). With the feature `serde` it is a list of pairs of space and
-/// value.
+/// value. Its places are 32 bits wide: four thousand million spaces, or 4 GiB of their names, are more than it can find.
 #[derive(Clone)]
 pub struct AddressSpaceMap<T> {
     smtp: SmtpIndex<T>,
