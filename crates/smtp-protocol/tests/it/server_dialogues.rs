@@ -99,9 +99,10 @@ impl Dialogue {
                     let line = play
                         .next_reply()
                         .ok_or_else(|| format!("nothing came where {expected:?} was due"))?;
-                    let fits = match expected.strip_suffix("...") {
-                        Some(start) => line.starts_with(start),
-                        None => line == *expected,
+                    let fits = match (expected.strip_prefix("(EHLO"), expected.strip_suffix("...")) {
+                        (Some(wish), _) => play.hello_goes_on(&line, wish),
+                        (None, Some(start)) => line.starts_with(start),
+                        (None, None) => line == *expected,
                     };
                     if !fits {
                         return Err(format!("{line:?} came where {expected:?} was due"));
@@ -212,6 +213,27 @@ impl Play {
         let end = self.replies.windows(2).position(|pair| pair == b"\r\n")?;
         let line = self.replies.drain(..end + 2).collect::<Vec<_>>();
         Some(String::from_utf8_lossy(&line[..end]).into_owned())
+    }
+
+    /// `(EHLO)`, `(EHLO with A, B c)`, `(EHLO without A)` or `(EHLO with A; without B)`: one whole reply with these lines,
+    /// and with none that begins with those words.
+    fn hello_goes_on(&mut self, first: &str, wish: &str) -> bool {
+        let mut lines = vec![first.to_owned()];
+        while lines.last().is_some_and(|line| line.starts_with("250-")) {
+            lines.extend(self.next_reply());
+        }
+        let said = |text: &str| lines.iter().any(|line| line.get(4..) == Some(text));
+        let begun =
+            |word: &str| lines.iter().any(|line| line.get(4..).is_some_and(|line| line.starts_with(word)));
+        let wishes = wish.trim_end_matches(')').split("; ").map(str::trim).filter(|wish| !wish.is_empty());
+        first.starts_with("250")
+            && wishes.into_iter().all(|wish| {
+                match (wish.strip_prefix("with "), wish.strip_prefix("without ")) {
+                    (Some(with), _) => with.split(", ").all(said),
+                    (None, Some(without)) => !without.split(", ").any(begun),
+                    (None, None) => panic!("{wish}?"),
+                }
+            })
     }
 
     fn check(&self, end: &str) -> Result<(), String> {
