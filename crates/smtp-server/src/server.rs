@@ -14,9 +14,10 @@ use tracing::Instrument;
 
 use crate::admission::{Admission, Admitted};
 use crate::client::Client;
-use crate::connection::{self, Service};
+use crate::connection;
 use crate::receive_connector::ReceiveConnector;
 use crate::server_settings::ServerSettings;
+use crate::service::Service;
 use crate::submit::Submit;
 use crate::tls::TlsMaterial;
 use crate::verify::Verify;

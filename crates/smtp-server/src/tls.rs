@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use postroad_message::TlsFacts;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
 
 /// What a connector needs to speak TLS, or nothing: then STARTTLS is not offered.
 #[derive(Clone, Default)]
@@ -72,6 +73,19 @@ impl std::fmt::Debug for TlsMaterial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.0.is_some() { "TlsMaterial(present)" } else { "TlsMaterial(none)" })
     }
+}
+
+/// How an established connection is protected.
+pub(crate) fn facts(tls: &ServerConnection) -> TlsFacts {
+    let version = match tls.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLS",
+    };
+    let suite = tls.negotiated_cipher_suite().map(|suite| suite.suite());
+    let cipher = suite.and_then(|suite| suite.as_str()).unwrap_or("unknown").trim_start_matches("TLS13_");
+    let cipher = if cipher.starts_with("TLS_") { cipher.to_owned() } else { format!("TLS_{cipher}") };
+    TlsFacts { version: version.to_owned(), cipher, authenticated: false }
 }
 
 #[cfg(test)]

@@ -1,0 +1,54 @@
+//! What the connections of one receive connector share, and its parameters as a session understands them.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use postroad_smtp_protocol::server::{LogonOffer, Settings, SizeKeyword};
+
+use crate::parameters::{AuthMechanism, SizeEnabled};
+use crate::receive_connector::ReceiveConnector;
+use crate::server_settings::ServerSettings;
+use crate::submit::Submit;
+use crate::tls::TlsMaterial;
+use crate::verify::Verify;
+
+/// What every connection of one receive connector shares.
+pub(crate) struct Service {
+    pub(crate) connector: ReceiveConnector,
+    pub(crate) tls: TlsMaterial,
+    pub(crate) settings: Arc<ServerSettings>,
+    pub(crate) submit: Arc<dyn Submit>,
+    pub(crate) verify: Arc<dyn Verify>,
+    /// Bytes of content that all connections of the server hold.
+    pub(crate) memory: Arc<AtomicU64>,
+}
+
+/// A receive connector's parameters as its sessions understand them.
+pub(crate) fn session_settings(service: &Service) -> Settings {
+    let connector = &service.connector;
+    let fqdn = connector.fqdn.as_ref().unwrap_or(&service.settings.fqdn);
+    let mut settings = Settings::new(fqdn.clone(), service.settings.postmaster.clone());
+    settings.banner.clone_from(&connector.banner);
+    settings.pipelining = connector.pipelining_enabled;
+    settings.size = match connector.size_enabled {
+        SizeEnabled::Enabled => SizeKeyword::WithLimit,
+        SizeEnabled::EnabledWithoutValue => SizeKeyword::Alone,
+        SizeEnabled::Disabled => SizeKeyword::Absent,
+    };
+    settings.eight_bit_mime = connector.eight_bit_mime_enabled;
+    settings.enhanced_status_codes = connector.enhanced_status_codes_enabled;
+    settings.dsn = connector.delivery_status_notification_enabled;
+    settings.chunking = connector.chunking_enabled;
+    settings.starttls = connector.offers(AuthMechanism::Tls) && service.tls.config().is_some();
+    settings.require_tls = connector.require_tls;
+    settings.logon = connector
+        .offers(AuthMechanism::BasicAuth)
+        .then(|| LogonOffer::basic(connector.offers(AuthMechanism::BasicAuthRequireTls)));
+    settings.require_hello_name = connector.require_ehlo_domain;
+    settings.refuse_bare_line_ends = connector.bare_linefeed_rejection_enabled;
+    settings.limits.message_size = usize::try_from(connector.max_message_size).unwrap_or(usize::MAX);
+    settings.limits.recipients = usize::try_from(connector.max_recipients_per_message).unwrap_or(usize::MAX);
+    settings.limits.protocol_errors = connector.max_protocol_errors;
+    settings.limits.logon_failures = connector.max_logon_failures;
+    settings
+}
