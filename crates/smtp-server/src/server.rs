@@ -229,6 +229,6 @@ async fn session(
     let mut client = Client::new(reception.service.connector.name.clone(), peer, local);
     client.connector_fqdn.clone_from(&reception.service.connector.fqdn);
     client.session = SESSIONS.fetch_add(1, Ordering::Relaxed);
-    let span = tracing::info_span!("session", id = client.session, connector = %client.connector, peer = %client.peer);
+    let span = tracing::info_span!("session", session = client.session, connector = %client.connector, peer = %client.peer);
     connection::serve(&reception.service, client, stream, stopped).instrument(span).await;
 }

@@ -7,8 +7,10 @@ use postroad_message::{
     Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
 };
 use postroad_queue::{Claim, Contact, Lease, MessageId, QueueError, Settlement};
+use tracing::Instrument as _;
 
 use crate::deliver::Job;
+use crate::observe::Seen;
 use crate::pipeline::{InForce, Shared};
 use crate::plan;
 use crate::report::{self, Original};
@@ -54,14 +56,9 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     for (recipient, outcome) in lease.envelope.recipients.iter().zip(&outcomes) {
         log(&lease, recipient, outcome);
     }
-    let observed: Vec<Outcome> = outcomes.clone();
+    let observed = lease.envelope.recipients.iter().cloned().zip(outcomes.iter().cloned()).collect();
     let settled = settlement::settle(&lease, outcomes, &moments);
-    let (message, next_hop) = (lease.message, lease.next_hop.clone());
-    let recipients = lease.envelope.recipients.clone();
-    finish(shared, lease, settled, &content).await;
-    for (recipient, outcome) in recipients.iter().zip(&observed) {
-        shared.observer.attempted(message, &next_hop, recipient, outcome);
-    }
+    finish(shared, lease, settled, observed, &content).await;
     contact
 }
 
@@ -84,7 +81,8 @@ pub(crate) async fn sweep(shared: &Shared) {
             };
             let last = claimed.len() < SWEEP_BATCH;
             for lease in claimed {
-                overdue(shared, lease).await;
+                let span = tracing::info_span!("overdue", id = %lease.message, next_hop = %lease.next_hop);
+                overdue(shared, lease).instrument(span).await;
             }
             if last {
                 break;
@@ -103,10 +101,9 @@ async fn overdue(shared: &Shared, lease: Lease) {
     let moments = shared.moments(due);
     let judged = settlement::judge(&lease, outcomes, &moments);
     let mut settled = settlement::settle(&lease, judged, &moments);
-    for (index, outcome) in &settled.left {
-        if let Some(recipient) = lease.envelope.recipients.get(*index) {
-            log(&lease, recipient, outcome);
-        }
+    let given_up = leaving(&lease, &settled.left);
+    for (recipient, outcome) in &given_up {
+        log(&lease, recipient, outcome);
     }
     for kept in &mut settled.keep {
         kept.failure = None;
@@ -115,7 +112,7 @@ async fn overdue(shared: &Shared, lease: Lease) {
         }
     }
     match shared.store.content(lease.message).await {
-        Ok(content) => finish_as(shared, lease, settled, &content, false).await,
+        Ok(content) => finish_as(shared, lease, settled, given_up, &content, false).await,
         Err(error) => tracing::error!(id = %lease.message, %error, "the content cannot be read"),
     }
 }
@@ -160,42 +157,51 @@ async fn carry_out(force: &InForce, connector: &Connector, lease: &Lease, conten
     }
 }
 
-async fn finish(shared: &Shared, lease: Lease, settled: Settled, content: &Content) {
-    finish_as(shared, lease, settled, content, true).await;
+/// What became of recipients, for whoever watches.
+pub(crate) type Observed = Vec<(Recipient, Outcome)>;
+
+async fn finish(shared: &Shared, lease: Lease, settled: Settled, observed: Observed, content: &Content) {
+    finish_as(shared, lease, settled, observed, content, true).await;
 }
 
-/// Writes down the end of an attempt and the reports it owes, in one transaction.
+/// Writes down the end of an attempt and the reports it owes, in one transaction; then tells whoever watches.
 pub(crate) async fn finish_as(
     shared: &Shared,
     lease: Lease,
     settled: Settled,
+    observed: Observed,
     content: &Content,
     attempted: bool,
 ) {
-    let message = lease.message;
-    let attempted_at = attempted.then(|| shared.world.now());
+    let now = shared.world.now();
+    let attempted_at = attempted.then_some(now);
     let original =
         Original { envelope: &lease.envelope, content, received_at: lease.received_at, attempted_at };
     let reports = report::reports(shared, &original, &settled);
-    let results = if lease.watched { results(&lease, settled.left) } else { Vec::new() };
+    let results = if lease.watched { leaving(&lease, &settled.left) } else { Vec::new() };
     let mut settlement =
         if attempted { Settlement::keep(settled.keep) } else { Settlement::reroute(settled.keep) };
     settlement.delay_notified = !settled.delayed.is_empty();
     settlement.results = results;
-    settlement.enqueue = reports;
+    settlement.enqueue.clone_from(&reports);
     let written = if attempted {
-        settle_at_last(shared, lease, settlement).await
+        settle_at_last(shared, lease.clone(), settlement).await
     } else {
-        shared.store.settle(lease, settlement).await
+        shared.store.settle(lease.clone(), settlement).await
     };
+    let seen = Seen::lent(&lease, now, Some(content));
+    if !observed.is_empty() {
+        shared.observer.attempted(&seen, &lease.next_hop, &observed);
+    }
     match written {
-        Ok(reports) => {
-            for report in reports {
-                tracing::info!(id = %report, about = %message, "report queued");
+        Ok(ids) => {
+            for report in &ids {
+                tracing::info!(id = %report, about = %lease.message, "report queued");
             }
+            report::observe(shared, &seen, &ids, &reports);
         }
         // Nothing was written down, so the delivery comes again when its lease runs out: a duplicate, not a loss.
-        Err(error) => tracing::error!(id = %message, %error, "the outcome could not be written down"),
+        Err(error) => tracing::error!(id = %lease.message, %error, "the outcome could not be written down"),
     }
 }
 
@@ -217,9 +223,9 @@ async fn settle_at_last(
     shared.store.settle(lease, settlement).await
 }
 
-fn results(lease: &Lease, left: Vec<(usize, Outcome)>) -> Vec<(Recipient, Outcome)> {
+fn leaving(lease: &Lease, left: &[(usize, Outcome)]) -> Observed {
     let recipient = |index: usize| lease.envelope.recipients.get(index).cloned();
-    left.into_iter().filter_map(|(index, outcome)| Some((recipient(index)?, outcome))).collect()
+    left.iter().filter_map(|(index, outcome)| Some((recipient(*index)?, outcome.clone()))).collect()
 }
 
 fn log(lease: &Lease, recipient: &Recipient, outcome: &Outcome) {

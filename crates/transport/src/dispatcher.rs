@@ -9,6 +9,7 @@ use std::time::Duration;
 use postroad_message::{NextHop, Timestamp};
 use postroad_queue::{Claim, Contact, Lease, QueueError, Scheduler, Slot};
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument as _;
 
 use crate::attempt::{self, SWEEP};
 use crate::pipeline::{Pipeline, Shared};
@@ -139,7 +140,8 @@ async fn carry_out(
             tracing::warn!(id = %lease.message, %next_hop, %error, "left to whoever has it now");
             continue;
         }
-        contact = attempt::attempt(shared, lease, next_hop_retry).await;
+        let span = tracing::info_span!("attempt", id = %lease.message, %next_hop);
+        contact = attempt::attempt(shared, lease, next_hop_retry).instrument(span).await;
         if contact == Contact::Failed {
             break;
         }

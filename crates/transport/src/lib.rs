@@ -89,7 +89,7 @@ pub mod world;
 pub use deliver::smtp::{Credentials, NoCredentials};
 pub use deliver::{Deliver, Delivers, DropDeliver, Job, SmtpDeliver};
 pub use doors::Doors;
-pub use observe::{NobodyWatches, Observe};
+pub use observe::{NobodyWatches, Observe, Seen};
 pub use pipeline::{Pipeline, Submission, SubmitError, Submitted};
 pub use settings::Settings;
 pub use watch::WatchedDirectory;

@@ -6,10 +6,11 @@ use arc_swap::ArcSwap;
 use postroad_connector::RoutingTable;
 use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient};
 use postroad_queue::{Filter, Listed, MessageId, NewDelivery, NewMessage, QueueError, QueueStore};
+use postroad_smtp_server::Client;
 use tokio::sync::Notify;
 
 use crate::deliver::Delivers;
-use crate::observe::Observe;
+use crate::observe::{Observe, Seen};
 use crate::plan::Plan;
 use crate::report;
 use crate::settings::Settings;
@@ -54,12 +55,22 @@ pub struct Submission {
     pub watched: bool,
     /// Recipients that are no addresses, as the source wrote them; the sender hears of them.
     pub rejected: Vec<String>,
+    /// Who brought it, where it came by SMTP: for [`Observe::queued`].
+    pub client: Option<Box<Client>>,
 }
 
 impl Submission {
     /// A submission that cannot come twice.
     pub fn new(envelope: Envelope, content: Content, source: &'static str) -> Self {
-        Self { envelope, content, source, source_key: None, watched: false, rejected: Vec::new() }
+        Self {
+            envelope,
+            content,
+            source,
+            source_key: None,
+            watched: false,
+            rejected: Vec::new(),
+            client: None,
+        }
     }
 
     /// Keeps each recipient's final outcome after it has left the queue, until [`Pipeline::forget_results`] or the
@@ -148,7 +159,7 @@ impl Pipeline {
 
     /// [`Pipeline::submit`] for a door that has counted the hops itself.
     pub(crate) async fn route_and_enqueue(&self, submission: Submission) -> Result<Submitted, SubmitError> {
-        let Submission { envelope, content, source, source_key, watched, rejected } = submission;
+        let Submission { envelope, content, source, source_key, watched, rejected, client } = submission;
         if envelope.recipients.is_empty() {
             return Err(SubmitError::NoRecipient);
         }
@@ -181,7 +192,8 @@ impl Pipeline {
         }
         let about =
             report::Original { envelope: &envelope, content: &content, received_at: now, attempted_at: None };
-        messages.extend(report::refusals(&self.shared, &about, &refused, &rejected));
+        let reports = report::refusals(&self.shared, &about, &refused, &rejected);
+        messages.extend(reports.iter().cloned());
         let Some(first) = messages.first_mut() else {
             return Err(SubmitError::Undeliverable);
         };
@@ -194,11 +206,26 @@ impl Pipeline {
         for text in &rejected {
             tracing::warn!(%id, source, from = %envelope.reverse_path, to = ?text, "this recipient is no address");
         }
-        self.shared.observer.queued(id, source, &envelope.reverse_path, &submitted.deliveries);
-        for (recipient, failure) in &submitted.refused {
-            let outcome = Outcome::Failed(failure.clone());
-            self.shared.observer.attempted(id, &NextHop::unreachable(), recipient, &outcome);
+        let reverse_path = &envelope.reverse_path;
+        let seen = Seen {
+            id,
+            at: now,
+            received_at: now,
+            source,
+            reverse_path,
+            size: size(&content),
+            content: Some(&content),
+        };
+        let Submitted { deliveries, refused, .. } = &submitted;
+        self.shared.observer.queued(&seen, client.as_deref(), deliveries, refused);
+        if !refused.is_empty() {
+            let failed = |(to, why): &(Recipient, Failure)| (to.clone(), Outcome::Failed(why.clone()));
+            let outcomes: Vec<_> = refused.iter().map(failed).collect();
+            self.shared.observer.attempted(&seen, &NextHop::unreachable(), &outcomes);
         }
+        // The reports are the last of those queued.
+        let reported = ids.get(ids.len().saturating_sub(reports.len())..).unwrap_or_default();
+        report::observe(&self.shared, &seen, reported, &reports);
         Ok(submitted)
     }
 }

@@ -19,7 +19,9 @@ impl Submit for Pipeline {
             let content = self.with_trace(client, &envelope, &content);
             // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
             // Hops were counted by the receive connector, against its own MaxHopCount.
-            match self.route_and_enqueue(Submission::new(envelope, content, "smtp")).await {
+            let mut submission = Submission::new(envelope, content, "smtp");
+            submission.client = Some(Box::new(client.clone()));
+            match self.route_and_enqueue(submission).await {
                 Ok(submitted) => Ok(submitted.id.to_string()),
                 Err(error) => {
                     tracing::warn!(client = %client.peer, %error, "not accepted");

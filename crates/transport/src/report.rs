@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use postroad_dsn::{Action, Circumstances, RecipientReport, Report, Stamp, owed};
 use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient, Timestamp, repair};
-use postroad_queue::{NewDelivery, NewMessage};
+use postroad_queue::{MessageId, NewDelivery, NewMessage};
 
+use crate::observe::Seen;
 use crate::pipeline::{Shared, size};
 use crate::plan::Plan;
 use crate::settlement::Settled;
@@ -60,6 +61,18 @@ pub(crate) fn about_file(shared: &Shared, original: &Original<'_>, failure: &Fai
         owing.add(original, recipient, &Outcome::Failed(failure.clone()), Circumstances::default());
     }
     owing.write(shared, original)
+}
+
+/// Tells whoever watches of reports that are in the queue, under these ids.
+pub(crate) fn observe(shared: &Shared, original: &Seen<'_>, ids: &[MessageId], reports: &[NewMessage]) {
+    for (&id, report) in ids.iter().zip(reports) {
+        let deliveries: Vec<(NextHop, Vec<Recipient>)> = report
+            .deliveries
+            .iter()
+            .map(|delivery| (delivery.next_hop.clone(), delivery.recipients.clone()))
+            .collect();
+        shared.observer.reported(original, &Seen::new(id, report), &deliveries);
+    }
 }
 
 /// The recipients to report about, one report for each kind.

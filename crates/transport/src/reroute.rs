@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use postroad_connector::RoutingTable;
-use postroad_message::{Content, NextHop, Outcome};
+use postroad_message::{Content, NextHop, Outcome, Recipient};
 use postroad_queue::{Claim, Kept, Lease, QueueError};
 
-use crate::attempt::finish_as;
+use crate::attempt::{Observed, finish_as};
 use crate::deliver::Delivers;
+use crate::observe::Seen;
 use crate::pipeline::{InForce, Pipeline, Shared};
 use crate::plan::Plan;
 use crate::settings::Settings;
@@ -74,6 +75,13 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
     }
     settled.left =
         plan.refused.into_iter().map(|(index, failure)| (index, Outcome::Failed(failure))).collect();
+    let of = |index: &usize| envelope.recipients.get(*index).cloned();
+    let failed = settled.left.iter().filter_map(|(index, outcome)| Some((of(index)?, outcome.clone())));
+    let failed: Observed = failed.collect();
+    let moved = plan.groups.iter().filter(|(next_hop, _)| *next_hop != lease.next_hop);
+    let moved: Vec<(NextHop, Vec<Recipient>)> = moved
+        .map(|(next_hop, indices)| (next_hop.clone(), indices.iter().filter_map(of).collect()))
+        .collect();
     // Only a report looks at the content.
     let content = if settled.left.is_empty() {
         Ok(Content::default())
@@ -81,7 +89,13 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
         shared.store.content(lease.message).await
     };
     match content {
-        Ok(content) => finish_as(shared, lease, settled, &content, false).await,
+        Ok(content) => {
+            let seen = Seen::lent(&lease, now, None);
+            for (next_hop, recipients) in &moved {
+                shared.observer.rerouted(&seen, &lease.next_hop, next_hop, recipients);
+            }
+            finish_as(shared, lease, settled, failed, &content, false).await;
+        }
         Err(error) => tracing::error!(id = %lease.message, %error, "the content cannot be read"),
     }
     None

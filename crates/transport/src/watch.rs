@@ -10,6 +10,7 @@ use postroad_message_directory::{
     Submission as Decoded, pickup, replay,
 };
 
+use crate::observe::Seen;
 use crate::pipeline::{Pipeline, Submission, SubmitError};
 use crate::report::{self, Original};
 
@@ -188,7 +189,7 @@ impl Pipeline {
             Ok((claimed, Err(why @ Skipped::TooLarge { .. }))) => (claimed, Fate::Bad(why.to_string())),
             Ok((claimed, Err(_))) => (claimed, Fate::Later),
         };
-        self.settle_file(fate.0, fate.1).await;
+        self.settle_file(reader, fate.0, fate.1).await;
         directory
     }
 
@@ -239,12 +240,21 @@ impl Pipeline {
             return Err(SubmitError::BadFile(text));
         };
         first.source_key = Some(key.to_owned());
-        let ids = self.shared.store.enqueue_all(messages).await?;
+        let ids = self.shared.store.enqueue_all(messages.clone()).await?;
         tracing::warn!(report = ?ids, to = %sender, why = text, "a file goes back to its sender");
+        if let Some((&id, message)) = ids.first().zip(messages.first()) {
+            // The file itself never had an id: it goes by that of its report.
+            let original = Seen {
+                content: Some(&content),
+                reverse_path: &envelope.reverse_path,
+                ..Seen::new(id, message)
+            };
+            report::observe(&self.shared, &original, &ids, &messages);
+        }
         Ok(())
     }
 
-    async fn settle_file(&self, claimed: Claimed, fate: Fate) {
+    async fn settle_file(&self, reader: &Reader, claimed: Claimed, fate: Fate) {
         let now = self.shared.world.now();
         let file = claimed.path().to_owned();
         let (done, key) = match fate {
@@ -254,6 +264,7 @@ impl Pipeline {
                 let refused = tokio::task::spawn_blocking(move || claimed.refuse(now)).await;
                 if let Ok(Ok(bad)) = &refused {
                     tracing::warn!(file = shown(bad), why, "no message; the file stays as .bad");
+                    self.shared.observer.bad_mail(now, reader.source(), &shown(bad), &why);
                 }
                 (refused.map(|refused| refused.map(|_| ())), None)
             }

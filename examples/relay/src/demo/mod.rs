@@ -9,10 +9,9 @@ use postroad_address_space::{Address, Domain, MailDomain};
 use postroad_configuration::Configuration;
 use postroad_connector::{RoutingTable, Sender};
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, ReversePath};
-use postroad_queue::MessageId;
 use postroad_smtp_client::{Destination, Hosts, SmartHost, SmtpClient, TlsPolicy};
 use postroad_smtp_server::TlsMaterial;
-use postroad_transport::Observe;
+use postroad_transport::{Observe, Seen};
 use tokio::sync::mpsc;
 
 use crate::exit::Exit;
@@ -220,22 +219,24 @@ impl Journal {
 }
 
 impl Observe for Journal {
-    fn attempted(&self, _: MessageId, next_hop: &NextHop, recipient: &Recipient, outcome: &Outcome) {
-        let to = &recipient.address;
-        let line = match outcome {
-            Outcome::Delivered(receipt) | Outcome::Relayed(receipt) | Outcome::Expanded(receipt) => {
-                let tls = receipt.tls.as_ref().map_or(String::new(), |tls| format!(", {}", tls.version));
-                let reply = receipt.reply.as_ref().map_or(String::new(), |reply| format!(": {reply}"));
-                format!("{to} by {next_hop}: delivered to {}{tls}{reply}", receipt.host)
+    fn attempted(&self, _: &Seen<'_>, next_hop: &NextHop, outcomes: &[(Recipient, Outcome)]) {
+        let line = |(recipient, outcome): &(Recipient, Outcome)| {
+            let to = &recipient.address;
+            match outcome {
+                Outcome::Delivered(receipt) | Outcome::Relayed(receipt) | Outcome::Expanded(receipt) => {
+                    let tls = receipt.tls.as_ref().map_or(String::new(), |tls| format!(", {}", tls.version));
+                    let reply = receipt.reply.as_ref().map_or(String::new(), |reply| format!(": {reply}"));
+                    format!("{to} by {next_hop}: delivered to {}{tls}{reply}", receipt.host)
+                }
+                Outcome::Failed(failure) => format!("{to} by {next_hop}: FAILED, {failure}"),
+                other => format!(
+                    "{to} by {next_hop}: deferred, {}",
+                    other.failure().map_or(String::new(), ToString::to_string)
+                ),
             }
-            Outcome::Failed(failure) => format!("{to} by {next_hop}: FAILED, {failure}"),
-            other => format!(
-                "{to} by {next_hop}: deferred, {}",
-                other.failure().map_or(String::new(), ToString::to_string)
-            ),
         };
         if let Ok(mut lines) = self.0.lock() {
-            lines.push(line);
+            lines.extend(outcomes.iter().map(line));
         }
     }
 }
