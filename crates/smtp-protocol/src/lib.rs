@@ -15,7 +15,7 @@
 //! * Only CRLF ends a line, and only CRLF.CRLF ends content.
 //! * What is held is bounded: lines, replies, content, recipients.
 //! * How bytes are cut into packets changes nothing; property tests and fuzz targets demand it.
-//! * Passwords have no `Debug`, and are wiped from memory.
+//! * Passwords have no `Debug`, are wiped from memory, and are struck out of every [`transcript`].
 
 pub mod capability;
 pub mod client;
@@ -27,6 +27,7 @@ pub mod path;
 pub mod reply;
 pub mod sasl;
 pub mod server;
+pub mod transcript;
 
 // Written on the wire here, and in the lines on top of a Replay file by a room that does not know this one.
 pub use postroad_message::xtext;

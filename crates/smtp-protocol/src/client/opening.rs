@@ -106,6 +106,7 @@ impl Session {
     /// What was said in clear text does not count any more (RFC 3207 section 4.2).
     pub(super) fn tls_established(&mut self, now: Instant, facts: TlsFacts) {
         if matches!(self.state, State::Handshake { .. }) {
+            self.transcript.note_with(|| format!("TLS established: {} {}", facts.version, facts.cipher));
             self.tls = Some(facts);
             self.capabilities = Capabilities::default();
             self.say_ehlo(now);

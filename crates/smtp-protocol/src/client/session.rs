@@ -13,6 +13,7 @@ use crate::client::transaction::Transaction;
 use crate::client::transfer::Transfer;
 use crate::reply::{Reply, ReplyReader};
 use crate::sasl::{ClientExchange, Mechanism};
+use crate::transcript::Transcript;
 
 /// What the world tells the session.
 #[derive(Debug)]
@@ -127,6 +128,7 @@ pub struct Session {
     pub(super) refused_mechanisms: Vec<Mechanism>,
     /// The server may still hold a transaction that RSET has to end.
     pub(super) needs_reset: bool,
+    pub(super) transcript: Transcript,
     reader: ReplyReader,
     out: Vec<u8>,
     out_at: usize,
@@ -168,6 +170,7 @@ impl Session {
             capabilities: Capabilities::default(),
             refused_mechanisms: Vec::new(),
             needs_reset: false,
+            transcript: Transcript::default(),
             out: Vec::new(),
             out_at: 0,
             queued: 0,
@@ -203,6 +206,11 @@ impl Session {
             State::Quitting | State::Closed => {}
             _ => self.lose(EnhancedStatus::transient(4, 2), Fault::Local, "we ended the session"),
         }
+    }
+
+    /// Writes down what is said from now on.
+    pub fn transcribe(&mut self, transcript: Transcript) {
+        self.transcript = transcript;
     }
 
     /// What the server offers, as it said last.
@@ -274,8 +282,12 @@ impl Session {
         self.out.clear();
         self.out_at = 0;
         if let State::Transferring(transfer) = &mut self.state {
+            let unfinished = transfer.end() == u64::MAX;
             transfer.write_content(&mut self.out, self.queued);
             self.queued += self.out.len() as u64;
+            if unfinished && transfer.end() != u64::MAX {
+                self.transcript.note_with(|| format!("content of {} bytes", transfer.content_length()));
+            }
         }
     }
 
@@ -309,6 +321,7 @@ impl Session {
     }
 
     fn replied(&mut self, now: Instant, reply: &Reply, nothing_behind: bool) {
+        self.transcript.reply_received(reply.code(), reply.lines());
         if reply.code() == 421 && !matches!(self.state, State::Quitting) {
             self.dismissed(reply);
             return;
@@ -358,6 +371,8 @@ impl Session {
     }
 
     pub(super) fn queue(&mut self, bytes: &[u8]) -> u64 {
+        let secret = matches!(self.state, State::Authenticating { .. });
+        self.transcript.commands_sent(bytes, secret);
         if self.out_at == self.out.len() {
             self.out.clear();
             self.out_at = 0;
@@ -391,8 +406,8 @@ impl Session {
     pub(super) fn give_up(&mut self, failure: Failure) {
         self.events.push_back(Event::Unusable(failure));
         self.wipe_output();
-        self.queue(b"QUIT\r\n");
         self.state = State::Closed;
+        self.queue(b"QUIT\r\n");
     }
 
     /// 421: the server closes the connection; who has no answer yet is deferred.
@@ -411,6 +426,7 @@ impl Session {
     }
 
     fn end(&mut self, failure: Failure, unanswered: bool) {
+        self.transcript.note(&failure.text, "");
         self.wipe_output();
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Closed | State::Quitting => {}

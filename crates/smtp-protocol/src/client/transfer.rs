@@ -318,6 +318,10 @@ impl Transfer {
         }
     }
 
+    pub(super) fn content_length(&self) -> usize {
+        self.transaction.content().len()
+    }
+
     pub(super) fn is_sending_content(&self) -> bool {
         matches!(self.stage, Stage::Content { .. })
     }

@@ -68,6 +68,7 @@ impl Session {
     }
 
     fn message(&mut self, envelope: Envelope, content: Vec<u8>) {
+        self.transcript.note_with(|| format!("content of {} bytes", content.len()));
         self.ask(Event::Message { envelope, content }, Question::Message);
     }
 

@@ -15,6 +15,7 @@ use crate::server::reply_line::ReplyLine;
 use crate::server::settings::Settings;
 use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
+use crate::transcript::Transcript;
 
 /// What a session is told.
 pub enum Input<'a> {
@@ -146,6 +147,7 @@ pub struct Session {
     pub(super) errors: u32,
     pub(super) logon_failures: u32,
     pub(super) idle_commands: u32,
+    pub(super) transcript: Transcript,
     outgoing: Vec<u8>,
     slow: Slow,
 }
@@ -211,9 +213,20 @@ impl Session {
             errors: 0,
             logon_failures: 0,
             idle_commands: 0,
+            transcript: Transcript::default(),
             outgoing: Vec::new(),
             slow: Slow::No,
         }
+    }
+
+    /// Writes down what is said from now on.
+    pub fn transcribe(&mut self, transcript: Transcript) {
+        self.transcript = transcript;
+    }
+
+    /// What is written down, for a note of the owner's.
+    pub fn transcript(&mut self) -> &mut Transcript {
+        &mut self.transcript
     }
 
     /// Who logged on.
@@ -335,11 +348,15 @@ impl Session {
                 return false;
             }
             (Line::Complete(mut line), None) => {
+                self.transcript.command_received(&line, false);
                 self.command(&line);
                 // It may have been AUTH with its initial response.
                 line.zeroize();
             }
-            (Line::Complete(line), Some(logon)) => self.logon_response(logon, line),
+            (Line::Complete(line), Some(logon)) => {
+                self.transcript.command_received(&line, true);
+                self.logon_response(logon, line);
+            }
             (Line::TooLong, _) => {
                 self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long")
             }
@@ -423,12 +440,14 @@ impl Session {
 
     pub(super) fn write_lines(&mut self, lines: &[ReplyLine]) {
         let with_status = self.settings.enhanced_status_codes;
+        let written = self.outgoing.len();
         for (index, line) in lines.iter().enumerate() {
             line.write(index + 1 == lines.len(), with_status, &mut self.outgoing);
             if line.code() >= 500 && self.slow == Slow::No {
                 self.slow = Slow::Refusal;
             }
         }
+        self.transcript.reply_sent(self.outgoing.get(written..).unwrap_or_default());
     }
 
     pub(super) fn slow_down(&mut self, slow: Slow) {

@@ -6,3 +6,4 @@ mod client_dialogues;
 mod client_rehearsal;
 mod client_with_server;
 mod server_dialogues;
+mod transcripts;
