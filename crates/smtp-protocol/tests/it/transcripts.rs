@@ -14,21 +14,22 @@ struct Lines(Mutex<Vec<String>>);
 
 impl ProtocolLog for Lines {
     fn record(&self, _: &Conversation, sequence: u64, entry: Entry<'_>) {
-        let mut lines = self.0.lock().unwrap();
+        let mut lines = self.0.lock().expect("a lock");
         assert_eq!(sequence, lines.len() as u64, "no number is left out");
         lines.push(format!("{} {} {}", entry.mark(), entry.data(), entry.context()).trim_end().to_owned());
     }
 }
 
 fn transcript(lines: &Arc<Lines>) -> Transcript {
-    let (local, remote) = ("192.0.2.1:25".parse().unwrap(), "192.0.2.2:4711".parse().unwrap());
+    let (local, remote) =
+        ("192.0.2.1:25".parse().expect("an address"), "192.0.2.2:4711".parse().expect("an address"));
     Transcript::begin(lines.clone(), Conversation::new("Default", 7, local, remote))
 }
 
 /// What a server session that was told this writes down.
 fn heard(wire: &str) -> String {
     let lines = Arc::new(Lines::default());
-    let mut settings = server::Settings::new("hub01", "postmaster@contoso.com".parse().unwrap());
+    let mut settings = server::Settings::new("hub01", "postmaster@contoso.com".parse().expect("an address"));
     settings.logon = Some(LogonOffer::basic(false));
     let mut session = server::Session::new(settings);
     session.transcribe(transcript(&lines));
@@ -45,7 +46,7 @@ fn heard(wire: &str) -> String {
         }
     }
     drop(session);
-    let lines = lines.0.lock().unwrap();
+    let lines = lines.0.lock().expect("a lock");
     let keywords = |line: &&String| !line.starts_with("> 250-") && !line.contains("> 250 DSN");
     lines.iter().filter(keywords).map(|line| format!("{line}\n")).collect()
 }
@@ -93,10 +94,11 @@ fn no_password_is_written_down_whatever_a_client_does_with_it() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "an Instant can't be made without the clock")]
 fn a_client_writes_down_both_sides_and_no_password() {
     let lines = Arc::new(Lines::default());
     let now = Instant::now();
-    let mut settings = client::Settings::new("hub01.contoso.com".parse().unwrap(), "mx");
+    let mut settings = client::Settings::new("hub01.contoso.com".parse().expect("an address"), "mx");
     let mut authentication = Authentication::new(Credential::new("joe", Secret::new("secret")));
     authentication.clear_text_allowed = true;
     settings.authentication = Some(authentication);
@@ -124,8 +126,8 @@ fn a_client_writes_down_both_sides_and_no_password() {
             client::Output::Wait(_) => {
                 session.handle(now, client::Input::Received(&std::mem::take(&mut server)))
             }
-            client::Output::Event(client::Event::Ready) if lines.0.lock().unwrap().len() < 15 => {
-                let to = vec![Recipient::new("jane@contoso.com".parse().unwrap())];
+            client::Output::Event(client::Event::Ready) if lines.0.lock().expect("a lock").len() < 15 => {
+                let to = vec![Recipient::new("jane@contoso.com".parse().expect("an address"))];
                 let envelope = Envelope::new(ReversePath::Null, to);
                 let content = Content::from(b"Subject: pay rise\r\n\r\n".to_vec());
                 session.send(now, Transaction::new(&envelope, &envelope.recipients, &content, None));
@@ -145,5 +147,5 @@ fn a_client_writes_down_both_sides_and_no_password() {
          > RCPT TO:<jane@contoso.com>\n< 250 2.0.0 fine\n> DATA\n< 354 go on\n* content of 21 bytes\n\
          < 250 2.0.0 fine\n> QUIT\n< 221 bye\n-"
     );
-    assert_eq!(lines.0.lock().unwrap().join("\n"), expected);
+    assert_eq!(lines.0.lock().expect("a lock").join("\n"), expected);
 }
