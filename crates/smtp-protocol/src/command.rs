@@ -7,10 +7,10 @@ use postroad_message::ReversePath;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command<'a> {
-    /// `EHLO` or `HELO`; Exchange lets EHLO come without a name.
+    /// `EHLO`, `HELO` or `LHLO`; Exchange lets EHLO come without a name.
     Hello {
-        /// `EHLO`, not `HELO`.
-        extended: bool,
+        /// Which of them.
+        verb: HelloVerb,
         /// The name as written: safe to print, at most 255 bytes.
         name: Option<&'a str>,
     },
@@ -56,6 +56,22 @@ pub enum Command<'a> {
         /// The initial response, not decoded.
         initial: Option<&'a str>,
     },
+    /// `XCLIENT name=value ...`, Postfix's: see [`xclient`](crate::xclient).
+    Xclient {
+        /// What follows the command.
+        attributes: &'a str,
+    },
+}
+
+/// How a client says hello, and so which protocol it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelloVerb {
+    /// `HELO`: no extensions.
+    Helo,
+    /// `EHLO`
+    Ehlo,
+    /// `LHLO`: LMTP (RFC 2033 section 4.1).
+    Lhlo,
 }
 
 /// Why a line is no command that is served.
@@ -87,7 +103,7 @@ pub enum CommandError {
     #[error("the command holds a byte that no command has")]
     Byte,
     /// A web browser or proxy speaks: drop it.
-    #[error("this is not a web server")]
+    #[error("mail is served here, and nothing else")]
     OtherProtocol,
 }
 
@@ -114,7 +130,9 @@ impl<'a> Command<'a> {
     /// `arguments` keeps the space before it.
     fn with_arguments(verb: &[u8], arguments: &'a str) -> Result<Self, CommandError> {
         match verb {
-            b"EHLO" | b"HELO" => hello(verb == b"EHLO", arguments.trim()),
+            b"HELO" => hello(HelloVerb::Helo, arguments.trim()),
+            b"EHLO" => hello(HelloVerb::Ehlo, arguments.trim()),
+            b"LHLO" => hello(HelloVerb::Lhlo, arguments.trim()),
             b"MAIL" => {
                 let split =
                     path::split(after_keyword(arguments, "FROM:")?).map_err(CommandError::ReversePath)?;
@@ -137,7 +155,8 @@ impl<'a> Command<'a> {
             b"VRFY" if arguments.trim().is_empty() => Err(CommandError::Arguments),
             b"VRFY" => Ok(Self::Verify),
             b"AUTH" => auth(arguments.trim()),
-            b"EXPN" | b"TURN" | b"ETRN" | b"SEND" | b"SOML" | b"SAML" | b"XCLIENT" | b"XFORWARD" => {
+            b"XCLIENT" => Ok(Self::Xclient { attributes: arguments.trim() }),
+            b"EXPN" | b"TURN" | b"ETRN" | b"SEND" | b"SOML" | b"SAML" | b"XFORWARD" => {
                 Err(CommandError::NotImplemented)
             }
             _ => Err(CommandError::Unknown),
@@ -159,15 +178,18 @@ fn after_keyword<'a>(arguments: &'a str, keyword: &str) -> Result<&'a str, Comma
 }
 
 /// `ehlo = "EHLO" SP ( Domain / address-literal )`, with the underscores that Windows names have.
-fn hello(extended: bool, name: &str) -> Result<Command<'_>, CommandError> {
-    let fits = name.len() <= 255
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+fn hello(verb: HelloVerb, name: &str) -> Result<Command<'_>, CommandError> {
     match name {
-        "" if extended => Ok(Command::Hello { extended, name: None }),
-        "" => Err(CommandError::HelloName),
-        _ if fits => Ok(Command::Hello { extended, name: Some(name) }),
+        "" if verb == HelloVerb::Helo => Err(CommandError::HelloName),
+        "" => Ok(Command::Hello { verb, name: None }),
+        _ if is_host_name(name) => Ok(Command::Hello { verb, name: Some(name) }),
         _ => Err(CommandError::HelloName),
     }
+}
+
+/// The letters that domains, address literals and the names of Windows machines have, at most 255: safe to print.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
 }
 
 /// `bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ]` (RFC 3030 section 2)
@@ -206,11 +228,13 @@ mod tests {
     #[test]
     fn reads_commands_in_any_case() {
         for (line, command) in [
-            ("ehlo server", Command::Hello { extended: true, name: Some("server") }),
-            ("EHLO", Command::Hello { extended: true, name: None }),
-            ("HELO [127.0.0.1]", Command::Hello { extended: false, name: Some("[127.0.0.1]") }),
-            ("EHLO [IPv6:::1]", Command::Hello { extended: true, name: Some("[IPv6:::1]") }),
-            ("EHLO DESKTOP_1", Command::Hello { extended: true, name: Some("DESKTOP_1") }),
+            ("ehlo server", Command::Hello { verb: HelloVerb::Ehlo, name: Some("server") }),
+            ("EHLO", Command::Hello { verb: HelloVerb::Ehlo, name: None }),
+            ("HELO [127.0.0.1]", Command::Hello { verb: HelloVerb::Helo, name: Some("[127.0.0.1]") }),
+            ("EHLO [IPv6:::1]", Command::Hello { verb: HelloVerb::Ehlo, name: Some("[IPv6:::1]") }),
+            ("EHLO DESKTOP_1", Command::Hello { verb: HelloVerb::Ehlo, name: Some("DESKTOP_1") }),
+            ("lhlo mx", Command::Hello { verb: HelloVerb::Lhlo, name: Some("mx") }),
+            ("XCLIENT ADDR=127.0.0.1", Command::Xclient { attributes: "ADDR=127.0.0.1" }),
             ("Data ", Command::Data),
             ("NOOP whatever", Command::Noop),
             ("VRFY jane", Command::Verify),
@@ -254,7 +278,7 @@ mod tests {
             (b"BDAT 18446744073709551616", ChunkSize),
             (b"BDAT 5 FIRST", ChunkSize),
             (b"EXPN list", NotImplemented),
-            (b"XCLIENT ADDR=127.0.0.1", NotImplemented),
+            (b"ETRN contoso.com", NotImplemented),
             (b"GET / HTTP/1.1", OtherProtocol),
             (b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2", OtherProtocol),
             (b"RCPT TO:<>", ForwardPath(PathError::Mailbox { offset: 0 })),

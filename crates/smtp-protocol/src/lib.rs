@@ -24,10 +24,12 @@ pub mod data;
 pub mod line;
 pub mod parameter;
 pub mod path;
+pub mod proxy;
 pub mod reply;
 pub mod sasl;
 pub mod server;
 pub mod transcript;
+pub mod xclient;
 
 // Written on the wire here, and in the lines on top of a Replay file by a room that does not know this one.
 pub use postroad_message::xtext;

@@ -1,4 +1,4 @@
-//! The parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, RET, ENVID, NOTIFY, ORCPT, AUTH.
+//! The parameters of MAIL and RCPT: SIZE, BODY, SMTPUTF8, RET, ENVID, NOTIFY, ORCPT, AUTH, REQUIRETLS.
 
 use postroad_message::{Body, Notify, OriginalRecipient, Return};
 
@@ -20,12 +20,21 @@ pub struct Offered {
     pub dsn: bool,
     /// `AUTH` (RFC 4954)
     pub auth: bool,
+    /// `REQUIRETLS` (RFC 8689)
+    pub require_tls: bool,
 }
 
 impl Offered {
-    /// All of them but BINARYMIME.
-    pub const ALL_TEXT: Self =
-        Self { size: true, eight_bit_mime: true, binary_mime: false, smtputf8: true, dsn: true, auth: true };
+    /// All of them but BINARYMIME, and REQUIRETLS, which is not offered in clear text.
+    pub const ALL_TEXT: Self = Self {
+        size: true,
+        eight_bit_mime: true,
+        binary_mime: false,
+        smtputf8: true,
+        dsn: true,
+        auth: true,
+        require_tls: false,
+    };
 }
 
 /// What a MAIL command asks for.
@@ -42,6 +51,8 @@ pub struct MailParameters {
     pub ret: Option<Return>,
     /// `ENVID`, decoded.
     pub envelope_id: Option<String>,
+    /// `REQUIRETLS`.
+    pub require_tls: bool,
 }
 
 /// What a RCPT command asks for.
@@ -97,6 +108,10 @@ pub fn mail(text: &str, offered: Offered) -> Result<MailParameters, ParameterErr
             "ENVID" if offered.dsn => {
                 seen.once("ENVID")?;
                 found.envelope_id = Some(envelope_id(value)?);
+            }
+            "REQUIRETLS" if offered.require_tls => {
+                seen.once("REQUIRETLS")?;
+                found.require_tls = value.is_none() || Err(ParameterError::Malformed("REQUIRETLS"))?;
             }
             "AUTH" if offered.auth => {
                 seen.once("AUTH")?;
@@ -241,6 +256,7 @@ mod tests {
             smtputf8: true,
             ret: Some(Return::Headers),
             envelope_id: Some("QQ+314159".into()),
+            require_tls: false,
         };
         assert_eq!(read, Ok(expected));
         assert_eq!(of_mail("AUTH=<>"), Ok(MailParameters::default()));
@@ -270,6 +286,7 @@ mod tests {
             ("X=1", Unknown),
             ("=1", Unknown),
             ("BODY=BINARYMIME", Unknown),
+            ("REQUIRETLS", Unknown),
             ("BODY=9BIT", Malformed("BODY")),
             ("SMTPUTF8=1", Malformed("SMTPUTF8")),
             ("RET=ALL", Malformed("RET")),
@@ -289,6 +306,15 @@ mod tests {
         ] {
             assert_eq!(of_recipient(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_offered_beside_is_taken() {
+        let offered = Offered { binary_mime: true, require_tls: true, ..Offered::ALL_TEXT };
+        let read = mail("BODY=BinaryMIME requiretls", offered).expect("reads");
+        assert_eq!((read.body, read.require_tls), (Body::BinaryMime, true));
+        assert_eq!(mail("REQUIRETLS=1", offered), Err(ParameterError::Malformed("REQUIRETLS")));
+        assert_eq!(mail("REQUIRETLS REQUIRETLS", offered), Err(ParameterError::Twice("REQUIRETLS")));
     }
 
     #[test]

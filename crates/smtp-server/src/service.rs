@@ -39,6 +39,7 @@ pub(crate) fn session_settings(service: &Service) -> Settings {
     settings.enhanced_status_codes = connector.enhanced_status_codes_enabled;
     settings.dsn = connector.delivery_status_notification_enabled;
     settings.chunking = connector.chunking_enabled;
+    settings.binary_mime = connector.binary_mime_enabled;
     settings.starttls = connector.offers(AuthMechanism::Tls) && service.tls.config().is_some();
     settings.require_tls = connector.require_tls;
     settings.logon = connector

@@ -1,15 +1,16 @@
 //! What each command does, and what each verdict says.
 
-use postroad_address_space::Address;
+use postroad_address_space::{Address, MailDomain};
 use postroad_message::{EnhancedStatus, Recipient, ReversePath};
 
-use crate::command::{Command, CommandError};
+use crate::command::{Command, CommandError, HelloVerb};
 use crate::parameter::{self, ParameterError};
 use crate::path::{ForwardPath, PathError};
 use crate::server::reply_line::ReplyLine;
-use crate::server::session::{Event, Question, Session, State};
+use crate::server::session::{Event, Front, Question, Session, State};
 use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
+use crate::xclient::{Attributes, Told};
 
 impl Session {
     /// One line that is no response of an AUTH exchange. The state is `Command`.
@@ -46,12 +47,18 @@ impl Session {
                 "Must issue a STARTTLS command first",
             );
         }
+        if self.front == Front::Speaking && !matches!(command, Command::Xclient { .. }) {
+            self.front = Front::Done;
+        }
         self.dispatch(command);
     }
 
     fn dispatch(&mut self, command: Command<'_>) {
         match command {
-            Command::Hello { extended, name } => self.hello(extended, name),
+            Command::Hello { verb, .. } if (verb == HelloVerb::Lhlo) != self.settings.lmtp => {
+                self.not_a_command(CommandError::Unknown);
+            }
+            Command::Hello { verb, name } => self.hello(verb != HelloVerb::Helo, name),
             Command::Mail { path, parameters } => self.mail(path, parameters),
             Command::Recipient { path, parameters } => self.recipient(path, parameters),
             Command::Data => self.data(),
@@ -75,6 +82,7 @@ impl Session {
             }
             Command::StartTls => self.start_tls(),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            Command::Xclient { attributes } => self.xclient(attributes),
         }
     }
 
@@ -95,9 +103,13 @@ impl Session {
             CommandError::ReversePath(_) => self.protocol_error(501, EnhancedStatus::permanent(1, 7), &text),
             CommandError::ForwardPath(_) => self.protocol_error(501, EnhancedStatus::permanent(1, 3), &text),
             // Nobody can tell where the next command starts.
-            CommandError::ChunkSize | CommandError::OtherProtocol => {
-                let code = if error == CommandError::ChunkSize { 501 } else { 500 };
-                self.reply(code, EnhancedStatus::permanent(5, 4), &text);
+            CommandError::ChunkSize => {
+                self.reply(501, EnhancedStatus::permanent(5, 4), &text);
+                self.close();
+            }
+            // A browser that was made to speak to us, or a proxy that nobody named: nothing it says may count.
+            CommandError::OtherProtocol => {
+                self.reply(554, EnhancedStatus::permanent(5, 1), &text);
                 self.close();
             }
         }
@@ -122,7 +134,12 @@ impl Session {
         if self.transaction.is_some() {
             return self.out_of_order("A transaction is under way");
         }
-        let parameters = match parameter::mail(parameters, self.settings.offered()) {
+        self.mails = self.mails.saturating_add(1);
+        if self.settings.limits.messages.is_some_and(|most| self.mails > most) {
+            self.reply(421, EnhancedStatus::transient(7, 0), "Too many messages in one session");
+            return self.close();
+        }
+        let parameters = match parameter::mail(parameters, self.settings.offered(self.in_tls)) {
             Ok(parameters) => parameters,
             Err(error) => return self.bad_parameter(error),
         };
@@ -145,7 +162,7 @@ impl Session {
         let envelope = transaction.envelope();
         let (full, smtputf8) =
             (envelope.recipients.len() >= self.settings.limits.recipients, envelope.smtputf8);
-        let parameters = match parameter::recipient(parameters, self.settings.offered()) {
+        let parameters = match parameter::recipient(parameters, self.settings.offered(self.in_tls)) {
             Ok(parameters) => parameters,
             Err(error) => return self.bad_parameter(error),
         };
@@ -160,6 +177,9 @@ impl Session {
         if !smtputf8 && !mailbox.to_string().is_ascii() {
             return self.reply(553, EnhancedStatus::permanent(6, 7), "The address needs SMTPUTF8");
         }
+        if !self.has_room_for(mailbox.domain()) {
+            return self.refuse(&Refusal::transient(5, 3, "Too many recipient domains"));
+        }
         let mut recipient = Recipient::new(Address::Smtp(mailbox));
         recipient.notify = parameters.notify;
         recipient.original = parameters.original;
@@ -167,6 +187,58 @@ impl Session {
             Event::Recipient { recipient: recipient.clone(), postmaster },
             Question::Recipient(Box::new(recipient)),
         );
+    }
+
+    /// RFC 9422 section 4.3: the domains of a session are counted, refused recipients or not.
+    fn has_room_for(&mut self, domain: &MailDomain) -> bool {
+        let Some(most) = self.settings.limits.recipient_domains else { return true };
+        if self.domains.contains(domain) {
+            return true;
+        }
+        let room = (self.domains.len() as u64) < u64::from(most);
+        if room {
+            self.domains.push(domain.clone());
+        }
+        room
+    }
+
+    /// Whether XCLIENT is offered, and taken.
+    fn may_speak_for_another(&self) -> bool {
+        self.settings.xclient && self.front != Front::Done
+    }
+
+    fn xclient(&mut self, attributes: &str) {
+        if !self.may_speak_for_another() {
+            return self.not_a_command(CommandError::NotImplemented);
+        }
+        if self.transaction.is_some() {
+            return self.out_of_order("A transaction is under way");
+        }
+        match Attributes::parse(attributes) {
+            Ok(told) => {
+                let told = Box::new(told);
+                self.ask(Event::Xclient(told.clone()), Question::Xclient(told));
+            }
+            Err(error) => self.protocol_error(501, EnhancedStatus::permanent(5, 4), &error.to_string()),
+        }
+    }
+
+    /// The session begins anew, as whoever was named; a part that came in the command before stays.
+    fn client_named(&mut self, told: &Attributes) {
+        let goes_on = self.front == Front::Speaking;
+        self.front = Front::Speaking;
+        self.user = match &told.login {
+            Told::Is(user) => Some(user.clone()),
+            Told::Unsaid if goes_on => self.user.take(),
+            Told::Unsaid | Told::Unavailable => None,
+        };
+        self.greeted = match told.hello_name {
+            Told::Is(_) => true,
+            Told::Unsaid => goes_on && self.greeted,
+            Told::Unavailable => false,
+        };
+        self.transaction = None;
+        self.greet();
     }
 
     fn bad_parameter(&mut self, error: ParameterError) {
@@ -209,9 +281,8 @@ impl Session {
         if let Question::Logon { username } = question {
             return self.logon_judged(username, verdict);
         }
-        if matches!(question, Question::Message) {
-            self.transaction = None;
-            self.idle_commands = 0;
+        if let Question::Message { recipients } = question {
+            return self.message_judged(recipients, verdict);
         }
         if let Verdict::Refuse(refusal) = &verdict {
             return self.refuse(refusal);
@@ -233,13 +304,8 @@ impl Session {
             }
             Question::DataStart => self.start_data(),
             Question::ChunkStart { size, last } => self.start_chunk(size, last),
-            Question::Message => match verdict {
-                Verdict::Queued(id) => {
-                    self.reply(250, EnhancedStatus::success(6, 0), &format!("Queued as {id}"));
-                }
-                _ => self.reply(250, EnhancedStatus::success(6, 0), "Queued"),
-            },
-            Question::Logon { .. } => {}
+            Question::Xclient(told) => self.client_named(&told),
+            Question::Message { .. } | Question::Logon { .. } => {}
         }
     }
 
@@ -248,7 +314,7 @@ impl Session {
         let greeting = ReplyLine::new(250, None, &format!("{} Hello", self.settings.fqdn));
         let mut lines = vec![greeting];
         if extended {
-            let keywords = self.settings.keywords(self.in_tls);
+            let keywords = self.settings.keywords(self.in_tls, self.may_speak_for_another());
             lines.extend(keywords.iter().map(|keyword| ReplyLine::new(250, None, keyword)));
         }
         self.write_lines(&lines);

@@ -1,11 +1,12 @@
 //! DATA and BDAT: content by its final dot, and content by count.
 
-use postroad_message::{EnhancedStatus, Envelope};
+use postroad_message::{Body, EnhancedStatus, Envelope};
 
 use crate::data::Decoder;
 use crate::server::reply_line::ReplyLine;
 use crate::server::session::{Chunk, Event, Question, Session, State};
-use crate::server::verdict::Refusal;
+use crate::server::transaction::BareLineEnd;
+use crate::server::verdict::{Refusal, Verdict};
 
 /// Content this many times larger than the limit is not read to its end.
 const PATIENCE: u64 = 2;
@@ -18,7 +19,13 @@ impl Session {
                 self.out_of_order("Content came by BDAT already")
             }
             Some(transaction) if transaction.envelope().recipients.is_empty() => {
-                self.reply(554, EnhancedStatus::permanent(5, 1), "No valid recipients");
+                // RFC 2033 section 4.2 wants 503 where SMTP has 554.
+                let code = if self.settings.lmtp { 503 } else { 554 };
+                self.reply(code, EnhancedStatus::permanent(5, 1), "No valid recipients");
+            }
+            // RFC 3030 section 3
+            Some(transaction) if transaction.envelope().body == Body::BinaryMime => {
+                self.out_of_order("BINARYMIME content comes by BDAT only");
             }
             Some(_) => self.ask(Event::ContentStart, Question::DataStart),
         }
@@ -49,27 +56,75 @@ impl Session {
     fn end_data(&mut self, decoder: Decoder, refusal: Option<Refusal>) {
         let content = decoder.finish();
         let Some(transaction) = self.transaction.take() else { return };
+        let recipients = transaction.envelope().recipients.len();
         if let Some(refusal) = refusal {
-            self.refuse(&refusal);
+            self.refuse_message(recipients, &refusal);
         } else if content.too_large {
-            self.refuse(&too_large());
+            self.refuse_message(recipients, &too_large());
         } else if content.bare_line_ends && self.settings.refuse_bare_line_ends {
-            self.refuse_bare_line_ends();
+            self.refuse_bare_line_ends(recipients);
         } else {
             self.message(transaction.into_envelope(), content.bytes);
         }
     }
 
     /// Whoever has not logged on is hung up on: what comes next may be somebody else's.
-    fn refuse_bare_line_ends(&mut self) {
+    fn refuse_bare_line_ends(&mut self, recipients: usize) {
         let refusal =
             Refusal::permanent(5, 2, "Lines must end with CR LF: a CR or LF stands alone in the content");
-        self.refuse(&if self.user.is_some() { refusal } else { refusal.closing() });
+        self.refuse_message(recipients, &if self.user.is_some() { refusal } else { refusal.closing() });
     }
 
     fn message(&mut self, envelope: Envelope, content: Vec<u8>) {
         self.transcript.note_with(|| format!("content of {} bytes", content.len()));
-        self.ask(Event::Message { envelope, content }, Question::Message);
+        let recipients = envelope.recipients.len();
+        self.ask(Event::Message { envelope, content }, Question::Message { recipients });
+    }
+
+    /// How many replies the end of content has: one, or in LMTP one for each recipient (RFC 2033 section 4.2).
+    fn replies(&self, recipients: usize) -> usize {
+        if self.settings.lmtp { recipients.max(1) } else { 1 }
+    }
+
+    fn refuse_message(&mut self, recipients: usize, refusal: &Refusal) {
+        for _ in 1..self.replies(recipients) {
+            self.write(refusal.line());
+        }
+        self.refuse(refusal);
+    }
+
+    pub(super) fn message_judged(&mut self, recipients: usize, verdict: Verdict) {
+        self.transaction = None;
+        self.idle_commands = 0;
+        let yes = match &verdict {
+            Verdict::Queued(id) => format!("Queued as {id}"),
+            _ => "Queued".to_owned(),
+        };
+        match verdict {
+            Verdict::Refuse(refusal) => self.refuse_message(recipients, &refusal),
+            Verdict::Each(answers) => self.each_judged(recipients, answers),
+            Verdict::Accept | Verdict::AcceptAs(_) | Verdict::Queued(_) => {
+                for _ in 0..self.replies(recipients) {
+                    self.reply(250, EnhancedStatus::success(6, 0), &yes);
+                }
+            }
+        }
+    }
+
+    /// See [`Verdict::Each`].
+    fn each_judged(&mut self, recipients: usize, answers: Vec<Result<(), Refusal>>) {
+        let missing = || Err(Refusal::transient(3, 0, "Nobody said what became of this recipient"));
+        let mut answers = answers.into_iter().chain(std::iter::repeat_with(missing)).take(recipients);
+        if !self.settings.lmtp {
+            let no = answers.find_map(Result::err);
+            return self.message_judged(recipients, no.map_or(Verdict::Accept, Verdict::Refuse));
+        }
+        for answer in answers {
+            match answer {
+                Ok(()) => self.reply(250, EnhancedStatus::success(6, 0), "Queued"),
+                Err(refusal) => self.write(refusal.line()),
+            }
+        }
     }
 
     pub(super) fn refuse_content(&mut self, refusal: Refusal) {
@@ -111,11 +166,13 @@ impl Session {
         if let Some(transaction) = &mut self.transaction {
             transaction.add_chunk(&[]);
         }
-        self.state = State::Chunk(Chunk { remaining: size, size, last, refused: None });
+        let replies = self.chunk_replies(last);
+        self.state = State::Chunk(Chunk { remaining: size, size, last, refused: None, replies });
     }
 
     /// Reads the octets, so that none of them is taken for a command, and says no at their end.
     pub(super) fn eat_chunk(&mut self, size: u64, last: bool, line: ReplyLine) {
+        let replies = self.chunk_replies(last);
         self.transaction = None;
         if line.code() == 503 {
             self.errors += 1;
@@ -126,7 +183,13 @@ impl Session {
             self.write(&line);
             return self.close();
         }
-        self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(line) });
+        self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(line), replies });
+    }
+
+    /// How many replies this chunk has, were it refused now.
+    fn chunk_replies(&self, last: bool) -> usize {
+        let recipients = self.transaction.as_ref().map_or(0, |t| t.envelope().recipients.len());
+        if last { self.replies(recipients) } else { 1 }
     }
 
     /// Reads on; false when more must come.
@@ -148,18 +211,16 @@ impl Session {
 
     fn end_chunk(&mut self, chunk: Chunk) {
         if let Some(line) = &chunk.refused {
-            return self.write(line);
+            return (0..chunk.replies).for_each(|_| self.write(line));
         }
         if !chunk.last {
             let text = format!("{} octets received", chunk.size);
             return self.reply(250, EnhancedStatus::success(0, 0), &text);
         }
         let Some(transaction) = self.transaction.take() else { return };
-        let (envelope, content, bare) = transaction.finish_chunks(!self.settings.refuse_bare_line_ends);
-        if bare && self.settings.refuse_bare_line_ends {
-            self.refuse_bare_line_ends();
-        } else {
-            self.message(envelope, content);
+        match transaction.finish_chunks(self.settings.refuse_bare_line_ends) {
+            Ok((envelope, content)) => self.message(envelope, content),
+            Err(BareLineEnd { recipients }) => self.refuse_bare_line_ends(recipients),
         }
     }
 }

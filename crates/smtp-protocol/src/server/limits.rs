@@ -10,6 +10,11 @@ pub struct Limits {
     pub message_size: usize,
     /// Recipients of one message; the next is told 452 4.5.3. 200, as Exchange.
     pub recipients: usize,
+    /// MAIL commands of one session (`MAILMAX`); the next is told 421. `None`, the default, for any number.
+    pub messages: Option<u32>,
+    /// Different recipient domains of one session (`RCPTDOMAINMAX`); the next is told 452 4.5.3. `None`, the default, for any
+    /// number.
+    pub recipient_domains: Option<u32>,
     /// Malformed or out-of-order commands that are borne; `None` for any number. 5, as Exchange.
     pub protocol_errors: Option<u32>,
     /// Failed logons until the session ends; 0 for any number. 3, as Exchange.
@@ -29,6 +34,8 @@ impl Default for Limits {
             command_line: 2048,
             message_size: 36 * 1024 * 1024,
             recipients: 200,
+            messages: None,
+            recipient_domains: None,
             protocol_errors: Some(5),
             logon_failures: 3,
             idle_commands: 1000,

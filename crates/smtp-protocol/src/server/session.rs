@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use postroad_address_space::MailDomain;
 use postroad_message::{EnhancedStatus, Envelope, Recipient, ReversePath};
 use zeroize::Zeroize;
 
@@ -16,6 +17,7 @@ use crate::server::settings::Settings;
 use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
 use crate::transcript::Transcript;
+use crate::xclient::Attributes;
 
 /// What a session is told.
 pub enum Input<'a> {
@@ -82,6 +84,9 @@ pub enum Event {
         /// What to verify.
         credential: ClearCredential,
     },
+    /// A front that may do so says for whom it speaks. `Accept` starts the session anew: a greeting, and nothing said before
+    /// counts. What is [unsaid](crate::xclient::Told::Unsaid) stays as the command just before said it.
+    Xclient(Box<Attributes>),
     /// A transaction begins.
     Mail {
         /// Whom failures are reported to.
@@ -102,7 +107,8 @@ pub enum Event {
     Message {
         /// With the recipients that were accepted, never none.
         envelope: Envelope,
-        /// Unstuffed; every line end is CRLF.
+        /// Unstuffed; every line end is CRLF. Where the envelope's body is `BinaryMime` that is so of the header only, and the
+        /// rest is whatever came.
         content: Vec<u8>,
     },
 }
@@ -119,6 +125,7 @@ impl fmt::Debug for Event {
                 .field("mechanism", mechanism)
                 .field("username", &credential.username)
                 .finish_non_exhaustive(),
+            Self::Xclient(attributes) => f.debug_tuple("Xclient").field(attributes).finish(),
             Self::Mail { reverse_path, .. } => {
                 f.debug_struct("Mail").field("reverse_path", reverse_path).finish_non_exhaustive()
             }
@@ -144,6 +151,10 @@ pub struct Session {
     pub(super) greeted: bool,
     pub(super) user: Option<String>,
     pub(super) transaction: Option<Transaction>,
+    pub(super) front: Front,
+    /// MAIL commands, and the domains of RCPT commands where those are limited.
+    pub(super) mails: u32,
+    pub(super) domains: Vec<MailDomain>,
     pub(super) errors: u32,
     pub(super) logon_failures: u32,
     pub(super) idle_commands: u32,
@@ -179,15 +190,37 @@ pub(super) enum LogonState {
     Login(ServerExchange),
 }
 
+/// Whether XCLIENT may still come. What follows it comes from the client the front speaks for, who may say nothing of himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    /// It has not spoken.
+    Silent,
+    /// The command before was XCLIENT: it may have more to say.
+    Speaking,
+    /// It has said what it had to say.
+    Done,
+}
+
 /// What is done with a verdict.
 pub(super) enum Question {
-    Hello { extended: bool },
-    Logon { username: String },
+    Hello {
+        extended: bool,
+    },
+    Logon {
+        username: String,
+    },
     Mail(Box<Transaction>),
     Recipient(Box<Recipient>),
     DataStart,
-    ChunkStart { size: u64, last: bool },
-    Message,
+    ChunkStart {
+        size: u64,
+        last: bool,
+    },
+    /// Of so many recipients.
+    Message {
+        recipients: usize,
+    },
+    Xclient(Box<Attributes>),
 }
 
 /// A BDAT under way.
@@ -195,8 +228,9 @@ pub(super) struct Chunk {
     pub(super) remaining: u64,
     pub(super) size: u64,
     pub(super) last: bool,
-    /// What is said at its end instead of taking it.
+    /// What is said at its end instead of taking it, and how often.
     pub(super) refused: Option<ReplyLine>,
+    pub(super) replies: usize,
 }
 
 impl Session {
@@ -210,6 +244,9 @@ impl Session {
             greeted: false,
             user: None,
             transaction: None,
+            front: Front::Silent,
+            mails: 0,
+            domains: Vec::new(),
             errors: 0,
             logon_failures: 0,
             idle_commands: 0,
@@ -372,7 +409,7 @@ impl Session {
         true
     }
 
-    fn greet(&mut self) {
+    pub(super) fn greet(&mut self) {
         match &self.settings.banner {
             Some(banner) => {
                 let text = banner.strip_prefix("220 ").unwrap_or(banner);

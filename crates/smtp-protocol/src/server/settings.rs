@@ -6,11 +6,14 @@ use crate::data::BareLineEnds;
 use crate::parameter::Offered;
 use crate::sasl::Mechanism;
 use crate::server::limits::Limits;
+use crate::xclient;
 
 /// One connector's part in a session, plain data.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
+    /// LMTP (RFC 2033): LHLO in place of EHLO and HELO, and after the content a reply for each recipient.
+    pub lmtp: bool,
     /// Our name in the greeting and in the EHLO reply.
     pub fqdn: String,
     /// The whole greeting line instead of one made of `fqdn`; `220 ` before it may be left out.
@@ -31,6 +34,14 @@ pub struct Settings {
     pub dsn: bool,
     /// `CHUNKING`.
     pub chunking: bool,
+    /// `BINARYMIME`, where `chunking` is set: content that says so comes by BDAT and is taken as it is.
+    pub binary_mime: bool,
+    /// `REQUIRETLS` (RFC 8689), inside TLS only. Whoever takes such a message must pass it on inside TLS only.
+    pub require_tls_onward: bool,
+    /// `LIMITS` (RFC 9422).
+    pub announce_limits: bool,
+    /// `XCLIENT`: this client may say for whom it speaks. Never but for addresses that somebody named.
+    pub xclient: bool,
     /// `STARTTLS`.
     pub starttls: bool,
     /// Nothing of use is served outside TLS.
@@ -74,9 +85,10 @@ impl LogonOffer {
 }
 
 impl Settings {
-    /// Every extension but STARTTLS and AUTH, and no insistence.
+    /// SMTP with every extension but STARTTLS, AUTH and XCLIENT, and no insistence.
     pub fn new(fqdn: impl Into<String>, postmaster: Mailbox) -> Self {
         Self {
+            lmtp: false,
             fqdn: fqdn.into(),
             banner: None,
             postmaster,
@@ -87,6 +99,10 @@ impl Settings {
             enhanced_status_codes: true,
             dsn: true,
             chunking: true,
+            binary_mime: true,
+            require_tls_onward: true,
+            announce_limits: true,
+            xclient: false,
             starttls: false,
             require_tls: false,
             logon: None,
@@ -96,14 +112,15 @@ impl Settings {
         }
     }
 
-    pub(super) fn offered(&self) -> Offered {
+    pub(super) fn offered(&self, in_tls: bool) -> Offered {
         Offered {
             size: self.size != SizeKeyword::Absent,
             eight_bit_mime: self.eight_bit_mime,
-            binary_mime: false,
+            binary_mime: self.binary_mime && self.chunking,
             smtputf8: self.smtputf8,
             dsn: self.dsn,
             auth: self.logon.is_some(),
+            require_tls: self.require_tls_onward && in_tls,
         }
     }
 
@@ -111,8 +128,18 @@ impl Settings {
         if self.refuse_bare_line_ends { BareLineEnds::Keep } else { BareLineEnds::MakeCrlf }
     }
 
+    /// `limits-param = limit-name "=" limit-value` (RFC 9422 section 2)
+    fn limits(&self) -> String {
+        let most = |name: &str, limit: Option<u32>| {
+            limit.map(|limit| format!(" {name}={limit}")).unwrap_or_default()
+        };
+        let (messages, domains) = (self.limits.messages, self.limits.recipient_domains);
+        let recipients = self.limits.recipients;
+        format!("LIMITS RCPTMAX={recipients}{}{}", most("MAILMAX", messages), most("RCPTDOMAINMAX", domains))
+    }
+
     /// The keyword lines of the EHLO reply, for a session in that state.
-    pub(super) fn keywords(&self, in_tls: bool) -> Vec<String> {
+    pub(super) fn keywords(&self, in_tls: bool, xclient: bool) -> Vec<String> {
         let limit = self.limits.message_size;
         let size = match self.size {
             SizeKeyword::WithLimit => Some(format!("SIZE {limit}")),
@@ -133,7 +160,11 @@ impl Settings {
             logon,
             said("8BITMIME", self.eight_bit_mime),
             said("CHUNKING", self.chunking),
+            said("BINARYMIME", self.binary_mime && self.chunking),
             said("SMTPUTF8", self.smtputf8),
+            said("REQUIRETLS", self.require_tls_onward && in_tls),
+            self.announce_limits.then(|| self.limits()),
+            said(xclient::KEYWORD, xclient),
         ]
         .into_iter()
         .flatten()

@@ -15,6 +15,11 @@ pub enum Verdict {
     AcceptAs(Address),
     /// Yes to a message, which is durable under this name.
     Queued(String),
+    /// To a message, an answer for each of its recipients, in their order; one that is missing is "not now".
+    ///
+    /// Only LMTP can say it. SMTP has one answer for all, so there the first no among them is said: those who were answered
+    /// yes get the message twice rather than the others not at all.
+    Each(Vec<Result<(), Refusal>>),
     /// No.
     Refuse(Refusal),
 }

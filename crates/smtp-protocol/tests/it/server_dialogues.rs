@@ -1,10 +1,11 @@
 //! Plays `tests/dialogues/*.txt` against the server session, as written and cut into small pieces.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::path::Path;
 
 use postroad_address_space::{MailDomain, Mailbox};
-use postroad_message::EnhancedStatus;
+use postroad_message::{Body, EnhancedStatus, Envelope, Recipient};
 use postroad_smtp_protocol::sasl::Secret;
 use postroad_smtp_protocol::server::{Event, Input, LogonOffer, Output, Refusal, Session, Settings, Verdict};
 use proptest::prelude::*;
@@ -124,6 +125,12 @@ impl Dialogue {
         settings.require_tls = self.set("require-tls");
         settings.refuse_bare_line_ends = !self.set("make-crlf");
         settings.chunking = !self.set("no-chunking");
+        settings.binary_mime = !self.set("no-binarymime");
+        settings.lmtp = self.set("lmtp");
+        settings.xclient = self.set("xclient");
+        if self.set("limits") {
+            (settings.limits.messages, settings.limits.recipient_domains) = (Some(2), Some(1));
+        }
         if self.set("logon") || self.set("logon-in-tls") {
             settings.logon = Some(LogonOffer::basic(self.set("logon-in-tls")));
         }
@@ -139,15 +146,23 @@ impl Dialogue {
 struct Play {
     session: Session,
     replies: Vec<u8>,
-    messages: Vec<(usize, Vec<u8>)>,
+    messages: Vec<(Envelope, Vec<u8>)>,
+    /// Who XCLIENT says the client is.
+    address: Option<IpAddr>,
     handshake: bool,
     closed: bool,
 }
 
 impl Play {
     fn new(session: Session) -> Self {
-        let mut play =
-            Self { session, replies: Vec::new(), messages: Vec::new(), handshake: false, closed: false };
+        let mut play = Self {
+            session,
+            replies: Vec::new(),
+            messages: Vec::new(),
+            address: None,
+            handshake: false,
+            closed: false,
+        };
         play.run();
         play
     }
@@ -194,7 +209,8 @@ impl Play {
                     Some(MailDomain::Name(domain)) => domain.ascii() == "contoso.com",
                     _ => false,
                 };
-                let may = ours || self.session.user().is_some();
+                let listed = self.address == Some(IpAddr::from([192, 0, 2, 37]));
+                let may = ours || listed || self.session.user().is_some();
                 if may {
                     Verdict::Accept
                 } else {
@@ -202,8 +218,23 @@ impl Play {
                 }
             }
             Event::Message { envelope, content } => {
-                self.messages.push((envelope.recipients.len(), content));
-                Verdict::Queued(self.messages.len().to_string())
+                let full = |to: &Recipient| {
+                    to.address.mailbox().is_some_and(|mailbox| mailbox.local_part() == "full")
+                };
+                let answers: Vec<_> = envelope
+                    .recipients
+                    .iter()
+                    .map(|to| if full(to) { Err(no_room()) } else { Ok(()) })
+                    .collect();
+                self.messages.push((envelope, content));
+                match answers.iter().all(Result::is_ok) {
+                    true => Verdict::Queued(self.messages.len().to_string()),
+                    false => Verdict::Each(answers),
+                }
+            }
+            Event::Xclient(told) => {
+                self.address = told.address.value().copied().or(self.address);
+                Verdict::Accept
             }
             _ => Verdict::Accept,
         }
@@ -240,6 +271,8 @@ impl Play {
         let holds = match end {
             "open" => !self.closed,
             "closed" => self.closed,
+            "binary" => self.messages.last().is_some_and(|(envelope, _)| envelope.body == Body::BinaryMime),
+            "requires TLS" => self.messages.last().is_some_and(|(envelope, _)| envelope.require_tls),
             _ => match (end.strip_suffix(" messages"), end.strip_prefix("content")) {
                 (Some(count), _) => self.messages.len() == count.parse::<usize>().expect("a number"),
                 (None, Some(text)) => self
@@ -251,6 +284,10 @@ impl Play {
         };
         if holds { Ok(()) } else { Err(format!("not so: {end}; {} messages", self.messages.len())) }
     }
+}
+
+fn no_room() -> Refusal {
+    Refusal::transient(2, 2, "The mailbox is full")
 }
 
 fn unescaped(text: &str) -> Vec<u8> {
