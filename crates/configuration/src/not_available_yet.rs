@@ -63,10 +63,6 @@ const ROWS: &[Row] = &[
     row("send_connector", "connector_type", AllBut(&["default"]), "there is no hybrid organisation"),
     row("send_connector", "require_oorg", AllBut(&["false"]), "there is no hybrid organisation"),
 
-    row("send_connector", "smtp_max_messages_per_connection", AllBut(&["20", "1"]), "each message has a connection of its own"),
-    row("send_connector", "connection_inactivity_timeout", AllBut(&["10m"]), "no connection is kept for the next message"),
-    row("send_connector", "connection_inactivity_time_out", AllBut(&["10m"]), "no connection is kept for the next message"),
-
     row("send_connector", "linked_receive_connector", AllBut(&[""]), "it was Exchange 2010's alone"),
     row("send_connector", "is_coexistence_connector", AllBut(&["false"]), "it was Exchange 2010's alone"),
 

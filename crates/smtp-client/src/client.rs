@@ -12,10 +12,13 @@ use crate::delivery;
 use crate::destination::Destination;
 use crate::error::BuildError;
 use crate::memory::Memory;
+use crate::pool::Pool;
 use crate::resolve::{HickoryResolver, Resolve};
 use crate::tls::{Tls, TrustAnchors};
 
-/// Delivers mail. A clone is a pointer; all of them share what they remember of hosts.
+/// Delivers mail. A clone is a pointer; all of them share their connections and what they remember of hosts.
+///
+/// Use it inside a tokio runtime: connections are kept for the next message and looked after there.
 #[derive(Clone)]
 pub struct SmtpClient(pub(crate) Arc<Inner>);
 
@@ -25,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) tls: Tls,
     pub(crate) ourselves: Ourselves,
     pub(crate) memory: Memory,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) max_hosts: usize,
 }
 
@@ -51,7 +55,8 @@ impl SmtpClient {
     /// Delivers to these recipients of the envelope, not to all of it: one outcome for each, in their order, always.
     ///
     /// Hosts are tried in turn until each recipient has an answer. The call ends within the time-outs of the client;
-    /// dropping it closes the connection, and what was under way counts as not delivered.
+    /// dropping it closes the connection, and what was under way counts as not delivered. A connection that ends well is
+    /// kept for the next message to the same host on the same terms.
     pub async fn deliver(
         &self,
         destination: &Destination,
@@ -60,6 +65,17 @@ impl SmtpClient {
         content: &Content,
     ) -> Vec<Outcome> {
         delivery::deliver(&self.0, destination, envelope, recipients, content).await
+    }
+
+    /// Says QUIT on every connection that waits for a message, and waits for the answers. Mail may be sent all the same.
+    ///
+    /// When the last clone goes they are closed in any case; the servers then hear QUIT, and nobody hears their answer.
+    pub async fn close_idle(&self) {
+        let mut leaving = tokio::task::JoinSet::new();
+        for mut idle in self.0.pool.drain() {
+            leaving.spawn(async move { idle.connection.quit().await });
+        }
+        while leaving.join_next().await.is_some() {}
     }
 }
 
@@ -74,6 +90,7 @@ pub struct Builder {
     tls_configuration: Option<Arc<ClientConfig>>,
     ourselves: Ourselves,
     max_hosts: Option<usize>,
+    max_idle_connections: Option<usize>,
 }
 
 impl Builder {
@@ -139,6 +156,12 @@ impl Builder {
         self
     }
 
+    /// How many connections wait for messages at most, to all hosts together; the one that waits longest goes first. 200.
+    pub fn max_idle_connections(mut self, most: usize) -> Self {
+        self.max_idle_connections = Some(most);
+        self
+    }
+
     /// Reads trust anchors and the resolver's configuration.
     pub fn build(self) -> Result<SmtpClient, BuildError> {
         let resolver = match self.resolver {
@@ -152,6 +175,7 @@ impl Builder {
             tls: Tls::new(self.provider, &self.trust_anchors, self.tls_configuration)?,
             ourselves: self.ourselves,
             memory: Memory::default(),
+            pool: Pool::new(self.max_idle_connections.unwrap_or(200)),
             max_hosts: self.max_hosts.unwrap_or(10),
         })))
     }

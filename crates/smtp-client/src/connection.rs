@@ -2,8 +2,9 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use postroad_message::TlsFacts;
@@ -14,6 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::certificate_fault;
+use crate::destination::Destination;
+use crate::resolve::hosts::Target;
 use crate::tls::Terms;
 
 /// Anything that bytes go in and out of.
@@ -21,15 +24,36 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
+/// What a connection is wanted for: the host, and the terms of whoever sends the mail.
+#[derive(Clone, Copy)]
+pub(crate) struct Purpose<'a> {
+    pub(crate) destination: &'a Destination,
+    pub(crate) target: &'a Target,
+    pub(crate) address: SocketAddr,
+    /// In clear text, because TLS failed here a while ago.
+    pub(crate) downgraded: bool,
+}
+
 /// A session and the stream it runs over. Dropped at any moment, it closes the stream.
 pub(crate) struct Connection {
     /// `None` once TLS has failed on it.
     stream: Option<Box<dyn Stream>>,
     session: Session,
-    terms: Terms,
+    handshake: Terms,
     server_name: ServerName<'static>,
     buffer: Vec<u8>,
     tls_failed: bool,
+    opened_for: OpenedFor,
+    opened_at: Instant,
+    messages: u32,
+}
+
+/// A [`Purpose`] that stays.
+struct OpenedFor {
+    terms: Destination,
+    target: Target,
+    address: SocketAddr,
+    downgraded: bool,
 }
 
 /// The moment it is, by a clock that tests can stop.
@@ -38,45 +62,99 @@ pub(crate) fn now() -> Instant {
 }
 
 impl Connection {
-    /// A session that greets first and may begin TLS later.
-    pub(crate) fn new(
+    /// A session over this stream: TLS before anything else where the terms say so, as on port 465; a greeting first elsewhere.
+    pub(crate) async fn open(
         stream: Box<dyn Stream>,
+        purpose: &Purpose<'_>,
         settings: Settings,
-        terms: Terms,
-        server_name: ServerName<'static>,
-    ) -> Self {
-        let session = Session::new(settings, None, now());
-        Self { stream: Some(stream), session, terms, server_name, buffer: vec![0; 4096], tls_failed: false }
-    }
-
-    /// TLS before anything else, as on port 465.
-    pub(crate) async fn with_implicit_tls(
-        stream: Box<dyn Stream>,
-        settings: Settings,
-        terms: Terms,
+        handshake: Terms,
         server_name: ServerName<'static>,
     ) -> Result<Self, String> {
-        let bound = now() + settings.timeouts.tls_handshake;
-        let (stream, facts) = handshake(stream, &terms, &server_name, bound).await?;
-        let session = Session::new(settings, Some(facts), now());
+        let (stream, facts) = if purpose.destination.implicit_tls {
+            let bound = now() + settings.timeouts.tls_handshake;
+            let (stream, facts) = shake_hands(stream, &handshake, &server_name, bound).await?;
+            (stream, Some(facts))
+        } else {
+            (stream, None)
+        };
         Ok(Self {
             stream: Some(stream),
-            session,
-            terms,
+            session: Session::new(settings, facts, now()),
+            handshake,
             server_name,
             buffer: vec![0; 4096],
             tls_failed: false,
+            opened_for: OpenedFor {
+                terms: purpose.destination.terms(),
+                target: purpose.target.clone(),
+                address: purpose.address,
+                downgraded: purpose.downgraded,
+            },
+            opened_at: now(),
+            messages: 0,
         })
+    }
+
+    /// Whether it was opened for the same as is wanted now.
+    pub(crate) fn serves(&self, purpose: &Purpose<'_>) -> bool {
+        let opened_for = &self.opened_for;
+        opened_for.address == purpose.address
+            && opened_for.downgraded == purpose.downgraded
+            && opened_for.target == *purpose.target
+            && opened_for.terms.has_terms_of(purpose.destination)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.opened_for.address
+    }
+
+    pub(crate) fn opened_at(&self) -> Instant {
+        self.opened_at
+    }
+
+    /// Messages it was given.
+    pub(crate) fn messages(&self) -> u32 {
+        self.messages
+    }
+
+    /// Whether a message may be sent and nothing is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.session.is_idle()
+    }
+
+    /// Whether the server has neither said anything nor closed since it became idle, as far as this machine knows.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let mut context = Context::from_waker(Waker::noop());
+        poll_read(Pin::new(stream.as_mut()), &mut context, &mut self.buffer).is_pending()
+    }
+
+    /// Says QUIT and sees it through, while nobody waits.
+    pub(crate) fn take_leave(mut self: Box<Self>) {
+        tokio::spawn(async move { self.quit().await });
+    }
+
+    /// Says QUIT and waits for the answer, for as long as that is worth.
+    pub(crate) async fn quit(&mut self) {
+        self.session.quit(now());
+        while self.event().await.is_some() {}
+    }
+
+    /// Says QUIT if it can be said without waiting.
+    pub(crate) fn quit_unheard(&mut self) {
+        self.session.quit(now());
+        let Some(stream) = &mut self.stream else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        if let Output::Transmit(bytes) = self.session.poll() {
+            let _ = Pin::new(stream.as_mut()).poll_write(&mut context, bytes);
+            let _ = Pin::new(stream.as_mut()).poll_flush(&mut context);
+        }
     }
 
     /// Hands a message to the session.
     pub(crate) fn send(&mut self, transaction: Transaction) {
+        self.messages += 1;
         self.session.send(now(), transaction);
-    }
-
-    /// Says QUIT; what follows is for [`Connection::event`] to see through.
-    pub(crate) fn quit(&mut self) {
-        self.session.quit(now());
     }
 
     /// Whether the server offered TLS and the handshake failed.
@@ -140,7 +218,7 @@ impl Connection {
     async fn start_tls(&mut self, bound: Option<Instant>) {
         let Some(stream) = self.stream.take() else { return };
         let bound = bound.unwrap_or_else(now);
-        match handshake(stream, &self.terms, &self.server_name, bound).await {
+        match shake_hands(stream, &self.handshake, &self.server_name, bound).await {
             Ok((stream, facts)) => {
                 self.stream = Some(stream);
                 self.session.handle(now(), Input::TlsEstablished(facts));
@@ -192,14 +270,14 @@ async fn read(stream: &mut dyn Stream, buffer: &mut [u8]) -> io::Result<Moved> {
 
 fn poll_read(
     stream: Pin<&mut dyn Stream>,
-    context: &mut std::task::Context<'_>,
+    context: &mut Context<'_>,
     buffer: &mut [u8],
 ) -> Poll<io::Result<Moved>> {
     let mut buffer = ReadBuf::new(buffer);
     stream.poll_read(context, &mut buffer).map_ok(|()| Moved::In(buffer.filled().len()))
 }
 
-async fn handshake(
+async fn shake_hands(
     stream: Box<dyn Stream>,
     terms: &Terms,
     name: &ServerName<'static>,

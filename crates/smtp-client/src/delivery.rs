@@ -9,8 +9,8 @@ use rustls::pki_types::ServerName;
 
 use crate::client::Inner;
 use crate::connect::connect;
-use crate::connection::{Connection, now};
-use crate::destination::{Destination, TlsPolicy};
+use crate::connection::{Connection, Purpose, now};
+use crate::destination::{Destination, Hosts as DestinationHosts, SmartHost, TlsPolicy};
 use crate::resolve::hosts::{self, Target};
 use crate::tls::Terms;
 
@@ -52,6 +52,10 @@ struct Delivery<'a> {
 impl Delivery<'_> {
     async fn try_hosts(&mut self) -> Hosts {
         let (client, port) = (self.client, self.destination.port);
+        self.try_idle_smart_host().await;
+        if self.ledger.is_settled() {
+            return Hosts::Named;
+        }
         let end = now() + client.timeouts.transaction;
         let look_up = async {
             hosts::groups(&*client.resolver, &self.destination.hosts, &client.ourselves, &mut picker()).await
@@ -107,74 +111,97 @@ impl Delivery<'_> {
     async fn try_host(&mut self, target: &Target) {
         let address = SocketAddr::new(target.address, self.destination.port);
         let is_wish = self.destination.tls == TlsPolicy::Opportunistic && !self.destination.implicit_tls;
-        if !(is_wish && self.client.memory.is_downgraded(address, now())) {
-            let tls_failed = self.try_connection(target, address, false).await;
-            if !(tls_failed && is_wish) {
-                return;
-            }
+        let downgraded = is_wish && self.client.memory.is_downgraded(address, now());
+        let purpose = Purpose { destination: self.destination, target, address, downgraded };
+        if self.try_idle(&purpose).await == Ended::Answered {
+            return;
+        }
+        if self.try_fresh(&purpose).await == Ended::TlsFailed && is_wish {
             tracing::warn!(host = %label(target, address), "TLS failed: clear text for an hour, as the policy allows");
             self.client.memory.tls_failed(address, now());
+            self.try_fresh(&Purpose { downgraded: true, ..purpose }).await;
         }
-        self.try_connection(target, address, true).await;
     }
 
-    /// Whether the server offered TLS and could not do it.
-    async fn try_connection(&mut self, target: &Target, address: SocketAddr, downgraded: bool) -> bool {
-        let mut host = label(target, address);
-        if downgraded {
+    /// A smart host that is an address needs no name service: a connection that waits for it is had at once.
+    async fn try_idle_smart_host(&mut self) {
+        let DestinationHosts::SmartHosts(list) = &self.destination.hosts else { return };
+        let Some(SmartHost::Address(address)) = list.get(picker()(list.len())) else { return };
+        let target = Target::at(*address);
+        let address = SocketAddr::new(*address, self.destination.port);
+        let purpose = Purpose { destination: self.destination, target: &target, address, downgraded: false };
+        self.try_idle(&purpose).await;
+    }
+
+    /// A connection that stands. If the server has given it up meanwhile, nobody has lost anything.
+    async fn try_idle(&mut self, purpose: &Purpose<'_>) -> Ended {
+        match self.client.pool.take(purpose) {
+            Some(connection) => self.converse(connection).await,
+            None => Ended::Lost,
+        }
+    }
+
+    async fn try_fresh(&mut self, purpose: &Purpose<'_>) -> Ended {
+        let mut host = label(purpose.target, purpose.address);
+        if purpose.downgraded {
             host.push_str(", in clear text after a failed TLS handshake");
         }
-        let mut connection = match self.open(target, address, downgraded, &host).await {
-            Ok(connection) => connection,
+        match self.open(purpose, &host).await {
+            Ok(connection) => self.converse(Box::new(connection)).await,
             Err(mut failure) => {
                 failure.host = Some(host);
                 self.ledger.note(Outcome::Deferred(failure));
-                return false;
+                Ended::Answered
             }
-        };
-        while let Some(event) = connection.event().await {
-            match event {
-                Event::Ready if self.ledger.is_settled() || !self.ledger.has_more_for_this_host => {
-                    connection.quit()
+        }
+    }
+
+    /// Sends the message over a connection, again for those who were too many, and gives it back.
+    async fn converse(&mut self, mut connection: Box<Connection>) -> Ended {
+        let is_reused = connection.is_idle();
+        let mut is_ready = is_reused;
+        self.ledger.has_more_for_this_host = true;
+        loop {
+            if is_ready {
+                if self.ledger.is_settled() || !self.ledger.has_more_for_this_host {
+                    let destination = self.destination;
+                    let (messages, idle) =
+                        (destination.max_messages_per_connection, destination.inactivity_timeout);
+                    self.client.pool.put(connection, messages, idle);
+                    return Ended::Answered;
                 }
-                Event::Ready => {
-                    let open: Vec<Recipient> =
-                        self.ledger.open().filter_map(|at| self.recipients.get(at).cloned()).collect();
-                    let imcea_domain = self.destination.imcea_domain.as_ref();
-                    connection.send(Transaction::new(self.envelope, &open, self.content, imcea_domain));
+                let open = self.ledger.open().filter_map(|at| self.recipients.get(at));
+                let imcea_domain = self.destination.imcea_domain.as_ref();
+                connection.send(Transaction::new(self.envelope, open, self.content, imcea_domain));
+                is_ready = false;
+            }
+            match connection.event().await {
+                Some(Event::Ready) => is_ready = true,
+                Some(Event::Settled(outcomes)) if is_reused && self.ledger.leaves_open(&outcomes) => {
+                    self.ledger.enter_answered(outcomes);
+                    return Ended::Lost;
                 }
-                Event::Settled(outcomes) => self.ledger.enter(outcomes),
-                Event::Unusable(failure) => {
+                Some(Event::Settled(outcomes)) => self.ledger.enter(outcomes),
+                Some(Event::Unusable(failure)) => {
                     log(&failure);
                     self.ledger.refuse(failure);
                 }
-                _ => {}
+                Some(_) => {}
+                None if connection.tls_failed() => return Ended::TlsFailed,
+                None => return Ended::Answered,
             }
         }
-        connection.tls_failed()
     }
 
-    async fn open(
-        &mut self,
-        target: &Target,
-        address: SocketAddr,
-        downgraded: bool,
-        host: &str,
-    ) -> Result<Connection, Failure> {
-        self.ledger.has_more_for_this_host = true;
+    async fn open(&mut self, purpose: &Purpose<'_>, host: &str) -> Result<Connection, Failure> {
         let destination = self.destination;
-        let local = |text: String| {
-            Failure::new(
-                EnhancedStatus::transient(3, 5),
-                Fault::Configuration,
-                Scope::NextHop,
-                Phase::StartTls,
-                text,
-            )
-        };
-        let terms = self.client.tls.terms(&destination.tls).map_err(|error| local(error.to_string()))?;
-        let server_name = server_name(target, &terms);
-        let stream = connect(address, destination.source_address, self.client.timeouts.connect).await?;
+        let unmade = |status, fault, text| Failure::new(status, fault, Scope::NextHop, Phase::StartTls, text);
+        let terms = self.client.tls.terms(&destination.tls).map_err(|error| {
+            unmade(EnhancedStatus::transient(3, 5), Fault::Configuration, error.to_string())
+        })?;
+        let server_name = server_name(purpose.target, &terms);
+        let within = self.client.timeouts.connect;
+        let stream = connect(purpose.address, destination.source_address, within).await?;
         let mut settings = Settings::new(destination.hello_name.clone(), host);
         settings.force_helo = destination.force_helo;
         settings.starttls = match destination.tls {
@@ -182,24 +209,26 @@ impl Delivery<'_> {
             TlsPolicy::Opportunistic => StartTls::Opportunistic,
             TlsPolicy::Required { .. } => StartTls::Required,
         };
-        settings.downgraded = downgraded;
+        settings.downgraded = purpose.downgraded;
         settings.authentication = destination.authentication.clone();
         settings.send_8bit_anyway = destination.send_8bit_anyway;
         settings.timeouts = self.client.timeouts;
-        if !destination.implicit_tls {
-            return Ok(Connection::new(Box::new(stream), settings, terms, server_name));
-        }
-        Connection::with_implicit_tls(Box::new(stream), settings, terms, server_name).await.map_err(|why| {
+        Connection::open(Box::new(stream), purpose, settings, terms, server_name).await.map_err(|why| {
             let text = format!("the TLS handshake failed: {why}");
-            Failure::new(
-                EnhancedStatus::transient(7, 5),
-                Fault::Remote,
-                Scope::NextHop,
-                Phase::StartTls,
-                text,
-            )
+            unmade(EnhancedStatus::transient(7, 5), Fault::Remote, text)
         })
     }
+}
+
+/// How a conversation ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// The ledger has what there was to hear; who is still open there goes to the next host.
+    Answered,
+    /// There was no idle connection, or it was good for nothing any more: a fresh one says what the host thinks.
+    Lost,
+    /// The server offered TLS and could not do it.
+    TlsFailed,
 }
 
 /// Where each recipient of a delivery stands.
@@ -224,9 +253,7 @@ impl Ledger {
     }
 
     fn note(&mut self, outcome: Outcome) {
-        if matches!(outcome, Outcome::Deferred(_)) || !matches!(self.otherwise, Some(Outcome::Deferred(_))) {
-            self.otherwise = Some(outcome);
-        }
+        note(&mut self.otherwise, outcome);
     }
 
     /// What a transaction did for the recipients that were open, in their order.
@@ -235,25 +262,37 @@ impl Ledger {
     /// failed, goes to the next host. Everyone else has their answer.
     fn enter(&mut self, outcomes: Vec<Outcome>) {
         let progress = outcomes.iter().any(Outcome::is_success);
-        let open: Vec<usize> = self.open().collect();
         self.has_more_for_this_host = false;
-        for (at, outcome) in open.into_iter().zip(outcomes) {
+        let Self { settled, otherwise, has_more_for_this_host } = self;
+        for (place, outcome) in settled.iter_mut().filter(|place| place.is_none()).zip(outcomes) {
             match &outcome {
                 Outcome::Deferred(failure) if progress && is_too_many(failure) => {
-                    self.has_more_for_this_host = true;
-                    self.note(outcome);
+                    *has_more_for_this_host = true;
+                    note(otherwise, outcome);
                 }
-                Outcome::Deferred(failure)
-                    if failure.scope == Scope::NextHop && failure.fault != Fault::Configuration =>
-                {
+                Outcome::Deferred(failure) if is_unanswered(failure) => {
                     log(failure);
-                    self.note(outcome);
+                    note(otherwise, outcome);
                 }
-                _ => {
-                    if let Some(place) = self.settled.get_mut(at) {
-                        *place = Some(outcome);
-                    }
+                _ => *place = Some(outcome),
+            }
+        }
+    }
+
+    /// Whether a connection was lost before these had their answers.
+    fn leaves_open(&self, outcomes: &[Outcome]) -> bool {
+        outcomes.iter().any(|outcome| matches!(outcome, Outcome::Deferred(failure) if is_unanswered(failure)))
+    }
+
+    /// Enters what was answered before a connection was lost that had served others: the loss says nothing of the host.
+    fn enter_answered(&mut self, outcomes: Vec<Outcome>) {
+        let open = self.settled.iter_mut().filter(|place| place.is_none());
+        for (place, outcome) in open.zip(outcomes) {
+            match &outcome {
+                Outcome::Deferred(failure) if is_unanswered(failure) => {
+                    tracing::debug!(%failure, "a connection that was kept is of no use any more");
                 }
+                _ => *place = Some(outcome),
             }
         }
     }
@@ -283,6 +322,18 @@ impl Ledger {
         });
         self.settled.into_iter().map(|outcome| outcome.unwrap_or_else(|| otherwise.clone())).collect()
     }
+}
+
+/// A reason to try again outweighs one not to; of the same kind the last counts.
+fn note(otherwise: &mut Option<Outcome>, outcome: Outcome) {
+    if matches!(outcome, Outcome::Deferred(_)) || !matches!(otherwise, Some(Outcome::Deferred(_))) {
+        *otherwise = Some(outcome);
+    }
+}
+
+/// The connection failed: whoever has this outcome has no answer, and goes to the next host.
+fn is_unanswered(failure: &Failure) -> bool {
+    failure.scope == Scope::NextHop && failure.fault != Fault::Configuration
 }
 
 fn is_too_many(failure: &Failure) -> bool {

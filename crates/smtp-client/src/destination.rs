@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use postroad_address_space::{Domain, MailDomain};
 use postroad_smtp_protocol::client::Authentication;
@@ -30,6 +31,10 @@ pub struct Destination {
     pub source_address: Option<IpAddr>,
     /// Send 8-bit content to hosts without 8BITMIME as it is, instead of failing with 5.6.3.
     pub send_8bit_anyway: bool,
+    /// How many messages one connection carries before it is closed; 1: it is never kept for another. 20.
+    pub max_messages_per_connection: u32,
+    /// How long a connection is kept for the next message. 10 minutes.
+    pub inactivity_timeout: Duration,
     /// Where mail goes instead when the name service names no host to try, with terms and a login of its own: IIS's
     /// direct delivery first. A host that is down or refuses is no reason.
     pub when_dns_fails: Option<Box<Destination>>,
@@ -49,8 +54,56 @@ impl Destination {
             imcea_domain: None,
             source_address: None,
             send_8bit_anyway: false,
+            max_messages_per_connection: 20,
+            inactivity_timeout: Duration::from_secs(600),
             when_dns_fails: None,
         }
+    }
+
+    /// The terms alone, for a connection that outlives its message.
+    pub(crate) fn terms(&self) -> Self {
+        Self {
+            hello_name: self.hello_name.clone(),
+            tls: self.tls.clone(),
+            authentication: self.authentication.clone(),
+            imcea_domain: None,
+            hosts: Hosts::SmartHosts(Vec::new()),
+            when_dns_fails: None,
+            ..*self
+        }
+    }
+
+    /// Whether a connection that was opened on these terms is as good as one on the others.
+    pub(crate) fn has_terms_of(&self, other: &Self) -> bool {
+        // Taken apart, so that a field that joins has to be thought of here. A connection does not know to whom else its
+        // mail might have gone, and how long it is kept is asked anew for each message.
+        let Self {
+            hosts: _,
+            port,
+            hello_name,
+            force_helo,
+            tls,
+            implicit_tls,
+            authentication,
+            imcea_domain: _,
+            source_address,
+            send_8bit_anyway,
+            max_messages_per_connection: _,
+            inactivity_timeout: _,
+            when_dns_fails: _,
+        } = self;
+        *port == other.port
+            && *hello_name == other.hello_name
+            && *force_helo == other.force_helo
+            && *tls == other.tls
+            && *implicit_tls == other.implicit_tls
+            && *source_address == other.source_address
+            && *send_8bit_anyway == other.send_8bit_anyway
+            && match (authentication, &other.authentication) {
+                (None, None) => true,
+                (Some(ours), Some(theirs)) => ours.is_same(theirs),
+                _ => false,
+            }
     }
 }
 

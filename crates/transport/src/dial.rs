@@ -88,6 +88,8 @@ fn base(connector: &SendConnector, hosts: Hosts, names: &Names, way: Way) -> Des
     destination.tls = tls;
     destination.imcea_domain = Some(names.default_domain.clone());
     destination.source_address = Some(connector.source_ip_address).filter(|address| !is_any(*address));
+    destination.max_messages_per_connection = connector.smtp_max_messages_per_connection;
+    destination.inactivity_timeout = connector.connection_inactivity_timeout;
     destination
 }
 

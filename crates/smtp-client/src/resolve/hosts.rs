@@ -43,6 +43,13 @@ pub(crate) struct Target {
     pub(crate) address: IpAddr,
 }
 
+impl Target {
+    /// An address that was configured.
+    pub(crate) fn at(address: IpAddr) -> Self {
+        Self { name: None, certificate_name: None, address: address.to_canonical() }
+    }
+}
+
 /// Picks a number below its argument, at random.
 pub(crate) type Pick<'a> = &'a mut (dyn FnMut(usize) -> usize + Send);
 

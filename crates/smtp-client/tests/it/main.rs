@@ -3,5 +3,6 @@
 mod delivery;
 mod dns_first;
 mod name_service;
+mod pool;
 mod pretend;
 mod tls;

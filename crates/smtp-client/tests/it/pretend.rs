@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// What the server does; what is not said it does right.
@@ -31,6 +32,12 @@ pub(crate) struct Behaviour {
     pub(crate) silent_at: Option<&'static str>,
     /// Says this once the content begins, and hangs up.
     pub(crate) refuses_content: Option<&'static str>,
+    /// After so many messages on one connection says this, unasked, and hangs up.
+    pub(crate) farewell: Option<(usize, &'static str)>,
+    /// Once a connection has carried a message, answers a line that begins so with this, and with nothing hangs up.
+    pub(crate) second: Option<(&'static str, &'static str)>,
+    /// Replies in two pieces, so that a client has more to wait for.
+    pub(crate) hesitates: bool,
 }
 
 /// What it saw.
@@ -39,11 +46,14 @@ pub(crate) struct Seen {
     pub(crate) connections: usize,
     pub(crate) lines: Vec<String>,
     pub(crate) messages: Vec<(Vec<String>, Vec<u8>)>,
+    /// Connections that have ended.
+    pub(crate) ended: usize,
 }
 
 pub(crate) struct Pretend {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
+    changed: Arc<Notify>,
 }
 
 impl Pretend {
@@ -55,14 +65,28 @@ impl Pretend {
         let listener = TcpListener::bind(address).await.expect("a port on loopback");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let shared = seen.clone();
+        let changed = Arc::new(Notify::new());
+        let (shared, notify) = (seen.clone(), changed.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).expect("a socket that stands");
                 shared.lock().expect("no panic").connections += 1;
-                tokio::spawn(serve(stream, behaviour.clone(), shared.clone()));
+                let (behaviour, seen, notify) = (behaviour.clone(), shared.clone(), notify.clone());
+                tokio::spawn(async move {
+                    serve(stream, behaviour, seen.clone()).await;
+                    seen.lock().expect("no panic").ended += 1;
+                    notify.notify_one();
+                });
             }
         });
-        Self { address, seen }
+        Self { address, seen, changed }
+    }
+
+    /// Waits until so many connections have ended.
+    pub(crate) async fn ended(&self, connections: usize) {
+        while self.seen(|seen| seen.ended) < connections {
+            self.changed.notified().await;
+        }
     }
 
     pub(crate) fn seen<T>(&self, look: impl Fn(&Seen) -> T) -> T {
@@ -114,7 +138,7 @@ where
     {
         return false;
     }
-    let mut recipients = Vec::new();
+    let (mut recipients, mut messages) = (Vec::new(), 0);
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -126,13 +150,18 @@ where
         if behaviour.hangs_up_at.is_some_and(|start| text.starts_with(start)) {
             return false;
         }
+        let second = behaviour.second.filter(|(start, _)| messages > 0 && text.starts_with(start));
+        if second.is_some_and(|(_, reply)| reply.is_empty()) {
+            return false;
+        }
         if behaviour.silent_at.is_some_and(|start| text.starts_with(start)) {
             continue;
         }
         let given =
             behaviour.replies.iter().find(|(start, _)| !start.is_empty() && text.starts_with(**start));
+        let given = second.map(|(_, reply)| reply).or(given.map(|(_, reply)| *reply));
         let verb = text.get(..4).unwrap_or_default();
-        let mut reply = given.map_or("250 fine\r\n", |(_, reply)| reply).to_owned();
+        let mut reply = given.unwrap_or("250 fine\r\n").to_owned();
         match verb {
             _ if given.is_some() => {}
             "EHLO" => {
@@ -161,16 +190,26 @@ where
                     let _ = stream.write_all(refusal.as_bytes()).await;
                     return false;
                 }
-                let content = content(&mut stream).await;
-                if behaviour.hangs_up_at == Some(".") {
+                let Some(content) = content(&mut stream).await else { return false };
+                let hangs_up = behaviour.second.is_some_and(|(start, _)| messages > 0 && start == ".");
+                if behaviour.hangs_up_at == Some(".") || hangs_up {
                     return false;
                 }
                 if behaviour.silent_at == Some(".") {
                     continue;
                 }
                 seen.lock().expect("no panic").messages.push((std::mem::take(&mut recipients), content));
+                messages += 1;
+                if let Some((_, farewell)) = behaviour.farewell.filter(|(after, _)| *after == messages) {
+                    reply.push_str(farewell);
+                    let _ = stream.write_all(reply.as_bytes()).await;
+                    return false;
+                }
             }
             _ => {}
+        }
+        if behaviour.hesitates && stream.write_all(reply.drain(..1).as_str().as_bytes()).await.is_ok() {
+            tokio::task::yield_now().await;
         }
         if stream.write_all(reply.as_bytes()).await.is_err()
             || stream.flush().await.is_err()
@@ -181,13 +220,17 @@ where
     }
 }
 
-async fn content<S: AsyncBufReadExt + Unpin>(stream: &mut S) -> Vec<u8> {
+/// Up to the final dot; `None` if it does not come.
+async fn content<S: AsyncBufReadExt + Unpin>(stream: &mut S) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     loop {
         let start = content.len();
-        if stream.read_until(b'\n', &mut content).await.unwrap_or(0) == 0 || &content[start..] == b".\r\n" {
+        if stream.read_until(b'\n', &mut content).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        if &content[start..] == b".\r\n" {
             content.truncate(start);
-            return content;
+            return Some(content);
         }
         if content[start] == b'.' {
             content.remove(start);

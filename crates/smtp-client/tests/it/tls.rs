@@ -196,12 +196,14 @@ async fn a_wish_for_tls_falls_back_visibly_and_remembers() {
     let broken = Behaviour { capabilities: vec!["STARTTLS"], ..Behaviour::default() };
     let server = Pretend::start(broken).await;
     let client = builder(mx_hosts(1)).build().expect("a client");
-    let outcomes = deliver(&client, &by_mx(server.address.port()), &["a@b.test"]).await;
+    let mut destination = by_mx(server.address.port());
+    destination.max_messages_per_connection = 1;
+    let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
     assert_eq!(facts(&outcomes), None);
     let Outcome::Delivered(receipt) = &outcomes[0] else { panic!("not delivered") };
     assert!(receipt.host.ends_with("in clear text after a failed TLS handshake"), "{}", receipt.host);
     assert_eq!((server.heard("STARTTLS"), server.seen(|seen| seen.connections)), (1, 2));
-    deliver(&client, &by_mx(server.address.port()), &["a@b.test"]).await;
+    deliver(&client, &destination, &["a@b.test"]).await;
     assert_eq!((server.heard("STARTTLS"), server.seen(|seen| seen.connections)), (1, 3), "remembered");
 }
 

@@ -213,6 +213,16 @@ impl Session {
         self.transcript = transcript;
     }
 
+    /// Whether nothing is under way: every byte written, every reply read, and a message may come.
+    ///
+    /// Only such a session is worth keeping for a later message; what the server says meanwhile makes it useless.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Ready)
+            && self.events.is_empty()
+            && self.transmitted == self.queued
+            && self.reader.is_between_replies()
+    }
+
     /// What the server offers, as it said last.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities

@@ -76,6 +76,16 @@ impl Authentication {
         Self { credential, mechanisms: Vec::new(), clear_text_allowed: false }
     }
 
+    /// Whether both log the same user in by the same rules, secrets included.
+    pub fn is_same(&self, other: &Self) -> bool {
+        // Taken apart, so that a field that joins has to be thought of here.
+        let Self { credential: Credential { username, password }, mechanisms, clear_text_allowed } = self;
+        *username == other.credential.username
+            && password.matches(&other.credential.password)
+            && *mechanisms == other.mechanisms
+            && *clear_text_allowed == other.clear_text_allowed
+    }
+
     pub(crate) fn allows(&self, mechanism: Mechanism) -> bool {
         self.mechanisms.is_empty() || self.mechanisms.contains(&mechanism)
     }

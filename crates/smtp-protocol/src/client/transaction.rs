@@ -47,9 +47,9 @@ impl Transaction {
     /// Takes the recipients given, in their order, not those of the envelope.
     ///
     /// A recipient of another type than SMTP is written as an IMCEA mailbox in `imcea_domain`; without one it fails.
-    pub fn new(
+    pub fn new<'a>(
         envelope: &Envelope,
-        recipients: &[Recipient],
+        recipients: impl IntoIterator<Item = &'a Recipient>,
         content: &Content,
         imcea_domain: Option<&Domain>,
     ) -> Self {
@@ -58,7 +58,10 @@ impl Transaction {
                 ReversePath::Null => Path { text: String::new(), needs_smtputf8: false },
                 ReversePath::Mailbox(mailbox) => Path::new(mailbox),
             },
-            forward_paths: recipients.iter().map(|recipient| Forward::new(recipient, imcea_domain)).collect(),
+            forward_paths: recipients
+                .into_iter()
+                .map(|recipient| Forward::new(recipient, imcea_domain))
+                .collect(),
             content: content.clone(),
             content_is_8bit: content.has_8bit(),
             // Without the sender's SMTPUTF8 an 8-bit header is an old program's habit, and every relay lets it pass.

@@ -1,8 +1,11 @@
 //! Delivers for Send connectors: an SMTP session with a smart host or an MX host.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use postroad_address_space::Domain;
 use postroad_connector::{Connector, SendConnector};
@@ -11,14 +14,17 @@ use postroad_message::{
     firewall,
 };
 use postroad_smtp_client::{Credential, SmtpClient};
+use tokio::time::Instant;
 
 use crate::deliver::{Deliver, Job};
 use crate::dial::{self, DialError, Names};
 
 /// Finds the login that a connector names.
 pub trait Credentials: Send + Sync + 'static {
-    /// The login of that name, read anew each time so that a changed password file counts at once; `None` where
-    /// there is none or it cannot be read, which has been logged.
+    /// The login of that name, read anew each time; `None` where there is none or it cannot be read, which has been logged.
+    ///
+    /// It may take its time: it is asked on a thread that may wait, and once a second for each name, so that a changed
+    /// password file counts at once.
     fn credential(&self, name: &str) -> Option<Credential>;
 }
 
@@ -36,13 +42,38 @@ impl Credentials for NoCredentials {
 pub struct SmtpDeliver {
     client: SmtpClient,
     names: Names,
-    credentials: Box<dyn Credentials>,
+    logins: Logins,
 }
 
 impl SmtpDeliver {
     /// Joins the parts.
     pub fn new(client: SmtpClient, names: Names, credentials: impl Credentials) -> Self {
-        Self { client, names, credentials: Box::new(credentials) }
+        Self { client, names, logins: Logins { source: Arc::new(credentials), read: Mutex::default() } }
+    }
+}
+
+/// Logins, read on another thread and remembered for a moment: a file is not read for every message of a busy connector.
+struct Logins {
+    source: Arc<dyn Credentials>,
+    read: Mutex<HashMap<String, (Instant, Option<Credential>)>>,
+}
+
+impl Logins {
+    const MOMENT: Duration = Duration::from_secs(1);
+
+    async fn of(&self, connector: &SendConnector) -> Option<Credential> {
+        let name = connector.authentication_credential.as_deref()?;
+        let now = Instant::now();
+        let remembered = || self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, login)) = remembered().get(name)
+            && now.duration_since(*at) < Self::MOMENT
+        {
+            return login.clone();
+        }
+        let (source, owned) = (Arc::clone(&self.source), name.to_owned());
+        let login = tokio::task::spawn_blocking(move || source.credential(&owned)).await.ok().flatten();
+        remembered().insert(name.to_owned(), (now, login.clone()));
+        login
     }
 }
 
@@ -57,8 +88,8 @@ impl Deliver for SmtpDeliver {
             let Connector::Send(connector) = job.connector else {
                 return vec![Outcome::Deferred(misplaced(job.connector.name())); recipients.len()];
             };
-            let credential = |name: &str| self.credentials.credential(name);
-            match dial::destination(connector, job.destination, &self.names, credential) {
+            let login = self.logins.of(connector).await;
+            match dial::destination(connector, job.destination, &self.names, |_| login) {
                 Ok(destination) => {
                     let content = outside(job.content, connector.cloud_services_mail_enabled);
                     let envelope = masqueraded(connector, &job, &self.names.accepted_domains);
@@ -107,10 +138,38 @@ fn misplaced(connector: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use postroad_message::Recipient;
     use postroad_queue::{DeliveryId, MessageId};
+    use postroad_smtp_client::Secret;
 
     use super::*;
+
+    /// Another password each time it is asked.
+    struct Changing(AtomicUsize);
+
+    impl Credentials for Changing {
+        fn credential(&self, name: &str) -> Option<Credential> {
+            let count = self.0.fetch_add(1, Ordering::Relaxed);
+            Some(Credential::new(name, Secret::new(format!("password {count}"))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_is_read_once_a_second_and_not_for_every_message() {
+        let logins = Logins { source: Arc::new(Changing(AtomicUsize::new(0))), read: Mutex::default() };
+        let mut connector = SendConnector::new("Smart host", vec![]);
+        assert!(logins.of(&connector).await.is_none());
+        connector.authentication_credential = Some("relay".to_owned());
+        for expected in ["password 0", "password 1"] {
+            for _ in 0..3 {
+                let login = logins.of(&connector).await.unwrap();
+                assert_eq!(login.password.expose(), expected.as_bytes());
+            }
+            tokio::time::advance(Logins::MOMENT).await;
+        }
+    }
 
     #[test]
     fn our_own_domains_are_masked_on_the_first_hop_only() {
