@@ -75,6 +75,7 @@ pub mod deliver;
 pub mod dial;
 mod dispatcher;
 pub mod doors;
+mod files;
 pub mod observe;
 pub mod pipeline;
 mod plan;

@@ -50,6 +50,19 @@ async fn a_pickup_file_is_queued_for_everyone_and_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_files_than_are_held_at_once_are_each_queued_once() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay).at_most(20_000);
+    for number in 0..150 {
+        std::fs::write(watched.path().join(format!("{number}.eml")), LETTER).unwrap();
+    }
+    std::fs::write(watched.path().join("bad.eml"), "To: jane@contoso.com\n\nx\n").unwrap();
+    one_poll(&relay, watched).await;
+    assert_eq!(names(&relay, "Pickup"), ["bad.bad"]);
+    assert_eq!(relay.waiting().await.len(), 300, "two next hops for each");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_without_sender_or_usable_recipient_stays_as_bad() {
     let relay = Relay::new([delivered()]);
     let watched = pickup_of(&relay);
