@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use postroad_connector::{Connector, Contradiction, ForeignConnector, RoutingTable, SenderPin, Topology};
 use postroad_smtp_protocol::client::Timeouts;
-use postroad_smtp_server::ReceiveConnector;
+use postroad_smtp_server::{ReceiveConnector, ServerSettings};
 
 use crate::credential::Credential;
 use crate::on_disk::Needed;
@@ -110,6 +110,17 @@ impl Configuration {
     /// None for a configuration as it was parsed: what contradicts itself was refused there. A changed one may have some.
     pub fn routing_table(&self) -> Result<RoutingTable, Vec<Contradiction>> {
         RoutingTable::build(self.connectors.clone(), self.topology.clone(), self.sender_pins.clone())
+    }
+
+    /// Names, domains and bounds that all receive connectors share.
+    pub fn server_settings(&self) -> ServerSettings {
+        let Self { server, transport, .. } = self;
+        let domains = server.accepted_domains.clone();
+        let mut settings = ServerSettings::new(server.fqdn.as_str(), domains, server.postmaster.clone());
+        settings.max_connection_rate_per_minute = transport.max_connection_rate_per_minute;
+        settings.max_content_in_memory = transport.max_content_in_memory;
+        settings.tls_receive_domain_secure_list.clone_from(&transport.tls_receive_domain_secure_list);
+        settings
     }
 
     /// The directory into which a foreign connector writes: below `root_drop_directory_path`, or else below

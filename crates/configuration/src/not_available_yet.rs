@@ -49,7 +49,6 @@ const ROWS: &[Row] = &[
     row("transport", "max_idle_time_before_resubmit", AllBut(&["12h"]), "waiting mail is routed again only when the configuration changes"),
     row("transport", "queue_max_idle_time", AllBut(&["3m"]), "an empty queue is forgotten at once"),
     row("transport", "poison_threshold", AllBut(&["2"]), "there is no poison queue"),
-    row("transport", "max_connection_rate_per_minute", AllBut(&["1200"]), "connections are not counted by the minute"),
 
     row("send_connector", "frontend_proxy_enabled", AllBut(&["false"]), "mail cannot leave through a proxy"),
     row("send_connector", "smart_host_auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
@@ -67,16 +66,13 @@ const ROWS: &[Row] = &[
     row("send_connector", "is_coexistence_connector", AllBut(&["false"]), "it was Exchange 2010's alone"),
 
     row("receive_connector", "transport_role", AllBut(&["hub-transport"]), "there is no front end that hands sessions on"),
-    row("receive_connector", "message_rate_limit", AllBut(&["unlimited"]), "messages are not counted by the minute"),
-    row("receive_connector", "message_rate_source", AllBut(&["ip-address"]), "messages are not counted by the minute"),
     row("receive_connector", "long_addresses_enabled", AllBut(&["false"]), "XLONGADDR is not offered"),
-    row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server", "external-authoritative"]), "there is neither NTLM nor Kerberos, nor a trusted link"),
-    row("receive_connector", "permission_groups", Only(&["exchange-servers", "exchange-legacy-servers", "partners", "custom"]), "there are only anonymous-users and exchange-users"),
+    row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
+    row("receive_connector", "permission_groups", Only(&["exchange-legacy-servers", "partners", "custom"]), "there are anonymous-users, exchange-users and exchange-servers only"),
     row("receive_connector", "enable_auth_gssapi", AllBut(&["false"]), "there is no Kerberos"),
     row("receive_connector", "extended_protection_policy", AllBut(&["none"]), "there is no integrated Windows authentication"),
-    row("receive_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
-    row("receive_connector", "tls_certificate_name", AllBut(&[""]), "name the files in tls_certificate and tls_key"),
-    row("receive_connector", "tls_domain_capabilities", AllBut(&[]), "there is no mutual TLS"),
+    row("receive_connector", "tls_certificate_name", AllBut(&[""]), "certificates are files here: tls_certificate, tls_key, tls_certificates"),
+    row("receive_connector", "tls_domain_capabilities", AllBut(&[]), "there is no hybrid organisation"),
     row("receive_connector", "protocol_logging_level", AllBut(&["none"]), "there is no protocol log"),
     row("receive_connector", "advertise_client_settings", AllBut(&["false"]), "there is no web mail to show it"),
     row("receive_connector", "max_acknowledgement_delay", AllBut(&["30s"]), "a message is answered when it is on the disk, and no earlier"),
@@ -122,8 +118,8 @@ mod tests {
     use std::path::Path;
 
     use postroad_smtp_server::{
-        AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
-        ReceiveConnector, TransportRole,
+        AuthMechanism, ExtendedProtectionPolicy, PermissionGroup, ProtocolLoggingLevel, ReceiveConnector,
+        TransportRole,
     };
 
     use super::*;
@@ -180,13 +176,10 @@ mod tests {
         connector.transport_role = TransportRole::FrontendTransport;
         connector.auth_mechanism = vec![AuthMechanism::Integrated];
         connector.permission_groups = vec![PermissionGroup::Partners];
-        connector.message_rate_limit = Some(1);
-        connector.message_rate_source = MessageRateSource::All;
         connector.long_addresses_enabled = true;
         connector.orar_enabled = true;
         connector.enable_auth_gssapi = true;
         connector.extended_protection_policy = ExtendedProtectionPolicy::Require;
-        connector.domain_secure_enabled = true;
         connector.tls_certificate_name = Some(String::new());
         connector.tls_domain_capabilities = vec![String::new()];
         connector.protocol_logging_level = ProtocolLoggingLevel::Verbose;

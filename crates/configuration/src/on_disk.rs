@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use postroad_connector::Connector;
-use postroad_smtp_server::{Credentials, TlsMaterial, TlsMaterialError};
+use postroad_smtp_server::{CertificateFiles, Credentials, ReceiveConnector, TlsMaterial, TlsMaterialError};
 
 use crate::configuration::Configuration;
 use crate::credential::SecretSource;
@@ -30,6 +30,10 @@ enum What {
     Certificate(PathBuf, Option<PathBuf>),
     /// The key of a receive connector, beside its certificate.
     Key(PathBuf, Option<PathBuf>),
+    /// More certificates of a receive connector, each with its key.
+    Certificates(Vec<CertificateFiles>),
+    /// Whose client certificates a receive connector believes; everything else it names of TLS is told elsewhere.
+    ClientAuthorities(Box<ReceiveConnector>),
     /// Who may log on to a receive connector.
     Logins(PathBuf),
     /// The secret of this credential.
@@ -55,6 +59,8 @@ impl Configuration {
                 What::Key(key, certificate) => file_fault(key).or_else(|| {
                     pair_fault(certificate.as_deref()?, key, |wrong| *wrong != TlsMaterialError::Certificate)
                 })?,
+                What::Certificates(pairs) => pairs.iter().find_map(certificates_fault)?,
+                What::ClientAuthorities(connector) => authorities_fault(connector)?,
                 What::Logins(file) => logins_fault(file)?,
                 What::Private(file) => exposed(file)?,
                 What::Secret(name) => self.credential(name)?.load().err()?.to_string(),
@@ -92,6 +98,20 @@ fn pair_fault(
         return None;
     }
     TlsMaterial::from_pem_files(certificate, key).err().filter(about).map(|wrong| plain(&wrong.to_string()))
+}
+
+fn certificates_fault(pair: &CertificateFiles) -> Option<String> {
+    let file = pair.certificate.display();
+    file_fault(&pair.certificate).or_else(|| file_fault(&pair.key)).or_else(|| {
+        pair_fault(&pair.certificate, &pair.key, |_| true).map(|wrong| format!("{file}: {wrong}"))
+    })
+}
+
+fn authorities_fault(connector: &ReceiveConnector) -> Option<String> {
+    let wrong = TlsMaterial::of(connector).err()?;
+    let file = connector.tls_client_ca_file.as_deref()?;
+    file_fault(file)
+        .or_else(|| (wrong == TlsMaterialError::ClientAuthorities).then(|| plain(&wrong.to_string())))
 }
 
 fn logins_fault(file: &Path) -> Option<String> {
@@ -139,6 +159,17 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
         if let Some(file) = key {
             need(Severity::Error, What::Key(file.clone(), certificate.clone()), places, "tls_key");
             need(Severity::Warning, What::Private(file.clone()), places, "tls_key");
+        }
+        if !connector.tls_certificates.is_empty() {
+            let pairs = connector.tls_certificates.clone();
+            need(Severity::Error, What::Certificates(pairs), places, "tls_certificates");
+            for pair in &connector.tls_certificates {
+                need(Severity::Warning, What::Private(pair.key.clone()), places, "tls_certificates");
+            }
+        }
+        if connector.tls_client_ca_file.is_some() {
+            let connector = Box::new(connector.clone());
+            need(Severity::Error, What::ClientAuthorities(connector), places, "tls_client_ca_file");
         }
         if let Some(file) = &connector.credentials_file {
             need(Severity::Error, What::Logins(file.clone()), places, "credentials_file");

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
+
+use crate::by_the_minute::ByTheMinute;
 use crate::receive_connector::ReceiveConnector;
 
 /// Counts the connections of one receive connector.
@@ -58,6 +61,18 @@ impl Drop for Admitted {
                 counts.by_source.remove(&self.source);
             }
         }
+    }
+}
+
+/// Counts the connections of a whole server by the minute.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionRate(Mutex<ByTheMinute<()>>);
+
+impl ConnectionRate {
+    /// Counts a connection, or refuses it. `None` is any number.
+    pub(crate) fn admits(&self, limit: Option<u32>) -> bool {
+        let Some(limit) = limit else { return true };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).admits((), limit, Instant::now())
     }
 }
 

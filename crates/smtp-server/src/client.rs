@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use postroad_message::TlsFacts;
 
+use crate::tls::ClientCertificate;
+
 /// One connection's other end, and what it has proved so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,6 +26,8 @@ pub struct Client {
     pub extended: bool,
     /// How the connection is protected.
     pub tls: Option<TlsFacts>,
+    /// Its certificate, where one was asked for and is believed.
+    pub certificate: Option<ClientCertificate>,
     /// Who logged on.
     pub user: Option<String>,
     /// Whether it may send to anywhere: by its address, or because somebody with that right logged on.
@@ -43,6 +47,7 @@ impl Client {
             hello_name: None,
             extended: false,
             tls: None,
+            certificate: None,
             user: None,
             may_relay: false,
         }

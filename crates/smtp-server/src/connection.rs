@@ -1,12 +1,16 @@
-//! One connection: moves bytes between a stream and its session, and answers what the session asks.
+//! One connection: moves bytes between a stream and its session, and lets what the session asks be judged.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use postroad_message::{EnhancedStatus, ReversePath};
 use postroad_smtp_protocol::server::{Input, Output, Refusal, Session, Slow};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -16,11 +20,9 @@ use crate::content_memory::Held;
 use crate::judgement::no_room;
 use crate::relay_right;
 use crate::service::{Service, session_settings};
-use crate::tls::facts;
 
-/// Command lines are short and connections many; content is long and flows.
-const COMMAND_READ: usize = 4 * 1024;
-const CONTENT_READ: usize = 64 * 1024;
+/// What one read takes at most. It is on the stack while bytes are there to be read: a connection that waits holds none of it.
+const READ: usize = 64 * 1024;
 /// Replies to pipelined commands are written together up to here.
 const REPLIES_HELD: usize = 16 * 1024;
 /// How long, and for how much, an ended connection is still read from.
@@ -31,15 +33,19 @@ const LINGER_BYTES: usize = 256 * 1024;
 pub(crate) async fn serve<S>(
     service: &Service,
     client: Client,
+    implicit_tls: bool,
     mut stream: S,
     shutdown: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let mut connection = Connection::new(service, client, shutdown);
-    match connection.converse(&mut stream).await {
+    Box::pin(connection.welcome()).await;
+    let ended = if implicit_tls { Ok(End::StartTls) } else { connection.converse(&mut stream).await };
+    match ended {
         Ok(End::Closed) => hang_up(&mut stream).await,
-        Ok(End::StartTls) => connection.continue_in_tls(stream).await,
+        // What TLS needs is allocated where there is TLS.
+        Ok(End::StartTls) => Box::pin(connection.continue_in_tls(stream)).await,
         Err(error) => tracing::debug!(%error, "the connection was lost"),
     }
 }
@@ -49,10 +55,9 @@ pub(crate) async fn serve<S>(
 async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let linger = async {
         stream.shutdown().await?;
-        let mut unread = [0; 1024];
         let mut patience = LINGER_BYTES;
         while patience > 0 {
-            match stream.read(&mut unread).await? {
+            match read(stream, |_| ()).await? {
                 0 => break,
                 count => patience = patience.saturating_sub(count),
             }
@@ -62,12 +67,26 @@ async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let _ = timeout(LINGER, linger).await;
 }
 
+/// Reads once, and gives what came to `take`; 0 is the end. Waiting takes no memory, however many connections wait.
+async fn read<S: AsyncRead + Unpin>(stream: &mut S, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
+    poll_fn(|context| {
+        let mut room = [MaybeUninit::uninit(); READ];
+        let mut buffer = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+    .await
+}
+
 /// One client's connection, and what it has come to.
 pub(crate) struct Connection<'a> {
     pub(crate) service: &'a Service,
     session: Session,
     pub(crate) client: Client,
     pub(crate) reverse_path: ReversePath,
+    /// `SIZE` of the message under way, 0 where it was not said.
+    pub(crate) declared: u64,
     shutdown: watch::Receiver<bool>,
     deadline: Instant,
     outgoing: Vec<u8>,
@@ -86,6 +105,7 @@ impl<'a> Connection<'a> {
             session: Session::new(session_settings(service)),
             client,
             reverse_path: ReversePath::Null,
+            declared: 0,
             shutdown,
             deadline: Instant::now() + service.connector.connection_timeout,
             outgoing: Vec::new(),
@@ -98,12 +118,15 @@ impl<'a> Connection<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let Some(config) = self.service.tls.config() else { return };
-        let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+        let Some(tls) = self.service.tls.in_force() else { return };
+        let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
         match timeout(self.service.settings.tls_handshake_timeout, handshake).await {
             Ok(Ok(mut stream)) => {
                 self.client.forget();
-                self.client.tls = Some(facts(stream.get_ref().1));
+                let (facts, certificate) = tls.facts(stream.get_ref().1);
+                drop(tls);
+                self.client.tls = Some(facts);
+                self.client.certificate = certificate;
                 self.client.may_relay =
                     relay_right::may_relay(&self.service.connector, self.client.peer.ip(), false);
                 self.session.handle(Input::TlsEstablished);
@@ -122,17 +145,16 @@ impl<'a> Connection<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let mut buffer = Vec::new();
         loop {
             match self.session.poll() {
-                Output::Transmit { bytes, slow } => self.transmit(stream, &bytes, slow).await?,
+                Output::Transmit { bytes, slow } => self.transmit(stream, bytes, slow).await?,
                 Output::Event(event) => {
-                    let verdict = self.judge(event).await;
+                    let verdict = Box::pin(self.judge(event)).await;
                     self.session.handle(Input::Verdict(verdict));
                 }
                 Output::Receive => {
                     self.flush(stream).await?;
-                    if !self.receive(stream, &mut buffer).await? {
+                    if !self.receive(stream).await? {
                         return Ok(End::Closed);
                     }
                 }
@@ -153,7 +175,7 @@ impl<'a> Connection<'a> {
     async fn transmit<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
-        bytes: &[u8],
+        bytes: Vec<u8>,
         slow: Slow,
     ) -> io::Result<()> {
         let connector = &self.service.connector;
@@ -167,58 +189,58 @@ impl<'a> Connection<'a> {
             self.flush(stream).await?;
             tokio::time::sleep(wait).await;
         }
-        self.outgoing.extend_from_slice(bytes);
+        if self.outgoing.is_empty() {
+            self.outgoing = bytes;
+        } else {
+            self.outgoing.extend_from_slice(&bytes);
+        }
         if self.outgoing.len() > REPLIES_HELD { self.flush(stream).await } else { Ok(()) }
     }
 
+    /// Writes what is held back, all of it at once where the system takes it, and gives its memory back.
     async fn flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> io::Result<()> {
         if self.outgoing.is_empty() {
             return Ok(());
         }
+        let replies = std::mem::take(&mut self.outgoing);
         let write = async {
-            stream.write_all(&self.outgoing).await?;
+            stream.write_all(&replies).await?;
             stream.flush().await
         };
-        timeout(self.service.connector.connection_inactivity_timeout, write).await??;
-        self.outgoing.clear();
-        Ok(())
+        timeout(self.service.connector.connection_inactivity_timeout, write).await?
     }
 
     /// Reads once; false at the end of the stream.
-    async fn receive<S: AsyncRead + Unpin>(
-        &mut self,
-        stream: &mut S,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<bool> {
-        let size = if self.session.is_receiving_content() { CONTENT_READ } else { COMMAND_READ };
-        if buffer.len() != size {
-            *buffer = vec![0; size];
-        }
+    async fn receive<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<bool> {
         let silence = Instant::now() + self.service.connector.connection_inactivity_timeout;
         let until = silence.min(self.deadline);
         let idle = self.session.is_idle();
-        tokio::select! {
-            read = timeout_at(until, stream.read(buffer)) => match read {
-                Ok(read) => {
-                    let count = read?;
-                    self.session.handle(Input::Received(buffer.get(..count).unwrap_or_default()));
-                    self.account_for_content();
-                    Ok(count > 0)
-                }
-                Err(_) => {
-                    let text = if until == silence { "Timeout waiting for client input" } else { "The session took too long" };
-                    self.end(Refusal::new(421, EnhancedStatus::transient(4, 2), text));
-                    Ok(true)
-                }
-            },
-            () = told_to_stop(&mut self.shutdown), if idle => {
+        let Self { session, shutdown, .. } = self;
+        let taken = tokio::select! {
+            taken = timeout_at(until, read(stream, |bytes| session.handle(Input::Received(bytes)))) => taken,
+            () = told_to_stop(shutdown), if idle => {
                 self.end(Refusal::new(421, EnhancedStatus::transient(3, 2), "The server is shutting down"));
+                return Ok(true);
+            }
+        };
+        match taken {
+            Ok(count) => {
+                self.account_for_content();
+                Ok(count? > 0)
+            }
+            Err(_) => {
+                let text = if until == silence {
+                    "Timeout waiting for client input"
+                } else {
+                    "The session took too long"
+                };
+                self.end(Refusal::new(421, EnhancedStatus::transient(4, 2), text));
                 Ok(true)
             }
         }
     }
 
-    fn end(&mut self, refusal: Refusal) {
+    pub(crate) fn end(&mut self, refusal: Refusal) {
         self.session.handle(Input::End(refusal));
     }
 

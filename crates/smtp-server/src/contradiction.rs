@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::ip_range::IpRange;
-use crate::parameters::{AuthMechanism, PermissionGroup};
+use crate::parameters::{AuthMechanism, PermissionGroup, TlsClientCertificates};
 use crate::receive_connector::ReceiveConnector;
 
 /// A rule that the parameters break. All of them are found at once; each names its parameters.
@@ -38,6 +38,11 @@ pub enum Contradiction {
         "`auth_mechanism` has `external-authoritative`, which needs `exchange-servers` in `permission_groups`"
     )]
     ExternalAuthoritativeWithoutServers,
+    /// `external-authoritative` trusts whoever may connect.
+    #[error(
+        "`auth_mechanism` has `external-authoritative`, which lets every client in `remote_ip_ranges` relay: name those clients there, not everybody"
+    )]
+    ExternalAuthoritativeForEverybody,
     /// `require_tls` without `tls`.
     #[error("`require_tls` needs `tls` in `auth_mechanism`")]
     RequireTlsWithoutTls,
@@ -47,6 +52,17 @@ pub enum Contradiction {
     /// One of the two files is missing.
     #[error("`tls_certificate` and `tls_key` need each other")]
     HalfACertificate,
+    /// More certificates without the first.
+    #[error("`tls_certificates` are for other names than that of `tls_certificate`, which must be given too")]
+    OnlyFurtherCertificates,
+    /// Client certificates nobody could check.
+    #[error("`{0}` needs `tls_client_ca_file`, the authorities whose client certificates are believed")]
+    NoClientAuthorities(&'static str),
+    /// `domain_secure_enabled` without client certificates.
+    #[error(
+        "`domain_secure_enabled` needs `tls` in `auth_mechanism`, and `tls_client_certificates` = \"request\" or \"require\""
+    )]
+    DomainSecureWithoutClientCertificates,
     /// A logon is offered and nobody can log on.
     #[error("`auth_mechanism` has `basic-auth`, which needs `credentials_file`")]
     NoCredentials,
@@ -76,6 +92,11 @@ pub enum Contradiction {
         /// Its range.
         other_range: IpRange,
     },
+    /// One binding with TLS from the start and without.
+    #[error(
+        "`implicit_tls_bindings` has {0}, where a receive connector listens for clients that begin without TLS"
+    )]
+    TwoWaysToBegin(SocketAddr),
     /// Two connectors of one name.
     #[error("`name` \"{0}\" is taken by another receive connector")]
     SameName(String),
@@ -89,6 +110,13 @@ impl Contradiction {
             Self::Empty(parameter) | Self::NoneNotAlone(parameter) => vec![parameter],
             Self::BasicAuthRequireTlsAlone | Self::ExternalAuthoritativeNotAlone => vec!["auth_mechanism"],
             Self::ExternalAuthoritativeWithoutServers => vec!["auth_mechanism", "permission_groups"],
+            Self::ExternalAuthoritativeForEverybody => vec!["auth_mechanism", "remote_ip_ranges"],
+            Self::OnlyFurtherCertificates => vec!["tls_certificates", "tls_certificate"],
+            Self::NoClientAuthorities(parameter) => vec![parameter, "tls_client_ca_file"],
+            Self::DomainSecureWithoutClientCertificates => {
+                vec!["domain_secure_enabled", "tls_client_certificates", "auth_mechanism"]
+            }
+            Self::TwoWaysToBegin(_) => vec!["implicit_tls_bindings", "bindings"],
             Self::RequireTlsWithoutTls => vec!["require_tls", "auth_mechanism"],
             Self::NoCertificate(parameter) => vec![parameter, "tls_certificate", "tls_key"],
             Self::HalfACertificate => vec!["tls_certificate", "tls_key"],
@@ -108,7 +136,8 @@ impl ReceiveConnector {
     pub fn validate(&self) -> Vec<Contradiction> {
         let mut found = self.ranges();
         found.extend(self.authentication_rules());
-        if self.bindings.is_empty() {
+        found.extend(self.certificate_rules());
+        if self.bindings.is_empty() && self.implicit_tls_bindings.is_empty() {
             found.push(Contradiction::Empty("bindings"));
         }
         if self.remote_ip_ranges.is_empty() {
@@ -156,7 +185,6 @@ impl ReceiveConnector {
 
     fn authentication_rules(&self) -> Vec<Contradiction> {
         use AuthMechanism as M;
-        let certificate = (self.tls_certificate.is_some(), self.tls_key.is_some());
         let external = self.offers(M::ExternalAuthoritative);
         let beside_external = |m: &M| !matches!(m, M::ExternalAuthoritative | M::Tls);
         let in_tls_only = self.offers(M::BasicAuthRequireTls);
@@ -181,15 +209,54 @@ impl ReceiveConnector {
                 external && !self.permits(PermissionGroup::ExchangeServers),
                 Contradiction::ExternalAuthoritativeWithoutServers,
             ),
+            (external && self.takes_everybody(), Contradiction::ExternalAuthoritativeForEverybody),
             (self.require_tls && !self.offers(M::Tls), Contradiction::RequireTlsWithoutTls),
-            (certificate.0 != certificate.1, Contradiction::HalfACertificate),
-            (self.require_tls && certificate == (false, false), Contradiction::NoCertificate("require_tls")),
-            (in_tls_only && certificate == (false, false), Contradiction::NoCertificate("auth_mechanism")),
+            (in_tls_only && self.has_no_certificate(), Contradiction::NoCertificate("auth_mechanism")),
             (self.offers(M::BasicAuth) && self.credentials_file.is_none(), Contradiction::NoCredentials),
         ]
         .into_iter()
         .filter_map(|(broken, contradiction)| broken.then_some(contradiction))
         .collect()
+    }
+}
+
+impl ReceiveConnector {
+    fn certificate_rules(&self) -> Vec<Contradiction> {
+        let half = self.tls_certificate.is_some() != self.tls_key.is_some();
+        let asks = self.tls_client_certificates != TlsClientCertificates::None;
+        let secure = asks && self.offers(AuthMechanism::Tls);
+        let shared = self.implicit_tls_bindings.iter().find(|binding| self.bindings.contains(binding));
+        let rules = [
+            (half, Contradiction::HalfACertificate),
+            (self.require_tls && self.has_no_certificate(), Contradiction::NoCertificate("require_tls")),
+            (
+                !self.implicit_tls_bindings.is_empty() && self.has_no_certificate(),
+                Contradiction::NoCertificate("implicit_tls_bindings"),
+            ),
+            (asks && self.has_no_certificate(), Contradiction::NoCertificate("tls_client_certificates")),
+            (
+                !self.tls_certificates.is_empty() && self.has_no_certificate(),
+                Contradiction::OnlyFurtherCertificates,
+            ),
+            (
+                asks && self.tls_client_ca_file.is_none(),
+                Contradiction::NoClientAuthorities("tls_client_certificates"),
+            ),
+            (self.domain_secure_enabled && !secure, Contradiction::DomainSecureWithoutClientCertificates),
+        ];
+        let broken = rules.into_iter().filter_map(|(broken, contradiction)| broken.then_some(contradiction));
+        broken.chain(shared.map(|binding| Contradiction::TwoWaysToBegin(*binding))).collect()
+    }
+
+    fn has_no_certificate(&self) -> bool {
+        self.tls_certificate.is_none() && self.tls_key.is_none()
+    }
+
+    /// Whether every address of a family may connect.
+    fn takes_everybody(&self) -> bool {
+        [IpRange::ALL_IPV4, IpRange::ALL_IPV6]
+            .iter()
+            .any(|family| IpRange::cover_together(&self.remote_ip_ranges, family))
     }
 }
 
@@ -211,21 +278,28 @@ fn collisions<'a>(
     later: &'a ReceiveConnector,
     earlier: &'a ReceiveConnector,
 ) -> impl Iterator<Item = Contradiction> + 'a {
-    let shared = later.bindings.iter().find(|binding| earlier.bindings.contains(binding));
-    shared.into_iter().flat_map(move |binding| {
+    let common = |one: &'a [SocketAddr], other: &'a [SocketAddr]| {
+        one.iter().find(|binding| other.contains(binding)).copied()
+    };
+    let two_ways = common(&later.implicit_tls_bindings, &earlier.bindings)
+        .or_else(|| common(&later.bindings, &earlier.implicit_tls_bindings));
+    let shared = common(&later.bindings, &earlier.bindings)
+        .or_else(|| common(&later.implicit_tls_bindings, &earlier.implicit_tls_bindings));
+    let overlaps = shared.into_iter().flat_map(move |binding| {
         let pairs = later
             .remote_ip_ranges
             .iter()
             .flat_map(|range| earlier.remote_ip_ranges.iter().map(move |other| (range, other)));
-        pairs.filter(|(range, other)| range == other || range.partly_overlaps(other)).map(|(range, other)| {
-            Contradiction::Overlap {
-                binding: *binding,
+        pairs.filter(|(range, other)| range == other || range.partly_overlaps(other)).map(
+            move |(range, other)| Contradiction::Overlap {
+                binding,
                 range: *range,
                 other: earlier.name.clone(),
                 other_range: *other,
-            }
-        })
-    })
+            },
+        )
+    });
+    two_ways.map(Contradiction::TwoWaysToBegin).into_iter().chain(overlaps)
 }
 
 fn seconds_up(span: Duration) -> u64 {
@@ -266,7 +340,36 @@ mod tests {
         );
         assert_eq!(
             broken(|c| c.auth_mechanism = vec![M::ExternalAuthoritative]),
-            [Contradiction::ExternalAuthoritativeWithoutServers]
+            [
+                Contradiction::ExternalAuthoritativeWithoutServers,
+                Contradiction::ExternalAuthoritativeForEverybody,
+            ]
+        );
+        assert_eq!(
+            broken(|c| {
+                c.auth_mechanism = vec![M::ExternalAuthoritative];
+                c.permission_groups = vec![PermissionGroup::ExchangeServers];
+                c.remote_ip_ranges = ["0.0.0.0/1", "128.0.0.0/1"].map(|half| half.parse().unwrap()).to_vec();
+            }),
+            [Contradiction::ExternalAuthoritativeForEverybody]
+        );
+        assert_eq!(
+            broken(|c| c.implicit_tls_bindings = c.bindings.clone()),
+            [
+                Contradiction::NoCertificate("implicit_tls_bindings"),
+                Contradiction::TwoWaysToBegin("0.0.0.0:25".parse().unwrap()),
+            ]
+        );
+        assert_eq!(
+            broken(|c| c.tls_client_certificates = TlsClientCertificates::Request),
+            [
+                Contradiction::NoCertificate("tls_client_certificates"),
+                Contradiction::NoClientAuthorities("tls_client_certificates"),
+            ]
+        );
+        assert_eq!(
+            broken(|c| c.domain_secure_enabled = true),
+            [Contradiction::DomainSecureWithoutClientCertificates]
         );
         assert_eq!(broken(|c| c.require_tls = true), [Contradiction::NoCertificate("require_tls")]);
         assert_eq!(broken(|c| c.tls_key = Some("key.pem".into())), [Contradiction::HalfACertificate]);

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use postroad_message::{Content, Envelope};
+use postroad_address_space::MailDomain;
+use postroad_message::{Content, EnhancedStatus, Envelope, ReversePath};
 use postroad_smtp_protocol::server::{Event, Refusal, Verdict};
 
 use crate::connection::Connection;
@@ -15,12 +16,11 @@ impl Connection<'_> {
             Event::Hello { name, extended } => {
                 self.client.hello_name = name;
                 self.client.extended = extended;
-                Verdict::Accept
+                self.service.submit.accept_hello(&self.client).await.into()
             }
             Event::Logon { credential, .. } => self.log_on(credential).await,
-            Event::Mail { reverse_path, .. } => {
-                self.reverse_path = reverse_path;
-                Verdict::Accept
+            Event::Mail { reverse_path, parameters, .. } => {
+                self.mail(reverse_path, parameters.size).await.into()
             }
             Event::Recipient { mut recipient, postmaster } => {
                 let service = self.service;
@@ -42,14 +42,54 @@ impl Connection<'_> {
                     Err(refusal) => Verdict::Refuse(refusal),
                 }
             }
+            // What is said to come must fit, but is not kept free: who says much and sends nothing takes nothing from others.
             Event::ContentStart => {
-                let room =
-                    self.service.memory.load(Ordering::Relaxed) < self.service.settings.max_content_in_memory;
-                if room { Verdict::Accept } else { Verdict::Refuse(no_room()) }
+                let held = self.service.memory.load(Ordering::Relaxed);
+                let fits =
+                    held.saturating_add(self.declared.max(1)) <= self.service.settings.max_content_in_memory;
+                if fits { Verdict::Accept } else { Verdict::Refuse(no_room()) }
             }
             Event::Message { envelope, content } => self.submit(envelope, content).await,
             _ => Verdict::Refuse(Refusal::transient(3, 0, "Not known here")),
         }
+    }
+
+    /// A client that has just come; where it is refused, that is its greeting.
+    pub(crate) async fn welcome(&mut self) {
+        if let Err(refusal) = self.service.submit.accept_client(&self.client).await {
+            self.end(refusal);
+        }
+    }
+
+    async fn mail(&mut self, reverse_path: ReversePath, size: Option<u64>) -> Result<(), Refusal> {
+        let service = self.service;
+        if !service.rate.admits(&service.connector, self.client.peer.ip(), &reverse_path) {
+            tracing::warn!(peer = %self.client.peer, from = %reverse_path, "more messages a minute than message_rate_limit");
+            let text = "Message submission rate for this client has exceeded the configured limit";
+            return Err(Refusal::new(421, EnhancedStatus::transient(4, 2), text).closing());
+        }
+        self.domain_secure(&reverse_path)?;
+        self.declared = size.unwrap_or(0);
+        service.submit.accept_sender(&self.client, &reverse_path, size).await?;
+        self.reverse_path = reverse_path;
+        Ok(())
+    }
+
+    /// `DomainSecureEnabled`: a domain of the list is spoken for by its own certificate only.
+    fn domain_secure(&self, reverse_path: &ReversePath) -> Result<(), Refusal> {
+        let ReversePath::Mailbox(sender) = reverse_path else { return Ok(()) };
+        let MailDomain::Name(domain) = sender.domain() else { return Ok(()) };
+        let listed = self.service.connector.domain_secure_enabled
+            && self.service.settings.tls_receive_domain_secure_list.contains(domain);
+        let shown = || self.client.certificate.as_ref().is_some_and(|shown| shown.is_for(domain.ascii()));
+        if listed && !shown() {
+            return Err(Refusal::permanent(
+                7,
+                1,
+                "This sender's domain is taken with its own client certificate only",
+            ));
+        }
+        Ok(())
     }
 
     async fn submit(&mut self, envelope: Envelope, content: Vec<u8>) -> Verdict {

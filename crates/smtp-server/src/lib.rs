@@ -36,7 +36,7 @@
 //!
 //! # Who may send to whom
 //!
-//! * A client in `relay_ip_ranges`, or one that logged on where `exchange-users` is permitted: to anywhere.
+//! * A client in `relay_ip_ranges`, one on a link that is `external-authoritative`, or one that logged on where `exchange-users` is permitted: to anywhere.
 //! * Anybody else, where `anonymous-users` is permitted: to accepted domains, and to `<postmaster>`.
 //! * Everything else is 550 5.7.1 at RCPT. See [`relay_right::judge`] for the table.
 //!
@@ -51,6 +51,7 @@
 //! `examples/receive.rs` is a whole server in sixty lines.
 
 mod admission;
+mod by_the_minute;
 pub mod client;
 mod connection;
 mod content_check;
@@ -59,7 +60,9 @@ pub mod contradiction;
 pub mod credentials;
 pub mod ip_range;
 mod judgement;
+mod listening;
 mod logon;
+mod message_rate;
 pub mod parameters;
 pub mod receive_connector;
 pub mod relay_right;
@@ -74,14 +77,15 @@ pub use client::Client;
 pub use contradiction::{Contradiction, validate_together};
 pub use credentials::{Credentials, CredentialsError, FileVerifier, hash_password};
 pub use ip_range::{InvalidIpRange, IpRange};
+pub use listening::Listening;
 pub use parameters::{
     AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
-    RelayIpRangesMode, SizeEnabled, TransportRole, UnknownKeyword,
+    RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole, UnknownKeyword,
 };
 pub use postroad_smtp_protocol::sasl::Secret;
-pub use receive_connector::ReceiveConnector;
-pub use server::{Listening, Server};
+pub use receive_connector::{CertificateFiles, ReceiveConnector};
+pub use server::Server;
 pub use server_settings::ServerSettings;
 pub use submit::{BoxFuture, Refusal, Submit};
-pub use tls::{TlsMaterial, TlsMaterialError};
+pub use tls::{ClientCertificate, TlsMaterial, TlsMaterialError};
 pub use verify::{NobodyLogsOn, Verification, Verify};

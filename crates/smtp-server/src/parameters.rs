@@ -59,7 +59,7 @@ keywords! {
         BasicAuthRequireTls = "basic-auth-require-tls",
         /// Exchange's own.
         ExchangeServer = "exchange-server",
-        /// Trusted by other means, such as IPsec.
+        /// The link is trusted by other means, such as IPsec: whoever may connect may relay.
         ExternalAuthoritative = "external-authoritative",
     }
 }
@@ -73,7 +73,7 @@ keywords! {
         AnonymousUsers = "anonymous-users",
         /// Whoever logged on, to anywhere.
         ExchangeUsers = "exchange-users",
-        /// Exchange servers.
+        /// Servers on a link that is `external-authoritative`.
         ExchangeServers = "exchange-servers",
         /// Exchange 2003 and older.
         ExchangeLegacyServers = "exchange-legacy-servers",
@@ -127,6 +127,28 @@ keywords! {
         User = "user",
         /// By both.
         All = "all",
+    }
+}
+
+keywords! {
+    /// Relay's `tls_minimum_version`.
+    TlsMinimumVersion {
+        /// TLS 1.2 and 1.3: what the .NET and SQL Server of the last ten years speak.
+        Tls12 = "1.2",
+        /// TLS 1.3 alone.
+        Tls13 = "1.3",
+    }
+}
+
+keywords! {
+    /// Relay's `tls_client_certificates`: whether clients are asked for a certificate.
+    TlsClientCertificates {
+        /// Not asked for.
+        None = "none",
+        /// Asked for; who shows none, or one that is not believed, is served all the same.
+        Request = "request",
+        /// Without one that is believed there is no TLS.
+        Require = "require",
     }
 }
 

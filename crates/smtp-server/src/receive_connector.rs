@@ -9,8 +9,17 @@ use postroad_address_space::Domain;
 use crate::ip_range::IpRange;
 use crate::parameters::{
     AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
-    RelayIpRangesMode, SizeEnabled, TransportRole,
+    RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole,
 };
+
+/// A certificate and its key, for `tls_certificates`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// Certificate chain, PEM, the server's own first.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
 
 /// One receive connector as plain data: no socket, no certificate, no secret.
 ///
@@ -35,6 +44,9 @@ pub struct ReceiveConnector {
     pub enabled: bool,
     /// `Bindings`: where it listens.
     pub bindings: Vec<SocketAddr>,
+    /// Where it listens for clients that begin with TLS (RFC 8314, port 465), beside `bindings`. Neither Exchange nor .NET's
+    /// SmtpClient, which SQL Server's Database Mail uses, speaks so: they want STARTTLS.
+    pub implicit_tls_bindings: Vec<SocketAddr>,
     /// `RemoteIPRanges`: who may connect; of several connectors on one binding the most specific range wins.
     pub remote_ip_ranges: Vec<IpRange>,
     /// Who may relay without logging on (IIS: the Relay list). Empty by default.
@@ -59,6 +71,15 @@ pub struct ReceiveConnector {
     pub tls_certificate: Option<PathBuf>,
     /// Private key, PEM.
     pub tls_key: Option<PathBuf>,
+    /// More certificates: a client is shown the first that is for the name it asks for (SNI), else `tls_certificate`.
+    pub tls_certificates: Vec<CertificateFiles>,
+    /// The least version of TLS. 1.2 unless set.
+    pub tls_minimum_version: TlsMinimumVersion,
+    /// Whether clients are asked for a certificate. It gives no right to relay; an embedder sees it in
+    /// [`Client::certificate`](crate::Client::certificate).
+    pub tls_client_certificates: TlsClientCertificates,
+    /// Whose client certificates are believed, PEM.
+    pub tls_client_ca_file: Option<PathBuf>,
     /// Who may log on: lines `name = "hash"`.
     pub credentials_file: Option<PathBuf>,
     /// `MaxMessageSize`, 64 KB to 2 GB - 1.
@@ -128,7 +149,9 @@ pub struct ReceiveConnector {
     pub extended_protection_policy: ExtendedProtectionPolicy,
     /// `SuppressXAnonymousTls`.
     pub suppress_x_anonymous_tls: bool,
-    /// `DomainSecureEnabled`.
+    /// `DomainSecureEnabled`: senders of the domains in
+    /// [`tls_receive_domain_secure_list`](crate::ServerSettings::tls_receive_domain_secure_list) are taken only from clients
+    /// whose certificate is for that domain.
     pub domain_secure_enabled: bool,
     /// `TlsCertificateName`.
     pub tls_certificate_name: Option<String>,
@@ -149,6 +172,7 @@ impl ReceiveConnector {
             name: name.into(),
             enabled: true,
             bindings: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 25)],
+            implicit_tls_bindings: Vec::new(),
             remote_ip_ranges: vec![IpRange::ALL_IPV4, IpRange::ALL_IPV6],
             relay_ip_ranges: Vec::new(),
             relay_ip_ranges_mode: RelayIpRangesMode::Only,
@@ -161,6 +185,10 @@ impl ReceiveConnector {
             fqdn: None,
             tls_certificate: None,
             tls_key: None,
+            tls_certificates: Vec::new(),
+            tls_minimum_version: TlsMinimumVersion::Tls12,
+            tls_client_certificates: TlsClientCertificates::None,
+            tls_client_ca_file: None,
             credentials_file: None,
             max_message_size: 36 * 1024 * 1024,
             max_header_size: 256 * 1024,
@@ -214,8 +242,12 @@ impl ReceiveConnector {
         self.permission_groups.contains(&group)
     }
 
-    /// Whether this address may relay without logging on.
+    /// Whether this address may relay without logging on: by the Relay list, or because a link that is secured by other means
+    /// (`external-authoritative`) is trusted with whoever may connect.
     pub fn relays_for(&self, client: IpAddr) -> bool {
+        if self.offers(AuthMechanism::ExternalAuthoritative) {
+            return self.remote_span(client).is_some();
+        }
         let listed = self.relay_ip_ranges.iter().any(|range| range.contains(client));
         match self.relay_ip_ranges_mode {
             RelayIpRangesMode::Only => listed,
@@ -234,25 +266,18 @@ impl ReceiveConnector {
     pub fn not_available_yet(&self) -> Vec<&'static str> {
         let default = Self::new("");
         let foreign_mechanism = |mechanism: &AuthMechanism| {
-            matches!(
-                mechanism,
-                AuthMechanism::Integrated
-                    | AuthMechanism::ExchangeServer
-                    | AuthMechanism::ExternalAuthoritative
-            )
+            matches!(mechanism, AuthMechanism::Integrated | AuthMechanism::ExchangeServer)
         };
         let foreign_group = |group: &PermissionGroup| {
-            !matches!(
+            matches!(
                 group,
-                PermissionGroup::None | PermissionGroup::AnonymousUsers | PermissionGroup::ExchangeUsers
+                PermissionGroup::ExchangeLegacyServers | PermissionGroup::Partners | PermissionGroup::Custom
             )
         };
         [
             (self.transport_role != default.transport_role, "transport_role"),
             (self.auth_mechanism.iter().any(foreign_mechanism), "auth_mechanism"),
             (self.permission_groups.iter().any(foreign_group), "permission_groups"),
-            (self.message_rate_limit.is_some(), "message_rate_limit"),
-            (self.message_rate_source != default.message_rate_source, "message_rate_source"),
             (self.long_addresses_enabled, "long_addresses_enabled"),
             (self.orar_enabled, "orar_enabled"),
             (self.enable_auth_gssapi, "enable_auth_gssapi"),
@@ -260,7 +285,6 @@ impl ReceiveConnector {
                 self.extended_protection_policy != default.extended_protection_policy,
                 "extended_protection_policy",
             ),
-            (self.domain_secure_enabled, "domain_secure_enabled"),
             (self.tls_certificate_name.is_some(), "tls_certificate_name"),
             (!self.tls_domain_capabilities.is_empty(), "tls_domain_capabilities"),
             (self.protocol_logging_level != default.protocol_logging_level, "protocol_logging_level"),
@@ -288,6 +312,17 @@ mod tests {
         }
         assert!(connector.permission_groups.is_empty());
         assert!(connector.not_available_yet().is_empty());
+    }
+
+    #[test]
+    fn a_trusted_link_relays_for_whoever_may_connect() {
+        let mut link = ReceiveConnector::new("Link");
+        link.remote_ip_ranges = vec!["10.0.0.0/8".parse().unwrap()];
+        link.auth_mechanism = vec![AuthMechanism::ExternalAuthoritative];
+        link.permission_groups = vec![PermissionGroup::ExchangeServers];
+        assert!(link.validate().is_empty() && link.not_available_yet().is_empty());
+        assert!(link.relays_for("10.1.1.1".parse().unwrap()));
+        assert!(!link.relays_for("11.1.1.1".parse().unwrap()));
     }
 
     #[test]

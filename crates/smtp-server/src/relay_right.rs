@@ -11,7 +11,7 @@ use crate::parameters::PermissionGroup;
 use crate::receive_connector::ReceiveConnector;
 use crate::server_settings::ServerSettings;
 
-/// Whether mail from this client may go anywhere.
+/// Whether mail from this client may go anywhere: because of its address, or of its logon. A client certificate is no reason.
 pub fn may_relay(connector: &ReceiveConnector, peer: IpAddr, logged_on: bool) -> bool {
     connector.relays_for(peer) || (logged_on && connector.permits(PermissionGroup::ExchangeUsers))
 }

@@ -12,19 +12,24 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::{Admission, Admitted, ConnectionRate};
 use crate::client::Client;
 use crate::connection;
+use crate::listening::Listening;
+use crate::message_rate::MessageRate;
 use crate::receive_connector::ReceiveConnector;
 use crate::server_settings::ServerSettings;
 use crate::service::Service;
 use crate::submit::Submit;
 use crate::tls::TlsMaterial;
+use crate::tls::watch::keep_current;
 use crate::verify::Verify;
 
 /// Receive connectors, bound and ready to serve.
 pub struct Server {
     listeners: Vec<Listener>,
+    /// Certificates whose files are looked at while it serves.
+    watched: Vec<TlsMaterial>,
     settings: Arc<ServerSettings>,
 }
 
@@ -32,18 +37,16 @@ pub struct Server {
 struct Listener {
     binding: SocketAddr,
     socket: TcpListener,
-    receptions: Arc<Vec<Arc<Reception>>>,
+    door: Arc<Door>,
 }
 
-/// The listening sockets of a server, for the one that takes its place: a client that connects meanwhile waits a moment
-/// and is never refused.
-#[derive(Debug, Default)]
-pub struct Listening(Vec<(SocketAddr, std::net::TcpListener)>);
-
-impl Listening {
-    fn on(&self, binding: SocketAddr) -> Option<&std::net::TcpListener> {
-        self.0.iter().find(|(bound, _)| *bound == binding).map(|(_, socket)| socket)
-    }
+/// What all connections of one binding go by.
+struct Door {
+    /// They begin with TLS.
+    implicit_tls: bool,
+    receptions: Vec<Arc<Reception>>,
+    settings: Arc<ServerSettings>,
+    rate: Arc<ConnectionRate>,
 }
 
 /// One receive connector at work.
@@ -77,37 +80,47 @@ impl Server {
     ) -> io::Result<Self> {
         let settings = Arc::new(settings);
         let memory = Arc::new(AtomicU64::new(0));
-        let mut by_binding: Vec<(SocketAddr, Vec<Arc<Reception>>)> = Vec::new();
+        let rate = Arc::new(ConnectionRate::default());
+        let mut doors: Vec<(SocketAddr, Door)> = Vec::new();
+        let mut watched = Vec::new();
         for (connector, tls) in connectors.into_iter().filter(|(connector, _)| connector.enabled) {
-            let bindings = connector.bindings.clone();
+            let plain = connector.bindings.iter().map(|binding| (*binding, false));
+            let implicit = connector.implicit_tls_bindings.iter().map(|binding| (*binding, true));
+            let bindings: Vec<_> = plain.chain(implicit).collect();
+            watched.push(tls.clone());
             let service = Service {
                 connector,
                 tls,
                 settings: Arc::clone(&settings),
                 submit: Arc::clone(&submit),
                 verify: Arc::clone(&verify),
+                rate: MessageRate::default(),
                 memory: Arc::clone(&memory),
             };
             let reception = Arc::new(Reception { service, admission: Arc::new(Admission::default()) });
-            for binding in bindings {
-                match by_binding.iter_mut().find(|(bound, _)| *bound == binding) {
-                    Some((_, receptions)) => receptions.push(Arc::clone(&reception)),
-                    None => by_binding.push((binding, vec![Arc::clone(&reception)])),
+            for (binding, implicit_tls) in bindings {
+                let reception = Arc::clone(&reception);
+                match doors
+                    .iter_mut()
+                    .find(|(bound, door)| *bound == binding && door.implicit_tls == implicit_tls)
+                {
+                    Some((_, door)) => door.receptions.push(reception),
+                    None => {
+                        let (settings, rate) = (Arc::clone(&settings), Arc::clone(&rate));
+                        let receptions = vec![reception];
+                        doors.push((binding, Door { implicit_tls, receptions, settings, rate }));
+                    }
                 }
             }
         }
         let mut listeners = Vec::new();
-        for (binding, receptions) in by_binding {
-            let socket = match earlier.on(binding) {
-                Some(socket) => socket.try_clone().and_then(TcpListener::from_std),
-                None => listen(binding),
-            };
-            let socket = socket.map_err(|error| {
+        for (binding, door) in doors {
+            let socket = earlier.take_over(binding).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {binding}: {error}"))
             })?;
-            listeners.push(Listener { binding, socket, receptions: Arc::new(receptions) });
+            listeners.push(Listener { binding, socket, door: Arc::new(door) });
         }
-        Ok(Self { listeners, settings })
+        Ok(Self { listeners, watched, settings })
     }
 
     /// Where it listens, in the order of the bindings; port 0 is answered by the port that was given.
@@ -123,7 +136,7 @@ impl Server {
             let socket = listener.socket.as_fd().try_clone_to_owned()?;
             Ok((listener.binding, std::net::TcpListener::from(socket)))
         };
-        self.listeners.iter().map(duplicate).collect::<io::Result<_>>().map(Listening)
+        self.listeners.iter().map(duplicate).collect::<io::Result<_>>().map(Listening::new)
     }
 
     /// Serves until `shutdown` ends. Then nobody new is taken, idle sessions are told 421, and those with a message under way
@@ -131,8 +144,11 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
         let mut accepting = JoinSet::new();
-        for Listener { socket, receptions, .. } in self.listeners {
-            accepting.spawn(accept(socket, receptions, stopped.clone()));
+        for tls in self.watched {
+            accepting.spawn(keep_current(tls, stopped.clone()));
+        }
+        for Listener { socket, door, .. } in self.listeners {
+            accepting.spawn(accept(socket, door, stopped.clone()));
         }
         shutdown.await;
         let _ = stop.send(true);
@@ -144,26 +160,8 @@ impl Server {
     }
 }
 
-/// An IPv6 binding is for IPv6 alone, as in Exchange: `0.0.0.0:25` and `[::]:25` stand side by side.
-fn listen(binding: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(binding),
-        socket2::Type::STREAM.nonblocking(),
-        Some(socket2::Protocol::TCP),
-    )?;
-    if binding.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // A server that starts again must not wait for the connections of its former self.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.bind(&binding.into())?;
-    socket.listen(1024)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// Accepts until told to stop, then waits for its sessions. No error of `accept` ends it: running out of descriptors is passing.
-async fn accept(listener: TcpListener, receptions: Arc<Vec<Arc<Reception>>>, stopped: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, door: Arc<Door>, stopped: watch::Receiver<bool>) {
     let mut sessions = JoinSet::new();
     let mut stop = stopped.clone();
     loop {
@@ -176,12 +174,12 @@ async fn accept(listener: TcpListener, receptions: Arc<Vec<Arc<Reception>>>, sto
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let admitted = admit(&receptions, peer.ip());
-                    match admitted {
+                    match door.admit(peer.ip()) {
                         Ok((reception, admitted)) => {
-                            sessions.spawn(session(reception, admitted, stream, peer, stopped.clone()));
+                            let implicit_tls = door.implicit_tls;
+                            sessions.spawn(session(reception, admitted, implicit_tls, stream, peer, stopped.clone()));
                         }
-                        Err(turned_away) => turn_away(stream, turned_away),
+                        Err(turned_away) => door.turn_away(stream, turned_away),
                     }
                 }
                 Err(error) => {
@@ -195,28 +193,38 @@ async fn accept(listener: TcpListener, receptions: Arc<Vec<Arc<Reception>>>, sto
     while sessions.join_next().await.is_some() {}
 }
 
-/// The connector whose remote range holds the client most closely, if it has room.
-fn admit(receptions: &[Arc<Reception>], peer: IpAddr) -> Result<(Arc<Reception>, Admitted), &'static str> {
-    let closest = receptions
-        .iter()
-        .filter_map(|reception| Some((reception.service.connector.remote_span(peer)?, reception)))
-        .min_by_key(|(span, _)| *span);
-    let Some((_, reception)) = closest else { return Err("554 5.7.1 Access denied\r\n") };
-    let admitted = reception.admission.admit(&reception.service.connector, peer.to_canonical());
-    match admitted {
-        Some(admitted) => Ok((Arc::clone(reception), admitted)),
-        None => Err("421 4.3.2 Too many connections, try again later\r\n"),
+impl Door {
+    /// The connector whose remote range holds the client most closely, if it has room.
+    fn admit(&self, peer: IpAddr) -> Result<(Arc<Reception>, Admitted), &'static str> {
+        let closest = self
+            .receptions
+            .iter()
+            .filter_map(|reception| Some((reception.service.connector.remote_span(peer)?, reception)))
+            .min_by_key(|(span, _)| *span);
+        let Some((_, reception)) = closest else { return Err("554 5.7.1 Access denied\r\n") };
+        let admitted = reception.admission.admit(&reception.service.connector, peer.to_canonical());
+        let Some(admitted) = admitted else {
+            return Err("421 4.3.2 Too many connections, try again later\r\n");
+        };
+        if !self.rate.admits(self.settings.max_connection_rate_per_minute) {
+            return Err("421 4.3.2 Too many connections a minute, try again later\r\n");
+        }
+        Ok((Arc::clone(reception), admitted))
     }
-}
 
-/// One line if it can be written at once, and out.
-fn turn_away(stream: TcpStream, line: &'static str) {
-    let _ = stream.try_write(line.as_bytes());
+    /// One line if it can be written at once, and out; nothing where the client waits for TLS.
+    fn turn_away(&self, stream: TcpStream, line: &'static str) {
+        tracing::debug!(peer = ?stream.peer_addr().ok(), line = line.trim_end(), "a connection was turned away");
+        if !self.implicit_tls {
+            let _ = stream.try_write(line.as_bytes());
+        }
+    }
 }
 
 async fn session(
     reception: Arc<Reception>,
     admitted: Admitted,
+    implicit_tls: bool,
     stream: TcpStream,
     peer: SocketAddr,
     stopped: watch::Receiver<bool>,
@@ -230,5 +238,5 @@ async fn session(
     client.connector_fqdn.clone_from(&reception.service.connector.fqdn);
     client.session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let span = tracing::info_span!("session", session = client.session, connector = %client.connector, peer = %client.peer);
-    connection::serve(&reception.service, client, stream, stopped).instrument(span).await;
+    connection::serve(&reception.service, client, implicit_tls, stream, stopped).instrument(span).await;
 }

@@ -14,8 +14,15 @@ pub struct ServerSettings {
     pub accepted_domains: Vec<Domain>,
     /// Where `<postmaster>` goes.
     pub postmaster: Mailbox,
-    /// Bytes of content held at one moment, all sessions together; more is told 452 4.3.1. 512 MiB unless set.
+    /// Bytes of content held at one moment, all sessions together; more is told 452 4.3.1, before it is read where its size was
+    /// declared. What holds them takes up to twice as much. 512 MiB unless set.
     pub max_content_in_memory: u64,
+    /// Connections a minute, all receive connectors together (`MaxConnectionRatePerMinute`); those above are told 421 4.3.2.
+    /// Any number unless set.
+    pub max_connection_rate_per_minute: Option<u32>,
+    /// `TLSReceiveDomainSecureList`: sender domains that connectors with `domain_secure_enabled` take only from clients whose
+    /// certificate is for that very domain. None unless set.
+    pub tls_receive_domain_secure_list: Vec<Domain>,
     /// How long sessions with a message under way may go on after the shutdown began. 30 s unless set.
     pub shutdown_grace: Duration,
     /// How long a TLS handshake may take. 60 s unless set.
@@ -30,6 +37,8 @@ impl ServerSettings {
             accepted_domains,
             postmaster,
             max_content_in_memory: 512 * 1024 * 1024,
+            max_connection_rate_per_minute: None,
+            tls_receive_domain_secure_list: Vec::new(),
             shutdown_grace: Duration::from_secs(30),
             tls_handshake_timeout: Duration::from_secs(60),
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use postroad_smtp_protocol::server::{LogonOffer, Settings, SizeKeyword};
 
+use crate::message_rate::MessageRate;
 use crate::parameters::{AuthMechanism, SizeEnabled};
 use crate::receive_connector::ReceiveConnector;
 use crate::server_settings::ServerSettings;
@@ -19,6 +20,8 @@ pub(crate) struct Service {
     pub(crate) settings: Arc<ServerSettings>,
     pub(crate) submit: Arc<dyn Submit>,
     pub(crate) verify: Arc<dyn Verify>,
+    /// Messages begun by the minute.
+    pub(crate) rate: MessageRate,
     /// Bytes of content that all connections of the server hold.
     pub(crate) memory: Arc<AtomicU64>,
 }
@@ -40,7 +43,7 @@ pub(crate) fn session_settings(service: &Service) -> Settings {
     settings.dsn = connector.delivery_status_notification_enabled;
     settings.chunking = connector.chunking_enabled;
     settings.binary_mime = connector.binary_mime_enabled;
-    settings.starttls = connector.offers(AuthMechanism::Tls) && service.tls.config().is_some();
+    settings.starttls = connector.offers(AuthMechanism::Tls) && service.tls.is_some();
     settings.require_tls = connector.require_tls;
     settings.logon = connector
         .offers(AuthMechanism::BasicAuth)

@@ -11,11 +11,39 @@ use crate::client::Client;
 /// A future in a box, so that traits with one can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Takes messages. The server has checked sizes, syntax and the right to relay before it asks.
+/// Takes messages, and may refuse whatever leads to one. The server has checked sizes, syntax and the right to relay before it
+/// asks; only [`accept_message`](Self::accept_message) must be written.
+///
+/// A refusal is said to the client as it is: transient where the fault is ours. One that is
+/// [closing](Refusal::closing) ends the session.
 pub trait Submit: Send + Sync {
-    /// Whether this recipient will do. Called once for each RCPT, so it should be quick; the default takes everyone.
+    /// Whether this client is served at all. Called once, before the greeting; a refusal takes its place and ends the session.
     ///
-    /// A refusal is said to the client as it is: transient where the fault is ours.
+    /// With implicit TLS this is before the handshake.
+    fn accept_client<'a>(&'a self, client: &'a Client) -> BoxFuture<'a, Result<(), Refusal>> {
+        let _ = client;
+        yes()
+    }
+
+    /// Whether this EHLO or HELO will do; the name is in `client`. Called again after STARTTLS.
+    fn accept_hello<'a>(&'a self, client: &'a Client) -> BoxFuture<'a, Result<(), Refusal>> {
+        let _ = client;
+        yes()
+    }
+
+    /// Whether a message from this sender may begin: the moment to say that there is no room, too. `size` is what the client
+    /// declared, in bytes.
+    fn accept_sender<'a>(
+        &'a self,
+        client: &'a Client,
+        reverse_path: &'a ReversePath,
+        size: Option<u64>,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        let _ = (client, reverse_path, size);
+        yes()
+    }
+
+    /// Whether this recipient will do. Called once for each RCPT, so it should be quick.
     fn accept_recipient<'a>(
         &'a self,
         client: &'a Client,
@@ -23,7 +51,7 @@ pub trait Submit: Send + Sync {
         recipient: &'a Recipient,
     ) -> BoxFuture<'a, Result<(), Refusal>> {
         let _ = (client, reverse_path, recipient);
-        Box::pin(std::future::ready(Ok(())))
+        yes()
     }
 
     /// Takes the message over and names it.
@@ -37,4 +65,8 @@ pub trait Submit: Send + Sync {
         envelope: Envelope,
         content: Content,
     ) -> BoxFuture<'a, Result<String, Refusal>>;
+}
+
+fn yes<'a>() -> BoxFuture<'a, Result<(), Refusal>> {
+    Box::pin(std::future::ready(Ok(())))
 }

@@ -11,7 +11,7 @@ use postroad_connector::{Connector, RoutingTable};
 use postroad_message_directory::DropDirectory;
 use postroad_queue::SqliteStore;
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
-use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, ServerSettings, TlsMaterial};
+use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
 use postroad_transport::{
     Credentials, Delivers, Doors, DropDeliver, NobodyWatches, Observe, Pipeline, Settings, SmtpDeliver,
     SystemWorld, WatchedDirectory,
@@ -261,9 +261,7 @@ async fn server(
     for connector in configuration.receive_connectors.iter().filter(|connector| connector.enabled) {
         connectors.push((connector.clone(), tls(connector)?));
     }
-    let names = &configuration.server;
-    let settings =
-        ServerSettings::new(names.fqdn.as_str(), names.accepted_domains.clone(), names.postmaster.clone());
+    let settings = configuration.server_settings();
     let enabled = configuration.receive_connectors.iter().filter(|connector| connector.enabled);
     let verifier =
         FileVerifier::new(enabled).map_err(|error| Refused(Exit::Configuration, error.to_string()))?;
@@ -275,12 +273,9 @@ async fn server(
 }
 
 fn tls(connector: &ReceiveConnector) -> Result<TlsMaterial, Refused> {
-    match (&connector.tls_certificate, &connector.tls_key) {
-        (Some(certificate), Some(key)) => TlsMaterial::from_pem_files(certificate, key).map_err(|error| {
-            Refused(Exit::Configuration, format!("receive connector {:?}: {error}", connector.name))
-        }),
-        _ => Ok(TlsMaterial::none()),
-    }
+    TlsMaterial::of(connector).map_err(|error| {
+        Refused(Exit::Configuration, format!("receive connector {:?}: {error}", connector.name))
+    })
 }
 
 fn watched(configuration: &Configuration) -> Result<Vec<WatchedDirectory>, Refused> {

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use postroad_address_space::Domain;
 use postroad_smtp_server::{
-    AuthMechanism, ExtendedProtectionPolicy, IpRange, MessageRateSource, PermissionGroup,
-    ProtocolLoggingLevel, ReceiveConnector, RelayIpRangesMode, SizeEnabled, TransportRole,
+    AuthMechanism, CertificateFiles, ExtendedProtectionPolicy, IpRange, MessageRateSource, PermissionGroup,
+    ProtocolLoggingLevel, ReceiveConnector, RelayIpRangesMode, SizeEnabled, TlsClientCertificates,
+    TlsMinimumVersion, TransportRole,
 };
 use toml_span::value::Value;
 
-use crate::reading::fault::{Reading, plain};
+use crate::problem::ProblemKind;
+use crate::reading::fault::{Reading, plain, refuse};
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{
     address_and_port, boolean, distinct, integer, keyword, list, map, name, not_empty, or_empty,
-    or_unlimited, parsed, path, size, span, text, text_up_to,
+    or_unlimited, parsed, path, size, span, text, text_up_to, wrong_type,
 };
 
 const NONE: Duration = Duration::ZERO;
@@ -46,7 +48,8 @@ pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path) -> Option<(Recei
 #[rustfmt::skip]
 fn who_may_connect(section: &mut Section<'_, '_>, c: &mut ReceiveConnector, folder: &Path) {
     section.set(&mut c.enabled, "enabled", boolean);
-    section.set(&mut c.bindings, "bindings", not_empty(distinct(address_and_port)));
+    section.set(&mut c.bindings, "bindings", distinct(address_and_port));
+    section.set(&mut c.implicit_tls_bindings, "implicit_tls_bindings", distinct(address_and_port));
     section.set(&mut c.remote_ip_ranges, "remote_ip_ranges", not_empty(distinct(range)));
     section.set(&mut c.relay_ip_ranges, "relay_ip_ranges", distinct(range));
     section.set(&mut c.relay_ip_ranges_mode, "relay_ip_ranges_mode", keyword(RelayIpRangesMode::WORDS));
@@ -59,6 +62,11 @@ fn who_may_connect(section: &mut Section<'_, '_>, c: &mut ReceiveConnector, fold
     section.set(&mut c.default_domain, "default_domain", or_empty(parsed::<Domain>("a domain")));
     section.set(&mut c.tls_certificate, "tls_certificate", or_empty(path(folder)));
     section.set(&mut c.tls_key, "tls_key", or_empty(path(folder)));
+    section.set(&mut c.tls_certificates, "tls_certificates", list(certificate_files(folder)));
+    section.set(&mut c.tls_minimum_version, "tls_minimum_version", keyword(TlsMinimumVersion::WORDS));
+    section.set(&mut c.tls_client_certificates, "tls_client_certificates", keyword(TlsClientCertificates::WORDS));
+    section.set(&mut c.tls_client_ca_file, "tls_client_ca_file", or_empty(path(folder)));
+    section.set(&mut c.domain_secure_enabled, "domain_secure_enabled", boolean);
     section.set(&mut c.credentials_file, "credentials_file", or_empty(path(folder)));
 }
 
@@ -76,6 +84,8 @@ fn limits(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.connection_inactivity_timeout, "connection_inactivity_timeout", span(MILLISECOND..=DAY));
     section.set(&mut c.max_protocol_errors, "max_protocol_errors", or_unlimited(integer(0..=2_147_483_647)));
     section.set(&mut c.max_logon_failures, "max_logon_failures", integer(0..=10));
+    section.set(&mut c.message_rate_limit, "message_rate_limit", or_unlimited(integer(1..=2_147_483_647)));
+    section.set(&mut c.message_rate_source, "message_rate_source", keyword(MessageRateSource::WORDS));
     section.set(&mut c.tarpit_interval, "tarpit_interval", span(NONE..=10 * MINUTE));
     section.set(&mut c.auth_tarpit_interval, "auth_tarpit_interval", span(NONE..=10 * MINUTE));
     section.set(&mut c.max_acknowledgement_delay, "max_acknowledgement_delay", span(NONE..=10 * MINUTE));
@@ -101,13 +111,10 @@ fn extensions(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
 #[rustfmt::skip]
 fn not_built(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.transport_role, "transport_role", keyword(TransportRole::WORDS));
-    section.set(&mut c.message_rate_limit, "message_rate_limit", or_unlimited(integer(1..=2_147_483_647)));
-    section.set(&mut c.message_rate_source, "message_rate_source", keyword(MessageRateSource::WORDS));
     section.set(&mut c.long_addresses_enabled, "long_addresses_enabled", boolean);
     section.set(&mut c.orar_enabled, "orar_enabled", boolean);
     section.set(&mut c.enable_auth_gssapi, "enable_auth_gssapi", boolean);
     section.set(&mut c.extended_protection_policy, "extended_protection_policy", keyword(ExtendedProtectionPolicy::WORDS));
-    section.set(&mut c.domain_secure_enabled, "domain_secure_enabled", boolean);
     section.set(&mut c.tls_certificate_name, "tls_certificate_name", or_empty(text));
     section.set(&mut c.tls_domain_capabilities, "tls_domain_capabilities", list(text));
     section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::WORDS));
@@ -118,6 +125,20 @@ fn not_built(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
 fn doubts(section: &mut Section<'_, '_>, connector: &ReceiveConnector) {
     if connector.relay_ip_ranges_mode == RelayIpRangesMode::AllExcept {
         section.warn("relay_ip_ranges_mode", "every client outside relay_ip_ranges may relay: an open relay");
+    }
+    let trusted = connector.offers(AuthMechanism::ExternalAuthoritative);
+    if connector.permits(PermissionGroup::ExchangeServers) && !trusted {
+        let message = "\"exchange-servers\" are those on a link with auth_mechanism \"external-authoritative\": there is none here";
+        section.warn("permission_groups", message);
+    }
+    if connector.bindings.is_empty() {
+        let message = "nothing listens for STARTTLS: SQL Server's Database Mail and other .NET programs cannot begin with TLS";
+        section.warn("implicit_tls_bindings", message);
+    }
+    let required = connector.tls_client_certificates == TlsClientCertificates::Require;
+    if required && !connector.require_tls && !connector.bindings.is_empty() {
+        let message = "a client that leaves TLS out is asked for no certificate: set require_tls";
+        section.warn("tls_client_certificates", message);
     }
     let logs_on = connector.offers(AuthMechanism::BasicAuth);
     if connector.permits(PermissionGroup::ExchangeUsers) && !logs_on {
@@ -132,6 +153,26 @@ fn doubts(section: &mut Section<'_, '_>, connector: &ReceiveConnector) {
     let without_certificate = connector.tls_certificate.is_none() && connector.tls_key.is_none();
     if section.has("auth_mechanism") && connector.offers(AuthMechanism::Tls) && without_certificate {
         section.warn("auth_mechanism", "STARTTLS is not offered without tls_certificate and tls_key");
+    }
+}
+
+const PAIR: &str = "{ certificate = \"tls/shop.pem\", key = \"tls/shop.key\" }";
+
+fn certificate_files(folder: &Path) -> impl Fn(&Value<'_>) -> Reading<CertificateFiles> {
+    let path = path(folder);
+    move |value| {
+        let Some(table) = value.as_table() else {
+            return wrong_type(value, &format!("a certificate and its key, as in {PAIR}"));
+        };
+        if let Some(unknown) = table.keys().find(|key| !["certificate", "key"].contains(&key.name.as_ref())) {
+            let message = format!("there is no {}; a certificate is written {PAIR}", unknown.name);
+            return refuse(unknown.span, ProblemKind::UnknownKey, message);
+        }
+        let (Some(certificate), Some(key)) = (table.get("certificate"), table.get("key")) else {
+            let message = format!("a certificate needs its key, as in {PAIR}");
+            return refuse(value.span, ProblemKind::Missing, message);
+        };
+        Ok(CertificateFiles { certificate: path(certificate)?, key: path(key)? })
     }
 }
 

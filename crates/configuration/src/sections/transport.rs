@@ -4,16 +4,17 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use postroad_address_space::Domain;
 use postroad_queue::{Concurrency, ExchangePhases, MessageTimers, RetrySchedule};
 use toml_span::value::Value;
 
 use crate::reading::fault::Reading;
 use crate::reading::quantity::span_text;
 use crate::reading::section::Section;
-use crate::reading::value::{integer, list, map, not_empty, or_unlimited, span};
+use crate::reading::value::{distinct, integer, list, map, not_empty, or_unlimited, parsed, size, span};
 
 /// Every timer and limit of delivery.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transport {
     /// The waits of a next hop that cannot be reached: Exchange's phases, or IIS's intervals.
@@ -22,7 +23,28 @@ pub struct Transport {
     pub timers: MessageTimers,
     /// How many deliveries run at once, in all and for each next hop.
     pub concurrency: Concurrency,
+    /// Connections a minute that all receive connectors take together; `None`: any number.
+    pub max_connection_rate_per_minute: Option<u32>,
+    /// Bytes of content that all sessions hold in memory at one moment.
+    pub max_content_in_memory: u64,
+    /// Sender domains that `domain_secure_enabled` speaks of.
+    pub tls_receive_domain_secure_list: Vec<Domain>,
 }
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            retry_schedule: RetrySchedule::default(),
+            timers: MessageTimers::default(),
+            concurrency: Concurrency::default(),
+            max_connection_rate_per_minute: Some(1200),
+            max_content_in_memory: 512 * MEGABYTE,
+            tls_receive_domain_secure_list: Vec::new(),
+        }
+    }
+}
+
+const MEGABYTE: u64 = 1024 * 1024;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -48,7 +70,12 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Transport {
     section.check("mailbox_delivery_queue_retry_interval", span(SECOND..=DAY));
     section.check("max_idle_time_before_resubmit", span(WAIT));
     section.check("queue_max_idle_time", span(WAIT));
-    section.check("max_connection_rate_per_minute", or_unlimited(integer::<u32>(1..=2_147_483_647)));
+    let rate = &mut transport.max_connection_rate_per_minute;
+    section.set(rate, "max_connection_rate_per_minute", or_unlimited(integer(1..=2_147_483_647)));
+    let memory = size(MEGABYTE..=1024 * 1024 * MEGABYTE);
+    section.set(&mut transport.max_content_in_memory, "max_content_in_memory", memory);
+    let secure = &mut transport.tls_receive_domain_secure_list;
+    section.set(secure, "tls_receive_domain_secure_list", distinct(parsed("a domain")));
     section.check("poison_threshold", integer::<u32>(1..=10));
 
     concurrency(&mut section, &mut transport.concurrency);

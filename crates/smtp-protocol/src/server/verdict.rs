@@ -24,6 +24,12 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
+impl From<Result<(), Refusal>> for Verdict {
+    fn from(judged: Result<(), Refusal>) -> Self {
+        judged.map_or_else(Self::Refuse, |()| Self::Accept)
+    }
+}
+
 /// A no: now (4yz) or for ever (5yz), and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

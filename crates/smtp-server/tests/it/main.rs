@@ -1,8 +1,10 @@
 //! Servers on loopback ports of their own, spoken to as an application would.
 
+mod certificates;
 #[cfg(unix)]
 mod descriptors;
 mod house;
+mod limits;
 mod scenarios;
 mod stopping;
 mod tls;

@@ -59,3 +59,34 @@ async fn binding_twice_names_the_binding() {
     let error = refused.err().expect("the port is taken");
     assert!(error.to_string().contains(&house.address.to_string()), "{error}");
 }
+
+#[tokio::test]
+async fn a_binding_may_be_widened_and_narrowed_without_letting_go_of_its_port() {
+    use postroad_smtp_server::{Listening, NobodyLogsOn, Server};
+    let store = House::with(connector("Default")).await.store;
+    let serve = async |earlier: &Listening, binding: String| {
+        let mut connector = connector("Default");
+        connector.bindings = vec![binding.parse().expect("an address")];
+        let connectors = vec![(connector, TlsMaterial::none())];
+        let store = std::sync::Arc::clone(&store);
+        Server::succeed(earlier, connectors, settings(), store, std::sync::Arc::new(NobodyLogsOn)).await
+    };
+    let first = serve(&Listening::default(), "127.0.0.1:0".into()).await.expect("a port");
+    let port = first.local_addrs()[0].port();
+    let held = serve(&Listening::default(), format!("0.0.0.0:{port}")).await;
+    assert!(held.is_err(), "somebody else's port was taken");
+    // The first one has the binding with port 0: what succeeds it names the port.
+    drop(first);
+    let first = serve(&Listening::default(), format!("127.0.0.1:{port}")).await.expect("it is free again");
+    let wide =
+        serve(&first.listening().expect("its sockets"), format!("0.0.0.0:{port}")).await.expect("wider");
+    let narrow = serve(&wide.listening().expect("its sockets"), format!("127.0.0.1:{port}")).await;
+    let narrow = narrow.expect("narrower");
+    drop((first, wide));
+    let held = serve(&Listening::default(), format!("0.0.0.0:{port}")).await;
+    assert!(held.is_err(), "the port stayed open to others");
+    let served = tokio::spawn(narrow.serve(std::future::pending()));
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+    crate::house::Caller { stream, held: Vec::new() }.expect("220 ").await;
+    served.abort();
+}

@@ -1,0 +1,208 @@
+//! What a connector needs to speak TLS: PEM files in, a rustls configuration out, nothing installed for the process.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use postroad_message::TlsFacts;
+use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage};
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::parameters::{TlsClientCertificates, TlsMinimumVersion};
+use crate::receive_connector::ReceiveConnector;
+use crate::tls::client_certificates::{self, ClientCertificate};
+use crate::tls::served_certificates::{self, ServedCertificates};
+use crate::tls::watch::{Look, Source};
+
+/// What a connector needs to speak TLS, or nothing: then STARTTLS is not offered. A clone is a handle to the same.
+#[derive(Clone, Default)]
+pub struct TlsMaterial(Option<Arc<Shared>>);
+
+struct Shared {
+    in_force: RwLock<Arc<InForce>>,
+    /// Where it was read; `None` where an embedder gave it.
+    source: Option<Source>,
+}
+
+/// One reading of the files, replaced as a whole.
+pub(crate) struct InForce {
+    pub(crate) config: Arc<ServerConfig>,
+    /// Judges client certificates after the handshake; `None`: what the handshake let through was judged there.
+    pub(crate) verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// How the files looked when they were read.
+    pub(crate) look: Vec<Option<Look>>,
+}
+
+/// Why a certificate or key is not usable. Whoever wrote the configuration mends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsMaterialError {
+    /// The file cannot be read, or holds no PEM certificate.
+    #[error("no certificate could be read: expected PEM, the server's own first")]
+    Certificate,
+    /// The file cannot be read, or holds no PEM private key.
+    #[error("no private key could be read: expected PEM (PKCS#8, PKCS#1 or SEC1), not encrypted")]
+    Key,
+    /// The two do not belong together, or are of a kind that is not supported.
+    #[error("the certificate and the private key do not belong together or are of an unsupported kind")]
+    Mismatch,
+    /// The file of authorities for client certificates cannot be read, or holds none.
+    #[error("no authority for client certificates could be read: expected PEM certificates of authorities")]
+    ClientAuthorities,
+}
+
+impl TlsMaterial {
+    /// No TLS.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// The embedder's own configuration. A client certificate that it lets through counts as verified.
+    pub fn from_config(config: Arc<ServerConfig>) -> Self {
+        Self::new(InForce { config, verifier: None, look: Vec::new() }, None)
+    }
+
+    /// Everything the connector names: certificates, authorities, the least version. None where it names no certificate.
+    ///
+    /// Reads files, which blocks. A running server looks at them again every second; see [`reload`](Self::reload).
+    pub fn of(connector: &ReceiveConnector) -> Result<Self, TlsMaterialError> {
+        let Some(source) = Source::of(connector) else { return Ok(Self::none()) };
+        Ok(Self::new(source.read()?, Some(source)))
+    }
+
+    /// Reads both files, which blocks: one certificate, TLS 1.2 and 1.3, no client certificates.
+    pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, TlsMaterialError> {
+        let mut connector = ReceiveConnector::new("");
+        connector.tls_certificate = Some(certificate.to_owned());
+        connector.tls_key = Some(key.to_owned());
+        Self::of(&connector)
+    }
+
+    /// As [`from_pem_files`](Self::from_pem_files), from memory.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsMaterialError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let certified = served_certificates::parse(certificate, key, &provider)?;
+        let served = ServedCertificates::new(certified, [])?;
+        Ok(Self::new(InForce::new(served, None, TlsMinimumVersion::Tls12, provider)?, None))
+    }
+
+    /// Reads the files again, now, and puts them in force for the handshakes to come. An error leaves what was.
+    ///
+    /// For an embedder who knows that they changed; a running server finds out by itself. Blocks.
+    pub fn reload(&self) -> Result<(), TlsMaterialError> {
+        let Some(shared) = &self.0 else { return Ok(()) };
+        let Some(source) = &shared.source else { return Ok(()) };
+        let read = Arc::new(source.read()?);
+        *shared.in_force.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
+    }
+
+    fn new(in_force: InForce, source: Option<Source>) -> Self {
+        Self(Some(Arc::new(Shared { in_force: RwLock::new(Arc::new(in_force)), source })))
+    }
+
+    pub(crate) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What counts for a handshake that begins now.
+    pub(crate) fn in_force(&self) -> Option<Arc<InForce>> {
+        let shared = self.0.as_ref()?;
+        Some(Arc::clone(&shared.in_force.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.0.as_ref()?.source.as_ref()
+    }
+}
+
+impl InForce {
+    pub(crate) fn new(
+        served: ServedCertificates,
+        verifier: Option<(Arc<dyn ClientCertVerifier>, TlsClientCertificates)>,
+        minimum: TlsMinimumVersion,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, TlsMaterialError> {
+        let versions: &[&rustls::SupportedProtocolVersion] = match minimum {
+            TlsMinimumVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsMinimumVersion::Tls13 => &[&rustls::version::TLS13],
+        };
+        let in_handshake: Arc<dyn ClientCertVerifier> = match &verifier {
+            Some((strict, TlsClientCertificates::Require)) => Arc::clone(strict),
+            Some((strict, _)) => client_certificates::lenient(Arc::clone(strict)),
+            None => Arc::new(NoClientAuth),
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .map_err(|_| TlsMaterialError::Mismatch)?
+            .with_client_cert_verifier(in_handshake)
+            .with_cert_resolver(Arc::new(served));
+        // Sessions are resumed by what the client keeps, so that thousands of clients cost no memory here. The keys are this
+        // configuration's own: nobody resumes into another policy.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|_| TlsMaterialError::Mismatch)?;
+        config.send_tls13_tickets = 1;
+        let verifier = verifier.map(|(strict, _)| strict);
+        Ok(Self { config: Arc::new(config), verifier, look: Vec::new() })
+    }
+
+    /// How an established connection is protected, and who its client has proved to be.
+    pub(crate) fn facts(&self, tls: &ServerConnection) -> (TlsFacts, Option<ClientCertificate>) {
+        let version = match tls.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLS",
+        };
+        let suite = tls.negotiated_cipher_suite().map(|suite| suite.suite());
+        let cipher = suite.and_then(|suite| suite.as_str()).unwrap_or("unknown").trim_start_matches("TLS13_");
+        let cipher = if cipher.starts_with("TLS_") { cipher.to_owned() } else { format!("TLS_{cipher}") };
+        let certificate = client_certificates::verified(tls, self.verifier.as_deref());
+        (TlsFacts { version: version.to_owned(), cipher, authenticated: certificate.is_some() }, certificate)
+    }
+}
+
+/// Whether there is any: keys are never shown.
+impl std::fmt::Debug for TlsMaterial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "TlsMaterial(present)" } else { "TlsMaterial(none)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_half_that_is_wrong() {
+        let made = rcgen::generate_simple_self_signed(["mail.contoso.com".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        assert!(TlsMaterial::from_pem(certificate.as_bytes(), key.as_bytes()).is_ok());
+        let other = rcgen::generate_simple_self_signed(["mail.contoso.com".to_owned()]).unwrap();
+        for (certificate, key, error) in [
+            ("", key.as_str(), TlsMaterialError::Certificate),
+            (key.as_str(), key.as_str(), TlsMaterialError::Certificate),
+            (certificate.as_str(), certificate.as_str(), TlsMaterialError::Key),
+            (certificate.as_str(), other.signing_key.serialize_pem().as_str(), TlsMaterialError::Mismatch),
+        ] {
+            assert_eq!(TlsMaterial::from_pem(certificate.as_bytes(), key.as_bytes()).err(), Some(error));
+        }
+    }
+
+    #[test]
+    fn a_file_that_became_unusable_leaves_what_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+        let made = rcgen::generate_simple_self_signed(["mail.contoso.com".to_owned()]).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let material = TlsMaterial::from_pem_files(&certificate, &key).unwrap();
+        let before = material.in_force().unwrap();
+        std::fs::write(&certificate, "half of a").unwrap();
+        assert_eq!(material.reload(), Err(TlsMaterialError::Certificate));
+        assert!(Arc::ptr_eq(&before, &material.in_force().unwrap()));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        assert_eq!(material.reload(), Ok(()));
+        assert!(!Arc::ptr_eq(&before, &material.in_force().unwrap()));
+    }
+}

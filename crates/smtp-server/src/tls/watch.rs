@@ -1,0 +1,128 @@
+//! The files behind a connector's TLS: reads them, and looks whether they changed.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+use crate::connection::told_to_stop;
+use crate::parameters::{TlsClientCertificates, TlsMinimumVersion};
+use crate::receive_connector::{CertificateFiles, ReceiveConnector};
+use crate::tls::client_certificates;
+use crate::tls::material::{InForce, TlsMaterial, TlsMaterialError};
+use crate::tls::served_certificates::{self, ServedCertificates};
+
+/// How long between two looks; a change counts when two looks find the same, so that nobody is caught half-way through
+/// replacing a certificate and its key.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a connector says of TLS, and where it lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// The connector's name, for the log.
+    connector: String,
+    first: CertificateFiles,
+    others: Vec<CertificateFiles>,
+    client_certificates: TlsClientCertificates,
+    client_authorities: Option<PathBuf>,
+    minimum: TlsMinimumVersion,
+}
+
+impl Source {
+    /// Where the connector's certificate and key lie, if it names both.
+    pub(crate) fn of(connector: &ReceiveConnector) -> Option<Self> {
+        let first = CertificateFiles {
+            certificate: connector.tls_certificate.clone()?,
+            key: connector.tls_key.clone()?,
+        };
+        Some(Self {
+            connector: connector.name.clone(),
+            first,
+            others: connector.tls_certificates.clone(),
+            client_certificates: connector.tls_client_certificates,
+            client_authorities: connector.tls_client_ca_file.clone(),
+            minimum: connector.tls_minimum_version,
+        })
+    }
+
+    /// Reads everything, which blocks.
+    pub(crate) fn read(&self) -> Result<InForce, TlsMaterialError> {
+        // First, so that what is written meanwhile is seen as a change.
+        let look = self.look();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let read =
+            |files: &CertificateFiles| served_certificates::read(&files.certificate, &files.key, &provider);
+        let others: Vec<_> = self.others.iter().map(read).collect::<Result<_, _>>()?;
+        let served = ServedCertificates::new(read(&self.first)?, others)?;
+        let verifier = match (self.client_certificates, &self.client_authorities) {
+            (TlsClientCertificates::None, _) => None,
+            (wanted, Some(file)) => Some((client_certificates::verifier(file, &provider)?, wanted)),
+            (_, None) => return Err(TlsMaterialError::ClientAuthorities),
+        };
+        InForce::new(served, verifier, self.minimum, provider).map(|read| InForce { look, ..read })
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let pairs = std::iter::once(&self.first).chain(&self.others);
+        pairs
+            .flat_map(|pair| [pair.certificate.as_path(), pair.key.as_path()])
+            .chain(self.client_authorities.as_deref())
+    }
+
+    /// How the files look now: what changes when somebody writes or replaces one.
+    fn look(&self) -> Vec<Option<Look>> {
+        self.files().map(|file| std::fs::metadata(file).ok().map(|found| Look::of(&found))).collect()
+    }
+}
+
+/// What tells a file from the one that takes its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl Look {
+    fn of(found: &Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(found);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Self { modified: found.modified().ok(), length: found.len(), inode }
+    }
+}
+
+/// Looks at the files until told to stop, and puts what changed in force. What cannot be used is logged once for each change,
+/// and what was stays.
+pub(crate) async fn keep_current(material: TlsMaterial, mut stopped: watch::Receiver<bool>) {
+    let (Some(source), Some(in_force)) = (material.source().cloned(), material.in_force()) else { return };
+    let source = Arc::new(source);
+    let mut tried = in_force.look.clone();
+    let mut before = tried.clone();
+    drop(in_force);
+    loop {
+        tokio::select! {
+            () = told_to_stop(&mut stopped) => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let looking = Arc::clone(&source);
+        let Ok(now) = tokio::task::spawn_blocking(move || looking.look()).await else { return };
+        if now != tried && now == before {
+            let reloading = material.clone();
+            match tokio::task::spawn_blocking(move || reloading.reload()).await {
+                Ok(Ok(())) => tracing::info!(connector = source.connector, "certificates read anew"),
+                Ok(Err(error)) => {
+                    let files: Vec<_> = source.files().collect();
+                    tracing::error!(connector = source.connector, ?files, %error,
+                        "changed certificates cannot be used; those before stay in force");
+                }
+                Err(_) => return,
+            }
+            tried = now.clone();
+        }
+        before = now;
+    }
+}
