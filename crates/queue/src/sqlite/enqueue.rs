@@ -3,45 +3,83 @@
 use postroad_message::NextHop;
 use rusqlite::OptionalExtension;
 
+use super::content_file::Drafts;
 use super::fault::Fault;
 use super::record;
-use super::writer::Work;
+use super::writer::{Labour, Work};
 use crate::error::QueueError;
 use crate::item::{NewDelivery, NewMessage};
 use crate::listing::QueuedRecipient;
 use crate::message_id::MessageId;
 
-/// How many bytes these messages will write, about.
-pub(super) fn weight(messages: &[NewMessage]) -> usize {
-    messages
-        .iter()
-        .map(|message| {
-            let recipients: usize = message.deliveries.iter().map(|delivery| delivery.recipients.len()).sum();
-            message.content.len() + 512 + recipients * 96
-        })
-        .sum()
+/// Messages to be queued, and the files that hold the large contents among them already.
+pub(super) struct Intake {
+    messages: Vec<NewMessage>,
+    drafts: Drafts,
 }
 
-/// All of them or none; the earlier ids where the source came with one of them before.
-pub(super) fn enqueue_all(work: &mut Work<'_>, messages: &[NewMessage]) -> Result<Vec<MessageId>, Fault> {
+impl Intake {
+    pub(super) fn new(messages: Vec<NewMessage>, drafts: Drafts) -> Self {
+        Self { messages, drafts }
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let of = |message: &NewMessage| {
+            let recipients: usize = message.deliveries.iter().map(|delivery| delivery.recipients.len()).sum();
+            512 + recipients * 96
+        };
+        let inline = self.messages.iter().enumerate().filter(|(index, _)| self.drafts.name(*index).is_none());
+        let inline: usize = inline.map(|(_, message)| message.content.len()).sum();
+        inline + self.messages.iter().map(of).sum::<usize>()
+    }
+
+    /// All of them or none; the earlier ids where the source came with one of them before.
+    pub(super) fn enqueue(&mut self, work: &mut Work<'_>) -> Result<Vec<MessageId>, Fault> {
+        self.drafts.wanted(false);
+        let (ids, new) = enqueue_all(work, &self.messages, &self.drafts)?;
+        self.drafts.wanted(new);
+        Ok(ids)
+    }
+
+    /// See [`Labour::ended`].
+    pub(super) fn ended(&mut self, ended: Result<(), QueueError>) {
+        self.drafts.ended(ended);
+    }
+}
+
+impl Labour<Vec<MessageId>> for Intake {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<Vec<MessageId>, Fault> {
+        self.enqueue(work)
+    }
+
+    fn ended(&mut self, ended: Result<(), QueueError>) {
+        Self::ended(self, ended);
+    }
+}
+
+fn enqueue_all(
+    work: &mut Work<'_>,
+    messages: &[NewMessage],
+    drafts: &Drafts,
+) -> Result<(Vec<MessageId>, bool), Fault> {
     if messages.iter().any(has_nothing_to_deliver) {
         return Err(QueueError::NothingToDeliver.into());
     }
     let keys = || messages.iter().filter_map(|message| message.source_key.as_deref());
     for key in keys() {
         if let Some(ids) = earlier(work, key)? {
-            return Ok(ids);
+            return Ok((ids, false));
         }
     }
     let mut ids = Vec::with_capacity(messages.len());
-    for message in messages {
-        ids.push(insert(work, message)?);
+    for (index, message) in messages.iter().enumerate() {
+        ids.push(insert(work, message, drafts.name(index))?);
     }
     for key in keys() {
         remember(work, key, &ids)?;
     }
     work.wake();
-    Ok(ids)
+    Ok((ids, true))
 }
 
 /// Another delivery of a message: at once for a new one, later for recipients that part ways.
@@ -56,9 +94,14 @@ pub(super) struct DeliveryRecord<'a> {
     pub(super) recipients: &'a [QueuedRecipient],
 }
 
-pub(super) fn insert_delivery(work: &mut Work<'_>, record: &DeliveryRecord<'_>) -> Result<(), Fault> {
-    let queue = queue_id(work, record.next_hop)?;
+/// A delivery beside the message's first.
+pub(super) fn further_delivery(work: &mut Work<'_>, record: &DeliveryRecord<'_>) -> Result<(), Fault> {
     let id = work.new_id(MessageId::from_u64(0));
+    insert_delivery(work, id, record)
+}
+
+fn insert_delivery(work: &Work<'_>, id: i64, record: &DeliveryRecord<'_>) -> Result<(), Fault> {
+    let queue = queue_id(work, record.next_hop)?;
     work.connection
         .prepare_cached(
             "INSERT INTO delivery (id, message, queue, received_at, due, attempts, delay_notified, hold, recipients)
@@ -99,13 +142,13 @@ fn has_nothing_to_deliver(message: &NewMessage) -> bool {
     message.deliveries.is_empty() || message.deliveries.iter().any(|delivery| delivery.recipients.is_empty())
 }
 
-fn insert(work: &mut Work<'_>, message: &NewMessage) -> Result<MessageId, Fault> {
+fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<&str>) -> Result<MessageId, Fault> {
     let id = work.new_id(MessageId::earliest_at(message.received_at));
     let received_at = message.received_at.as_unix_millis();
     work.connection
         .prepare_cached(
-            "INSERT INTO message (id, received_at, source, sender, size, watched, envelope)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO message (id, received_at, source, sender, size, watched, envelope, file)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
             id,
@@ -115,29 +158,33 @@ fn insert(work: &mut Work<'_>, message: &NewMessage) -> Result<MessageId, Fault>
             i64::try_from(message.content.len()).unwrap_or(i64::MAX),
             message.watched,
             record::envelope_text(&message.envelope),
+            file,
         ))?;
-    let body = message.content.as_bytes();
+    let content = message.content.as_bytes();
+    let body = if file.is_some() { &[] } else { content };
     work.connection
         .prepare_cached("INSERT INTO content (message, checksum, body) VALUES (?1, ?2, ?3)")?
-        .execute((id, record::checksum(body), body))?;
-    for NewDelivery { next_hop, recipients, due } in &message.deliveries {
+        .execute((id, record::checksum(content), body))?;
+    for (index, NewDelivery { next_hop, recipients, due }) in message.deliveries.iter().enumerate() {
         let recipients: Vec<_> = recipients
             .iter()
             .map(|recipient| QueuedRecipient { recipient: recipient.clone(), last_failure: None })
             .collect();
-        insert_delivery(
-            work,
-            &DeliveryRecord {
-                message: id,
-                next_hop,
-                received_at,
-                due: due.as_unix_millis(),
-                attempts: 0,
-                delay_notified: false,
-                hold: 0,
-                recipients: &recipients,
-            },
-        )?;
+        let record = DeliveryRecord {
+            message: id,
+            next_hop,
+            received_at,
+            due: due.as_unix_millis(),
+            attempts: 0,
+            delay_notified: false,
+            hold: 0,
+            recipients: &recipients,
+        };
+        // The first bears the message's number: it is found without an index.
+        match index {
+            0 => insert_delivery(work, id, &record)?,
+            _ => further_delivery(work, &record)?,
+        }
     }
     Ok(MessageId::from_u64(id.cast_unsigned()))
 }

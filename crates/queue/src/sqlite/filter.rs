@@ -24,14 +24,27 @@ impl Conditions {
         let mut all =
             Self { sql: "?1 IS NOT NULL".to_owned(), values: vec![Value::Integer(now.as_unix_millis())] };
         if let Some(message) = filter.message {
-            all.and("d.message = ?", Value::Integer(message.as_u64().cast_signed()));
+            all.and(
+                "(d.id = ? AND d.message = ? OR d.message = ? AND d.id <> d.message)",
+                Value::Integer(message.as_u64().cast_signed()),
+            );
         }
         if let Some(delivery) = filter.delivery {
             all.and("d.id = ?", Value::Integer(delivery.as_u64().cast_signed()));
         }
         if let Some(next_hop) = &filter.next_hop {
-            all.and("q.connector = ?", Value::Text(next_hop.connector.clone()));
-            all.and("q.destination = ?", Value::Text(next_hop.destination.clone()));
+            // Three kinds of deliveries make up a queue, and each has its index.
+            all.values.push(Value::Text(next_hop.connector.clone()));
+            let queue = format!(
+                "d.queue = (SELECT id FROM queue WHERE connector = ?{} AND destination = ?)",
+                all.values.len()
+            );
+            all.and(
+                &format!(
+                    "({queue} AND d.lease_until IS NULL AND d.hold = 0 OR {queue} AND d.hold <> 0 OR {queue} AND d.lease_until IS NOT NULL)"
+                ),
+                Value::Text(next_hop.destination.clone()),
+            );
         }
         if let Some(connector) = &filter.connector {
             all.and("q.connector = ?", Value::Text(connector.clone()));
@@ -59,10 +72,18 @@ impl Conditions {
         all
     }
 
-    /// Adds one condition with one value, which stands for its `?`.
+    /// Adds one condition with one value, which stands for each `?` without a number.
     fn and(&mut self, condition: &str, value: Value) {
         self.values.push(value);
-        let numbered = condition.replace('?', &format!("?{}", self.values.len()));
+        // A number that is there already stands for a value from before.
+        let mut numbered = String::with_capacity(condition.len() + 8);
+        let mut rest = condition.chars().peekable();
+        while let Some(character) = rest.next() {
+            numbered.push(character);
+            if character == '?' && !rest.peek().is_some_and(char::is_ascii_digit) {
+                numbered.push_str(&self.values.len().to_string());
+            }
+        }
         self.sql.push_str(&format!(" AND {numbered}"));
     }
 }

@@ -4,29 +4,33 @@ use postroad_message::{NextHop, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
-use super::enqueue::{self, DeliveryRecord};
+use super::content_file::Drafts;
+use super::enqueue::{self, DeliveryRecord, Intake};
 use super::fault::Fault;
 use super::record::{self, moment};
 use super::result;
-use super::writer::Work;
+use super::writer::{Labour, Work};
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Kept, Lease, Settlement};
 use crate::listing::QueuedRecipient;
 use crate::message_id::{DeliveryId, MessageId};
 
 /// What `owner` held is free at once, and whoever still believes in such a lease has lost it.
-pub(super) fn start(work: &mut Work<'_>, owner: String) -> Result<u64, Fault> {
+pub(super) fn start(work: &mut Work<'_>, owner: &str) -> Result<u64, Fault> {
     let freed = work.connection.execute(
         "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, crashes = crashes + 1
          WHERE lease_until IS NOT NULL AND lease_owner = ?1",
-        [&owner],
+        [owner],
     )?;
     work.connection.execute(
-        "DELETE FROM queue WHERE suspended = 0 AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id)",
+        "DELETE FROM queue WHERE suspended = 0
+         AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id AND lease_until IS NULL AND hold = 0)
+         AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id AND hold <> 0)
+         AND id NOT IN (SELECT queue FROM delivery WHERE lease_until IS NOT NULL)",
         [],
     )?;
     result::forget_gone(work)?;
-    *work.owner = owner;
+    work.set_owner(owner);
     work.wake();
     Ok(freed as u64)
 }
@@ -35,36 +39,69 @@ pub(super) fn claim(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, Fault
     free_expired(work, claim.now)?;
     let queue = match &claim.next_hop {
         Some(next_hop) => match known_queue(work, next_hop)? {
+            Some((_, true)) if claim.eligible != Eligible::Any => return Ok(Claimed::default()),
             Some(queue) => Some(queue),
             None => return Ok(Claimed::default()),
         },
         None => None,
     };
     let mut leases = Vec::new();
-    for delivery in candidates(work, claim, queue)? {
+    for delivery in candidates(work, claim, queue.map(|(id, _)| id))? {
         if let Some(lease) = lend(work, delivery, claim.lease_until)? {
             leases.push(lease);
         }
     }
     let next_due = match queue {
-        Some(queue) => next_due(work, queue)?,
-        None => None,
+        Some((queue, false)) => next_due(work, queue)?,
+        _ => None,
     };
     Ok(Claimed { leases, next_due })
 }
 
-pub(super) fn settle(
-    work: &mut Work<'_>,
-    lease: &Lease,
-    settlement: &Settlement,
-) -> Result<Vec<MessageId>, Fault> {
-    check(work, lease)?;
+/// What a settlement does, with the reports it owes.
+pub(super) struct Settling {
+    lease: Lease,
+    settlement: Settlement,
+    reports: Intake,
+}
+
+impl Settling {
+    pub(super) fn new(lease: Lease, mut settlement: Settlement, drafts: Drafts) -> Self {
+        let reports = Intake::new(std::mem::take(&mut settlement.enqueue), drafts);
+        Self { lease, settlement, reports }
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.reports.weight() + 256 * (1 + self.settlement.results.len())
+    }
+}
+
+impl Labour<Vec<MessageId>> for Settling {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<Vec<MessageId>, Fault> {
+        settle(work, &self.lease, &self.settlement)?;
+        self.reports.enqueue(work)
+    }
+
+    fn ended(&mut self, ended: Result<(), QueueError>) {
+        self.reports.ended(ended);
+    }
+}
+
+fn settle(work: &mut Work<'_>, lease: &Lease, settlement: &Settlement) -> Result<(), Fault> {
     let groups = groups(lease, &settlement.keep)?;
+    if groups.is_empty() {
+        let gone = work
+            .connection
+            .prepare_cached("DELETE FROM delivery WHERE id = ?1 AND generation = ?2")?
+            .execute((number(lease.delivery), lease.generation.cast_signed()))?;
+        if gone == 0 {
+            return Err(QueueError::LeaseLost { delivery: lease.delivery }.into());
+        }
+        result::write(work, lease.message, &settlement.results)?;
+        return remove_if_done(work, lease.message.as_u64().cast_signed());
+    }
+    let hold = check(work, lease)?;
     result::write(work, lease.message, &settlement.results)?;
-    let hold: i64 = work
-        .connection
-        .prepare_cached("SELECT hold FROM delivery WHERE id = ?1")?
-        .query_row([number(lease.delivery)], |row| row.get(0))?;
     let mut stayed = false;
     for group in &groups {
         let attempts =
@@ -84,7 +121,7 @@ pub(super) fn settle(
                 hold,
                 recipients: &group.recipients,
             };
-            enqueue::insert_delivery(work, &record)?;
+            enqueue::further_delivery(work, &record)?;
         }
         work.wake();
     }
@@ -93,13 +130,7 @@ pub(super) fn settle(
             .prepare_cached("DELETE FROM delivery WHERE id = ?1")?
             .execute([number(lease.delivery)])?;
     }
-    if groups.is_empty() {
-        remove_if_done(work, lease.message.as_u64().cast_signed())?;
-    }
-    if settlement.enqueue.is_empty() {
-        return Ok(Vec::new());
-    }
-    enqueue::enqueue_all(work, &settlement.enqueue)
+    Ok(())
 }
 
 pub(super) fn release(work: &mut Work<'_>, lease: &Lease, due: Timestamp) -> Result<(), Fault> {
@@ -125,20 +156,26 @@ pub(super) fn extend(
         .prepare_cached(
             "UPDATE delivery SET lease_until = ?3, lease_owner = ?4 WHERE id = ?1 AND generation = ?2",
         )?
-        .execute((number(delivery), generation.cast_signed(), until.as_unix_millis(), &*work.owner))?;
+        .execute((number(delivery), generation.cast_signed(), until.as_unix_millis(), work.owner()))?;
     if changed == 0 { Err(QueueError::LeaseLost { delivery }.into()) } else { Ok(()) }
 }
 
 /// Message and content go when nobody waits for them any more.
-pub(super) fn remove_if_done(work: &Work<'_>, message: i64) -> Result<(), Fault> {
-    let gone = work
+pub(super) fn remove_if_done(work: &mut Work<'_>, message: i64) -> Result<(), Fault> {
+    let gone: Option<Option<String>> = work
         .connection
         .prepare_cached(
-            "DELETE FROM message WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE message = ?1)",
+            "DELETE FROM message WHERE id = ?1
+             AND NOT EXISTS (SELECT 1 FROM delivery WHERE id = ?1)
+             AND NOT EXISTS (SELECT 1 FROM delivery WHERE message = ?1 AND id <> message) RETURNING file",
         )?
-        .execute([message])?;
-    if gone > 0 {
+        .query_row([message], |row| row.get(0))
+        .optional()?;
+    if let Some(file) = gone {
         work.connection.prepare_cached("DELETE FROM content WHERE message = ?1")?.execute([message])?;
+        if let Some(file) = file {
+            work.doom(file);
+        }
     }
     Ok(())
 }
@@ -148,7 +185,11 @@ pub(super) fn set_aside(work: &Work<'_>, message: i64, reason: &str) -> Result<b
         .connection
         .prepare_cached("UPDATE message SET set_aside = ?2 WHERE id = ?1")?
         .execute((message, reason))?;
-    work.connection.prepare_cached("UPDATE delivery SET hold = 2 WHERE message = ?1")?.execute([message])?;
+    work.connection
+        .prepare_cached(
+            "UPDATE delivery SET hold = 2 WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message",
+        )?
+        .execute([message])?;
     Ok(found > 0)
 }
 
@@ -160,17 +201,18 @@ fn free_expired(work: &Work<'_>, now: Timestamp) -> Result<(), Fault> {
     Ok(())
 }
 
-fn known_queue(work: &Work<'_>, next_hop: &NextHop) -> Result<Option<i64>, Fault> {
+/// The number of a queue, and whether it is suspended.
+fn known_queue(work: &Work<'_>, next_hop: &NextHop) -> Result<Option<(i64, bool)>, Fault> {
     Ok(work
         .connection
-        .prepare_cached("SELECT id FROM queue WHERE connector = ?1 AND destination = ?2")?
-        .query_row((&next_hop.connector, &next_hop.destination), |row| row.get(0))
+        .prepare_cached("SELECT id, suspended FROM queue WHERE connector = ?1 AND destination = ?2")?
+        .query_row((&next_hop.connector, &next_hop.destination), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?)
 }
 
 /// The deliveries that fit a claim. Each condition is written so that one of the partial indexes serves it.
 fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<i64>, Fault> {
-    let mut sql = String::from("SELECT id FROM delivery AS d WHERE lease_until IS NULL");
+    let mut sql = String::from(" AND lease_until IS NULL");
     let mut values: Vec<Value> = Vec::new();
     let mut bind = |value: i64| {
         values.push(Value::Integer(value));
@@ -180,7 +222,8 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
         sql.push_str(&format!(" AND queue = ?{}", bind(queue)));
     }
     if let Some(message) = claim.message {
-        sql.push_str(&format!(" AND message = ?{}", bind(message.as_u64().cast_signed())));
+        let message = bind(message.as_u64().cast_signed());
+        sql.push_str(&format!(" AND (id = ?{message} OR message = ?{message} AND id <> message)"));
     }
     if let Some(before) = claim.received_before {
         let flags = if claim.not_delay_notified { "0" } else { "0, 1" };
@@ -189,18 +232,19 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
     } else if claim.not_delay_notified {
         sql.push_str(" AND delay_notified = 0");
     }
-    match claim.eligible {
-        Eligible::Due => {
-            sql.push_str(&format!(" AND hold = 0 AND due <= ?{}", bind(claim.now.as_unix_millis())))
-        }
-        Eligible::Waiting => sql.push_str(" AND hold = 0"),
-        Eligible::Any => sql.push_str(" AND hold <> 2"),
+    if claim.eligible == Eligible::Due {
+        sql.push_str(&format!(" AND due <= ?{}", bind(claim.now.as_unix_millis())));
     }
-    if claim.eligible != Eligible::Any {
+    if queue.is_none() && claim.eligible != Eligible::Any {
         sql.push_str(" AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.id = d.queue AND q.suspended)");
     }
     let limit = bind(i64::try_from(claim.limit).unwrap_or(i64::MAX));
-    sql.push_str(&format!(" ORDER BY due LIMIT ?{limit}"));
+    let waiting = format!("SELECT id, due FROM delivery AS d WHERE hold = 0{sql}");
+    let held = format!("SELECT id, due FROM delivery AS d WHERE hold <> 0 AND hold = 1{sql}");
+    let sql = match claim.eligible {
+        Eligible::Due | Eligible::Waiting => format!("{waiting} ORDER BY due LIMIT ?{limit}"),
+        Eligible::Any => format!("{waiting} UNION ALL {held} ORDER BY due LIMIT ?{limit}"),
+    };
     let mut statement = work.connection.prepare_cached(&sql)?;
     let ids = statement.query_map(params_from_iter(values), |row| row.get(0))?;
     Ok(ids.collect::<Result<_, _>>()?)
@@ -208,28 +252,24 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
 
 /// Lends one delivery, or sets its message aside where the record cannot be read.
 fn lend(work: &Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<Lease>, Fault> {
-    let message: i64 = work
-        .connection
-        .prepare_cached("SELECT message FROM delivery WHERE id = ?1")?
-        .query_row([delivery], |row| row.get(0))?;
     let read = work
         .connection
         .prepare_cached(
             "SELECT d.id, d.generation, d.message, q.connector, q.destination, m.envelope, d.recipients, d.received_at,
                     m.source, m.size, d.attempts, d.crashes, d.delay_notified, m.watched
-             FROM delivery AS d JOIN message AS m ON m.id = d.message JOIN queue AS q ON q.id = d.queue
+             FROM delivery AS d CROSS JOIN message AS m ON m.id = d.message CROSS JOIN queue AS q ON q.id = d.queue
              WHERE d.id = ?1",
         )?
         .query_row([delivery], |row| read_lease(row, until));
     let lease = match read {
         Ok(Some(lease)) => lease,
-        Ok(None) => return damaged(work, message, "the envelope or the recipients cannot be read"),
+        Ok(None) => return damaged(work, delivery, "the envelope or the recipients cannot be read"),
         Err(rusqlite::Error::QueryReturnedNoRows) => {
-            return damaged(work, message, "the message's record is missing");
+            return damaged(work, delivery, "the message's record is missing");
         }
         Err(error) => match Fault::from(error) {
             Fault(QueueError::Corrupt { .. }) => {
-                return damaged(work, message, "a record of the message is damaged");
+                return damaged(work, delivery, "a record of the message is damaged");
             }
             fault => return Err(fault),
         },
@@ -238,11 +278,15 @@ fn lend(work: &Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<Lease
         .prepare_cached(
             "UPDATE delivery SET lease_until = ?2, lease_owner = ?3, generation = ?4 WHERE id = ?1",
         )?
-        .execute((delivery, until.as_unix_millis(), &*work.owner, lease.generation.cast_signed()))?;
+        .execute((delivery, until.as_unix_millis(), work.owner(), lease.generation.cast_signed()))?;
     Ok(Some(lease))
 }
 
-fn damaged(work: &Work<'_>, message: i64, reason: &str) -> Result<Option<Lease>, Fault> {
+fn damaged(work: &Work<'_>, delivery: i64, reason: &str) -> Result<Option<Lease>, Fault> {
+    let message = work
+        .connection
+        .prepare_cached("SELECT message FROM delivery WHERE id = ?1")?
+        .query_row([delivery], |row| row.get(0))?;
     set_aside(work, message, reason)?;
     Ok(None)
 }
@@ -277,21 +321,20 @@ fn next_due(work: &Work<'_>, queue: i64) -> Result<Option<Timestamp>, Fault> {
     let due: Option<i64> = work
         .connection
         .prepare_cached(
-            "SELECT (SELECT min(due) FROM delivery WHERE queue = q.id AND lease_until IS NULL AND hold = 0)
-             FROM queue AS q WHERE q.id = ?1 AND q.suspended = 0",
+            "SELECT due FROM delivery WHERE queue = ?1 AND lease_until IS NULL AND hold = 0 ORDER BY due LIMIT 1",
         )?
         .query_row([queue], |row| row.get(0))
-        .optional()?
-        .flatten();
+        .optional()?;
     Ok(due.map(moment))
 }
 
-fn check(work: &Work<'_>, lease: &Lease) -> Result<(), Fault> {
-    let held = work
-        .connection
-        .prepare_cached("SELECT 1 FROM delivery WHERE id = ?1 AND generation = ?2")?
-        .exists((number(lease.delivery), lease.generation.cast_signed()))?;
-    if held { Ok(()) } else { Err(QueueError::LeaseLost { delivery: lease.delivery }.into()) }
+/// Gives the hold of a delivery whose lease is still good.
+fn check(work: &Work<'_>, lease: &Lease) -> Result<i64, Fault> {
+    work.connection
+        .prepare_cached("SELECT hold FROM delivery WHERE id = ?1 AND generation = ?2")?
+        .query_row((number(lease.delivery), lease.generation.cast_signed()), |row| row.get(0))
+        .optional()?
+        .ok_or(QueueError::LeaseLost { delivery: lease.delivery }.into())
 }
 
 /// Recipients that stay together: same next hop, same due time.

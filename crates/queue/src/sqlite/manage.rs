@@ -12,32 +12,58 @@ use crate::error::QueueError;
 use crate::listing::{Changed, Filter, Listed, QueueSummary, State};
 use crate::message_id::{DeliveryId, MessageId};
 
-pub(super) fn content(connection: &Connection, message: MessageId) -> Result<Content, Fault> {
+/// Where a content lies.
+pub(super) enum Stored {
+    Inline(Content),
+    InFile { name: String, checksum: i64, size: u64 },
+}
+
+pub(super) fn content(connection: &Connection, message: MessageId) -> Result<Stored, Fault> {
     let found = connection
-        .prepare_cached("SELECT c.checksum, c.body, m.size FROM content AS c JOIN message AS m ON m.id = c.message WHERE m.id = ?1")?
+        .prepare_cached(
+            "SELECT c.checksum, c.body, m.size, m.file FROM message AS m JOIN content AS c ON c.message = m.id
+             WHERE m.id = ?1",
+        )?
         .query_row([number(message)], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?))
+            let (checksum, size, file) = (row.get(0)?, row.get::<_, i64>(2)?.cast_unsigned(), row.get(3)?);
+            Ok(match file {
+                Some(name) => Stored::InFile { name, checksum, size },
+                None => Stored::Inline(Content::from(row.get::<_, Vec<u8>>(1)?)),
+            })
+            .map(|stored| (stored, checksum, size))
         })
         .optional();
     let corrupt = QueueError::Corrupt { message: Some(message) };
     match found {
-        Ok(Some((checksum, body, size)))
-            if record::checksum(&body) == checksum && i64::try_from(body.len()) == Ok(size) =>
+        Ok(Some((Stored::Inline(content), checksum, size)))
+            if !is_whole(content.as_bytes(), checksum, size) =>
         {
-            Ok(Content::from(body))
+            Err(corrupt.into())
         }
-        Ok(Some(_)) => Err(corrupt.into()),
-        Ok(None) => {
-            let known = connection
-                .prepare_cached("SELECT 1 FROM message WHERE id = ?1")?
-                .exists([number(message)])?;
-            Err(if known { corrupt } else { QueueError::UnknownMessage { message } }.into())
-        }
+        Ok(Some((stored, ..))) => Ok(stored),
+        Ok(None) if is_known(connection, message)? => Err(corrupt.into()),
+        Ok(None) => Err(QueueError::UnknownMessage { message }.into()),
         Err(error) => match Fault::from(error) {
             Fault(QueueError::Corrupt { .. }) => Err(corrupt.into()),
             fault => Err(fault),
         },
     }
+}
+
+/// Whether these bytes are what was queued.
+pub(super) fn is_whole(bytes: &[u8], checksum: i64, size: u64) -> bool {
+    bytes.len() as u64 == size && record::checksum(bytes) == checksum
+}
+
+pub(super) fn is_known(connection: &Connection, message: MessageId) -> Result<bool, Fault> {
+    Ok(connection.prepare_cached("SELECT 1 FROM message WHERE id = ?1")?.exists([number(message)])?)
+}
+
+/// Whether a message has this content file.
+pub(super) fn has_file(connection: &Connection, name: &str) -> Result<bool, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM message WHERE file = ?1 AND file IS NOT NULL")?
+        .exists([name])?)
 }
 
 /// The envelope with everyone who still waits.
@@ -53,7 +79,9 @@ pub(super) fn envelope(connection: &Connection, message: MessageId) -> Result<En
     let text = text.ok_or(QueueError::UnknownMessage { message })?;
     let mut envelope = record::read_envelope(&text).ok_or(corrupt)?;
     let mut statement =
-        connection.prepare_cached("SELECT recipients FROM delivery WHERE message = ?1 ORDER BY id")?;
+        connection.prepare_cached(
+            "SELECT recipients FROM delivery WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message ORDER BY id",
+        )?;
     for text in statement.query_map([number(message)], |row| row.get::<_, String>(0))? {
         let text = text.map_err(|error| named(error.into()))?;
         let queued = record::read_recipients(&text).ok_or(corrupt)?;
@@ -95,11 +123,14 @@ pub(super) fn list(connection: &Connection, filter: &Filter, now: Timestamp) -> 
 
 pub(super) fn queues(connection: &Connection, now: Timestamp) -> Result<Vec<QueueSummary>, Fault> {
     let sql = format!(
-        "SELECT q.connector, q.destination, q.suspended, count(d.id),
-                sum(d.hold <> 2 AND NOT {FREE}), sum(d.hold = 1 AND {FREE}), sum(d.hold = 2),
-                min(CASE WHEN d.hold = 0 AND {FREE} THEN d.due END), min(d.received_at)
-         FROM queue AS q LEFT JOIN delivery AS d ON d.queue = q.id
-         GROUP BY q.id HAVING count(d.id) > 0 OR q.suspended ORDER BY q.connector, q.destination"
+        "SELECT q.connector, q.destination, q.suspended, n.deliveries, n.active, n.held, n.aside, n.due, n.oldest
+         FROM queue AS q LEFT JOIN (
+             SELECT d.queue AS queue, count(*) AS deliveries, sum(d.hold <> 2 AND NOT {FREE}) AS active,
+                    sum(d.hold = 1 AND {FREE}) AS held, sum(d.hold = 2) AS aside,
+                    min(CASE WHEN d.hold = 0 AND {FREE} THEN d.due END) AS due, min(d.received_at) AS oldest
+             FROM delivery AS d GROUP BY d.queue
+         ) AS n ON n.queue = q.id
+         WHERE n.deliveries > 0 OR q.suspended ORDER BY q.connector, q.destination"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([now.as_unix_millis()], |row| {

@@ -1,5 +1,6 @@
 //! The embedded store: one SQLite file, one writing thread whose transactions many callers share.
 
+mod content_file;
 mod enqueue;
 mod fault;
 mod filter;

@@ -15,6 +15,8 @@ pub struct SqliteOptions {
     pub group_limit: usize,
     /// How many bytes of content may share one transaction; 16 MiB. One larger message has one of its own.
     pub group_bytes: usize,
+    /// From how many bytes on a content lies in a file of its own, beside the store's; 256 KiB.
+    pub large_content: usize,
     /// How many bytes the store's file may have, about; `None` is unlimited. Beyond it whatever needs room fails
     /// with [`DiskFull`](crate::QueueError::DiskFull), while what waits is delivered and leaves.
     pub max_size: Option<u64>,
@@ -27,6 +29,7 @@ impl Default for SqliteOptions {
             poll_interval: Duration::from_millis(250),
             group_limit: 512,
             group_bytes: 16 << 20,
+            large_content: 256 << 10,
             max_size: None,
         }
     }

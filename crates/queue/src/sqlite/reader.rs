@@ -53,8 +53,9 @@ fn in_one_moment<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let transaction = connection.unchecked_transaction()?;
-    let result = work(&transaction)?;
-    transaction.commit()?;
-    Ok(result)
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let result = work(connection);
+    // It only read: there is nothing that could fail to be committed.
+    connection.prepare_cached("ROLLBACK")?.execute([])?;
+    result
 }

@@ -55,7 +55,7 @@ pub(super) fn forget(work: &Work<'_>, message: MessageId) -> Result<(), Fault> {
 /// Forgets those of messages of which nothing waits any more.
 pub(super) fn forget_gone(work: &Work<'_>) -> Result<(), Fault> {
     work.connection.execute(
-        "DELETE FROM result WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE message = result.message)",
+        "DELETE FROM result WHERE NOT EXISTS (SELECT 1 FROM message WHERE id = result.message)",
         [],
     )?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::fault::Fault;
@@ -10,12 +11,12 @@ use super::options::SqliteOptions;
 use crate::error::QueueError;
 
 /// `PRAGMA user_version` of a store that this code writes.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 /// `PRAGMA application_id`: "POST".
 const APPLICATION: i32 = 0x504f_5354;
 
 /// One step for each version: `STEPS[n]` takes a store from version n to n + 1.
-const STEPS: [&str; 1] = [FIRST];
+const STEPS: [&str; 2] = [FIRST, SECOND];
 
 /// A message, its content apart (so that listing never touches it), and a delivery for each next hop.
 ///
@@ -81,6 +82,19 @@ CREATE TABLE counter (last INTEGER NOT NULL);
 INSERT INTO counter VALUES (0);
 ";
 
+/// Large content lies in a file, whose name stands in `message.file`; its row in `content` keeps the checksum.
+///
+/// A message's first delivery bears the message's number from here on, so that only further ones, and those from
+/// version 1, need an index to be found by their message. Whatever is neither held nor lent is in `delivery_ready`.
+const SECOND: &str = "
+ALTER TABLE message ADD COLUMN file TEXT;
+DROP INDEX delivery_message;
+DROP INDEX delivery_queue;
+CREATE INDEX delivery_further ON delivery (message) WHERE id <> message;
+CREATE INDEX delivery_held ON delivery (queue, due) WHERE hold <> 0;
+CREATE INDEX message_file ON message (file) WHERE file IS NOT NULL;
+";
+
 /// Opens the store for writing, making or migrating it where needed.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Fault> {
     let mut connection = Connection::open_with_flags(
@@ -88,7 +102,7 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(options.busy_timeout)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    settle_plans(&connection)?;
     let version = known_version(&connection)?;
     if version == 0 {
         // Both have to be said before the first table, and cost nothing where there is one.
@@ -122,8 +136,16 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(busy_timeout)?;
+    settle_plans(&connection)?;
     connection.execute_batch("PRAGMA query_only = ON;")?;
     Ok(connection)
+}
+
+/// A statement is compiled once: without this SQLite does it again for each new value of a `LIMIT`.
+fn settle_plans(connection: &Connection) -> Result<(), Fault> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }
 
 /// The version of the store, 0 for an empty file; refuses what is newer, and what is not ours.

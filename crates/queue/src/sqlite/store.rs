@@ -7,17 +7,25 @@ use std::thread::JoinHandle;
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 
+use tokio::sync::oneshot;
+
+use super::content_file::{ContentFiles, Drafts};
+use super::enqueue::Intake;
+use super::fault::Fault;
+use super::lease::Settling;
+use super::manage::Stored;
 use super::options::SqliteOptions;
 use super::reader::Reader;
-use super::writer::{Promise, Writer};
-use super::{enqueue, fault::Fault, lease, manage, result, schema};
+use super::writer::{Labour, Promise, Work, Writer};
+use super::{lease, manage, result, schema};
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
 use crate::listing::{Changed, Filter, Listed, QueueSummary};
 use crate::message_id::MessageId;
 use crate::store::{BoxFuture, QueueStore};
 
-/// A queue in one SQLite file (with its `-wal` and `-shm` beside it), durable and readable with `sqlite3`.
+/// A queue in one SQLite file (with its `-wal` and `-shm` beside it), durable and readable with `sqlite3`; large
+/// contents lie in files of their own, in the folder of the same name with `-content`.
 ///
 /// Write-ahead log, `synchronous = FULL`: a durable call is answered after the sync that holds it. One
 /// thread writes; whoever calls while it commits shares the next commit, so that many callers cost few syncs.
@@ -32,6 +40,9 @@ pub struct SqliteStore {
     // Dropped before `threads`, so that the threads see the end of their inboxes.
     writer: Writer,
     reader: Reader,
+    files: ContentFiles,
+    path: Arc<Path>,
+    options: SqliteOptions,
     threads: Arc<Threads>,
 }
 
@@ -53,11 +64,19 @@ impl SqliteStore {
 fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
     let writing = schema::open_writer(path, &options)?;
     let reading = schema::open_reader(path, options.busy_timeout)?;
+    let (files, mut handles) = ContentFiles::start(path, options.large_content)?;
     sync_folder(path)?;
-    let (writer, writer_thread) = Writer::start(writing, options)?;
     let (reader, reader_thread) = Reader::start(reading)?;
-    let threads = Arc::new(Threads { handles: vec![reader_thread, writer_thread] });
-    Ok(SqliteStore { writer, reader, threads })
+    let (writer, writer_thread) = Writer::start(writing, options, files.clone())?;
+    handles.extend([reader_thread, writer_thread]);
+    Ok(SqliteStore {
+        writer,
+        reader,
+        files,
+        path: path.into(),
+        options,
+        threads: Arc::new(Threads { handles }),
+    })
 }
 
 /// A file that was made is only there after a power failure once its folder was synced.
@@ -69,8 +88,8 @@ fn sync_folder(path: &Path) -> Result<(), Fault> {
 impl SqliteStore {
     /// Finishes what was submitted and waits until the files are closed; does nothing while other handles exist.
     pub fn close(self) {
-        let Self { writer, reader, threads } = self;
-        drop((writer, reader));
+        let Self { writer, reader, files, threads, .. } = self;
+        drop((writer, reader, files));
         if let Some(threads) = Arc::into_inner(threads) {
             for handle in threads.handles {
                 // A thread that panicked answers its callers with `Closed`; there is nobody to tell here.
@@ -82,17 +101,92 @@ impl SqliteStore {
 
 impl SqliteStore {
     /// Gives what was read; a message that turned out damaged is set aside first.
-    fn or_set_aside<T: Send + 'static>(
-        &self,
-        read: BoxFuture<'static, T>,
+    fn or_set_aside<'a, T: Send + 'static>(
+        &'a self,
+        read: BoxFuture<'a, T>,
         reason: &'static str,
-    ) -> BoxFuture<'_, T> {
+    ) -> BoxFuture<'a, T> {
         Box::pin(async move {
             let result = read.await;
             if let Err(QueueError::Corrupt { message: Some(message) }) = result {
                 self.set_aside(message, reason).await?;
             }
             result
+        })
+    }
+}
+
+impl SqliteStore {
+    /// Writes large contents into their files first, then does what `labour` makes of these, durably.
+    fn write_with<T, W>(
+        &self,
+        large: Vec<Option<Content>>,
+        labour: impl FnOnce(Drafts) -> W + Send + 'static,
+        weight: fn(&W) -> usize,
+    ) -> BoxFuture<'_, T>
+    where
+        T: Send + 'static,
+        W: Labour<T> + 'static,
+    {
+        if large.iter().all(Option::is_none) {
+            let labour = labour(Drafts::default());
+            return self.writer.submit(Promise::Durable, weight(&labour), labour);
+        }
+        let (reply, written) = oneshot::channel();
+        let writer = self.writer.clone();
+        let sent = self.files.run(move |folder| {
+            let _ = reply.send(match folder.draft(&large) {
+                Ok(drafts) => {
+                    let labour = labour(drafts);
+                    Ok(writer.submit(Promise::Durable, weight(&labour), labour))
+                }
+                Err(Fault(error)) => Err(error),
+            });
+        });
+        Box::pin(async move {
+            sent?;
+            written.await.unwrap_or(Err(QueueError::Closed))?.await
+        })
+    }
+
+    async fn read_file(
+        &self,
+        message: MessageId,
+        name: String,
+        checksum: i64,
+        size: u64,
+    ) -> Result<Content, QueueError> {
+        let (reply, read) = oneshot::channel();
+        self.files.run(move |folder| {
+            let _ = reply.send(folder.read(&name, size));
+        })?;
+        let bytes = match read.await {
+            Ok(read) => read.map_err(|Fault(error)| error)?,
+            Err(_) => return Err(QueueError::Closed),
+        };
+        match bytes {
+            Some(bytes) if manage::is_whole(&bytes, checksum, size) => Ok(Content::from(bytes)),
+            _ => {
+                // Gone with its message, between our two looks?
+                let known =
+                    self.reader.submit(move |connection| manage::is_known(connection, message)).await?;
+                Err(if known {
+                    QueueError::Corrupt { message: Some(message) }
+                } else {
+                    QueueError::UnknownMessage { message }
+                })
+            }
+        }
+    }
+
+    /// Removes, beside the other work, the content files that a crash left without a message.
+    fn sweep(&self) -> Result<(), QueueError> {
+        let (path, patience) = (Arc::clone(&self.path), self.options.busy_timeout);
+        self.files.run(move |folder| {
+            let swept = schema::open_reader(&path, patience)
+                .and_then(|connection| folder.sweep(|name| manage::has_file(&connection, name)));
+            // What cannot be removed costs room and no mail; the next start tries again.
+            let _ = swept;
         })
     }
 }
@@ -110,18 +204,24 @@ impl std::fmt::Debug for SqliteStore {
 impl QueueStore for SqliteStore {
     fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
-        self.writer.submit(Promise::Durable, 0, move |work| lease::start(work, owner))
+        let started =
+            self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| lease::start(work, &owner));
+        Box::pin(async move {
+            let freed = started.await?;
+            self.sweep()?;
+            Ok(freed)
+        })
     }
 
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
-        let weight = enqueue::weight(&messages);
-        self.writer.submit(Promise::Durable, weight, move |work| enqueue::enqueue_all(work, &messages))
+        let large = self.files.large(&messages);
+        self.write_with(large, move |drafts| Intake::new(messages, drafts), Intake::weight)
     }
 
     fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()> {
         let key = source_key.to_owned();
-        self.writer.submit(Promise::Visible, 0, move |work| {
-            work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?.execute([key])?;
+        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
+            work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?.execute([&key])?;
             Ok(())
         })
     }
@@ -131,11 +231,19 @@ impl QueueStore for SqliteStore {
     }
 
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Claimed> {
-        self.writer.submit(Promise::Visible, 0, move |work| lease::claim(work, &claim))
+        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| lease::claim(work, &claim))
     }
 
     fn content(&self, message: MessageId) -> BoxFuture<'_, Content> {
-        let read = self.reader.submit(move |connection| manage::content(connection, message));
+        let stored = self.reader.submit(move |connection| manage::content(connection, message));
+        let read = Box::pin(async move {
+            match stored.await? {
+                Stored::Inline(content) => Ok(content),
+                Stored::InFile { name, checksum, size } => {
+                    self.read_file(message, name, checksum, size).await
+                }
+            }
+        });
         self.or_set_aside(read, "its content is damaged")
     }
 
@@ -145,8 +253,8 @@ impl QueueStore for SqliteStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
-        let weight = enqueue::weight(&settlement.enqueue) + 256 * (1 + settlement.results.len());
-        self.writer.submit(Promise::Durable, weight, move |work| lease::settle(work, &lease, &settlement))
+        let large = self.files.large(&settlement.enqueue);
+        self.write_with(large, move |drafts| Settling::new(lease, settlement, drafts), Settling::weight)
     }
 
     fn results(&self, message: MessageId) -> BoxFuture<'_, Vec<(Recipient, Outcome)>> {
@@ -154,16 +262,18 @@ impl QueueStore for SqliteStore {
     }
 
     fn forget_results(&self, message: MessageId) -> BoxFuture<'_, ()> {
-        self.writer.submit(Promise::Visible, 0, move |work| result::forget(work, message))
+        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| result::forget(work, message))
     }
 
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()> {
-        self.writer.submit(Promise::Visible, 0, move |work| lease::release(work, &lease, due))
+        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| lease::release(work, &lease, due))
     }
 
     fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()> {
         let (delivery, generation) = (lease.delivery, lease.generation);
-        self.writer.submit(Promise::Visible, 0, move |work| lease::extend(work, delivery, generation, until))
+        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
+            lease::extend(work, delivery, generation, until)
+        })
     }
 
     fn list(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Vec<Listed>> {
@@ -175,20 +285,24 @@ impl QueueStore for SqliteStore {
     }
 
     fn suspend(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
-        self.writer.submit(Promise::Durable, 0, move |work| manage::suspend(work, &filter, now))
+        self.writer
+            .submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::suspend(work, &filter, now))
     }
 
     fn resume(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
-        self.writer.submit(Promise::Durable, 0, move |work| manage::resume(work, &filter, now))
+        self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::resume(work, &filter, now))
     }
 
     fn suspend_queue(&self, next_hop: &NextHop, suspended: bool) -> BoxFuture<'_, ()> {
         let next_hop = next_hop.clone();
-        self.writer.submit(Promise::Durable, 0, move |work| manage::suspend_queue(work, &next_hop, suspended))
+        self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| {
+            manage::suspend_queue(work, &next_hop, suspended)
+        })
     }
 
     fn retry_now(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
-        self.writer.submit(Promise::Durable, 0, move |work| manage::retry_now(work, &filter, now))
+        self.writer
+            .submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::retry_now(work, &filter, now))
     }
 
     fn take_retries(&self) -> BoxFuture<'_, Vec<NextHop>> {
@@ -197,17 +311,17 @@ impl QueueStore for SqliteStore {
             if !any.await? {
                 return Ok(Vec::new());
             }
-            self.writer.submit(Promise::Visible, 0, |work| manage::take_retries(work)).await
+            self.writer.submit(Promise::Visible, 0, |work: &mut Work<'_>| manage::take_retries(work)).await
         })
     }
 
     fn remove(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
-        self.writer.submit(Promise::Durable, 0, move |work| manage::remove(work, &filter, now))
+        self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::remove(work, &filter, now))
     }
 
     fn set_aside(&self, message: MessageId, reason: &str) -> BoxFuture<'_, ()> {
         let reason = reason.to_owned();
-        self.writer.submit(Promise::Durable, 0, move |work| {
+        self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| {
             let found = lease::set_aside(work, message.as_u64().cast_signed(), &reason)?;
             if found { Ok(()) } else { Err(QueueError::UnknownMessage { message }.into()) }
         })

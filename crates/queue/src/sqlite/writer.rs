@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+use super::content_file::ContentFiles;
 use super::fault::Fault;
 use super::options::SqliteOptions;
 use crate::error::QueueError;
@@ -25,8 +26,16 @@ pub(super) enum Promise {
 pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     last_id: &'a mut i64,
-    wake: &'a mut bool,
-    pub(super) owner: &'a mut String,
+    effects: &'a mut Effects,
+    owner: &'a str,
+}
+
+/// What a transaction brings about beside its rows, once it is committed.
+#[derive(Default)]
+struct Effects {
+    wake: bool,
+    doomed: Vec<String>,
+    owner: Option<String>,
 }
 
 impl Work<'_> {
@@ -38,7 +47,29 @@ impl Work<'_> {
 
     /// Something may be due that was not: whoever waits in `changed` is woken after the commit.
     pub(super) fn wake(&mut self) {
-        *self.wake = true;
+        self.effects.wake = true;
+    }
+
+    /// A content file whose message is gone; it goes after the commit, never before.
+    pub(super) fn doom(&mut self, file: String) {
+        self.effects.doomed.push(file);
+    }
+
+    /// Under which name leases are taken.
+    pub(super) fn owner(&self) -> &str {
+        self.owner
+    }
+
+    pub(super) fn set_owner(&mut self, owner: &str) {
+        self.effects.owner = Some(owner.to_owned());
+    }
+}
+
+impl Effects {
+    fn add(&mut self, other: Self) {
+        self.wake |= other.wake;
+        self.doomed.extend(other.doomed);
+        self.owner = other.owner.or(self.owner.take());
     }
 }
 
@@ -54,6 +85,7 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         options: SqliteOptions,
+        files: ContentFiles,
     ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
         // Deep enough that no caller waits here while a commit runs; back-pressure belongs to the doors above.
         let (jobs, inbox) = sync_channel(65_536);
@@ -62,6 +94,7 @@ impl Writer {
         let mut desk = Desk {
             connection,
             options,
+            files,
             inbox,
             version: version_sender,
             data_version,
@@ -75,13 +108,13 @@ impl Writer {
     /// Runs `work` in a transaction that others may share; ready when that is committed.
     ///
     /// `weight` is the number of bytes it writes. The job is sent at once, whether or not the future is polled.
-    pub(super) fn submit<T, F>(&self, promise: Promise, weight: usize, work: F) -> BoxFuture<'static, T>
+    pub(super) fn submit<T, W>(&self, promise: Promise, weight: usize, work: W) -> BoxFuture<'static, T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
+        W: Labour<T> + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Task { promise, weight, work: Some(work), result: None, reply };
+        let job = Task { promise, weight, work, result: None, reply };
         let sent = self.jobs.try_send(Box::new(job));
         Box::pin(async move {
             match sent {
@@ -97,6 +130,19 @@ impl Writer {
     }
 }
 
+/// Work for the writing thread. It may be run again, after what it did the first time was undone.
+pub(super) trait Labour<T>: Send {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<T, Fault>;
+    /// How it ended: what the caller is told, the value aside.
+    fn ended(&mut self, _: Result<(), QueueError>) {}
+}
+
+impl<T, F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send> Labour<T> for F {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<T, Fault> {
+        self(work)
+    }
+}
+
 trait Job: Send {
     fn promise(&self) -> Promise;
     fn weight(&self) -> usize;
@@ -106,15 +152,15 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), QueueError>);
 }
 
-struct Task<T, F> {
+struct Task<T, W> {
     promise: Promise,
     weight: usize,
-    work: Option<F>,
+    work: W,
     result: Option<Result<T, QueueError>>,
     reply: oneshot::Sender<Result<T, QueueError>>,
 }
 
-impl<T: Send, F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send> Job for Task<T, F> {
+impl<T: Send, W: Labour<T>> Job for Task<T, W> {
     fn promise(&self) -> Promise {
         self.promise
     }
@@ -124,21 +170,21 @@ impl<T: Send, F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send> Job for Task<
     }
 
     fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
-        let Some(closure) = self.work.take() else { return Ok(()) };
-        let result = closure(work);
+        let result = self.work.run(work);
         let ended = result.as_ref().map(|_| ()).map_err(|fault| *fault);
         self.result = Some(result.map_err(|Fault(error)| error));
         ended
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), QueueError>) {
-        let result = match (committed, self.result) {
+    fn answer(mut self: Box<Self>, committed: Result<(), QueueError>) {
+        let result = match (committed, self.result.take()) {
             // What the work itself found wrong is the better answer, also where nothing was committed.
             (_, Some(Err(error))) => Err(error),
             (Err(error), _) => Err(error),
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(QueueError::Closed),
         };
+        self.work.ended(result.as_ref().map(|_| ()).map_err(|error| *error));
         // A caller that went away has left open whether the call took place.
         let _ = self.reply.send(result);
     }
@@ -147,6 +193,7 @@ impl<T: Send, F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send> Job for Task<
 struct Desk {
     connection: Connection,
     options: SqliteOptions,
+    files: ContentFiles,
     inbox: Receiver<Box<dyn Job>>,
     version: watch::Sender<u64>,
     data_version: i64,
@@ -200,49 +247,91 @@ impl Desk {
 
     /// One transaction for the whole group, then every answer.
     fn settle(&mut self, mut group: Vec<Box<dyn Job>>) {
-        let mut wake = false;
-        let committed = self.commit(&mut group, &mut wake).map_err(|Fault(error)| error);
-        if committed.is_err() && !self.connection.is_autocommit() {
+        let mut effects = Effects::default();
+        let committed = self.commit(&mut group, &mut effects).map_err(|Fault(error)| error);
+        if committed.is_err() {
             // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
-            let _ = self.connection.execute_batch("ROLLBACK");
+            let _ = self.roll_back();
         }
         for job in group {
             job.answer(committed);
         }
+        if committed.is_ok() {
+            self.files.remove(effects.doomed);
+            if let Some(owner) = effects.owner {
+                self.owner = owner;
+            }
+        }
         let others = self.others_changed();
-        if (wake && committed.is_ok()) || others {
+        if (effects.wake && committed.is_ok()) || others {
             self.version.send_modify(|version| *version += 1);
         }
     }
 
-    fn commit(&mut self, group: &mut [Box<dyn Job>], wake: &mut bool) -> Result<(), Fault> {
-        if !self.connection.is_autocommit() {
-            self.connection.execute_batch("ROLLBACK")?;
-        }
+    /// First without savepoints, which cost a copy of every page; where a job fails that has already changed
+    /// something, all of it is undone and done again with a savepoint for each.
+    fn commit(&mut self, group: &mut [Box<dyn Job>], effects: &mut Effects) -> Result<(), Fault> {
         let durable = group.iter().any(|job| job.promise() == Promise::Durable);
         self.synchronise(if durable { Promise::Durable } else { Promise::Visible })?;
+        if !self.run_all(group, effects, false)? {
+            *effects = Effects::default();
+            self.run_all(group, effects, true)?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// False where a job failed halfway and there is no savepoint to go back to.
+    fn run_all(
+        &mut self,
+        group: &mut [Box<dyn Job>],
+        effects: &mut Effects,
+        savepoints: bool,
+    ) -> Result<bool, Fault> {
+        self.roll_back()?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let before: i64 =
             self.connection.prepare_cached("SELECT last FROM counter")?.query_row([], |row| row.get(0))?;
         let mut last_id = before;
         for job in group.iter_mut() {
-            self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-            let mut work =
-                Work { connection: &self.connection, last_id: &mut last_id, wake, owner: &mut self.owner };
-            let ended = job.run(&mut work);
+            if savepoints {
+                self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+            }
+            let changes = self.connection.total_changes();
+            let mut its_effects = Effects::default();
+            let ended = job.run(&mut Work {
+                connection: &self.connection,
+                last_id: &mut last_id,
+                effects: &mut its_effects,
+                owner: effects.owner.as_deref().unwrap_or(&self.owner),
+            });
+            if ended.is_ok() {
+                effects.add(its_effects);
+            }
             if self.connection.is_autocommit() {
                 // SQLite undid the whole transaction (disk full, I/O error): nobody's work is there any more.
                 return Err(ended.err().unwrap_or(Fault(QueueError::Io { code: 0 })));
             }
-            if ended.is_err() {
-                self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            if ended.is_err() && !savepoints && self.connection.total_changes() != changes {
+                return Ok(false);
             }
-            self.connection.prepare_cached("RELEASE job")?.execute([])?;
+            if savepoints {
+                if ended.is_err() {
+                    self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+                }
+                self.connection.prepare_cached("RELEASE job")?.execute([])?;
+            }
         }
         if last_id != before {
             self.connection.prepare_cached("UPDATE counter SET last = ?1")?.execute([last_id])?;
         }
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(true)
+    }
+
+    fn roll_back(&self) -> Result<(), Fault> {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
         Ok(())
     }
 
@@ -285,5 +374,8 @@ impl Desk {
 
 /// Unreadable counts as unchanged from the last unreadable one.
 fn data_version(connection: &Connection) -> i64 {
-    connection.pragma_query_value(None, "data_version", |row| row.get(0)).unwrap_or(-1)
+    let read = |connection: &Connection| {
+        connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+    };
+    read(connection).unwrap_or(-1)
 }

@@ -3,5 +3,7 @@
 mod company;
 mod crash;
 mod damage;
+mod large;
 mod mail;
+mod migrated;
 mod watched;

@@ -1,0 +1,214 @@
+//! Large contents: each in a synced file of its own beside the database, there before its message and gone after it.
+//!
+//! | on the disk | when |
+//! |---|---|
+//! | a file, locked, without a row | its message is being taken in; whoever takes it in died if it is not locked |
+//! | a file and a row | the message waits |
+//! | a row without its file | never, but for a damaged disk: the message is set aside |
+//!
+//! The file and its folder are synced before the row is committed; the row's removal is committed before the file is
+//! removed. What a crash leaves without a row is removed at the next start.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use postroad_message::Content;
+
+use super::fault::Fault;
+use crate::error::QueueError;
+use crate::item::NewMessage;
+
+/// Two, so that a message of many megabytes does not hold up the next.
+const THREADS: usize = 2;
+
+type Job = Box<dyn FnOnce(&Folder) + Send>;
+
+/// The folder of large contents, and the threads that write and read there.
+#[derive(Clone)]
+pub(super) struct ContentFiles {
+    jobs: Sender<Job>,
+    threshold: usize,
+}
+
+impl ContentFiles {
+    /// Starts the threads over the folder beside the database at `path`, which is made where there is none.
+    pub(super) fn start(path: &Path, threshold: usize) -> Result<(Self, Vec<thread::JoinHandle<()>>), Fault> {
+        let folder = Arc::new(Folder::beside(path)?);
+        let (jobs, inbox) = channel::<Job>();
+        let inbox = Arc::new(Mutex::new(inbox));
+        let mut handles = Vec::new();
+        for _ in 0..THREADS {
+            let (folder, inbox) = (Arc::clone(&folder), Arc::clone(&inbox));
+            let work = move || {
+                while let Some(job) = next(&inbox) {
+                    job(&folder);
+                }
+            };
+            handles.push(thread::Builder::new().name("postroad-queue-files".to_owned()).spawn(work)?);
+        }
+        Ok((Self { jobs, threshold }, handles))
+    }
+
+    pub(super) fn run(&self, job: impl FnOnce(&Folder) + Send + 'static) -> Result<(), QueueError> {
+        self.jobs.send(Box::new(job)).map_err(|_| QueueError::Closed)
+    }
+
+    pub(super) fn is_large(&self, message: &NewMessage) -> bool {
+        message.content.len() >= self.threshold
+    }
+
+    /// Which of these contents belong into files: for [`Folder::draft`].
+    pub(super) fn large(&self, messages: &[NewMessage]) -> Vec<Option<Content>> {
+        messages.iter().map(|message| self.is_large(message).then(|| message.content.clone())).collect()
+    }
+
+    /// Removes the files of messages that are gone. What cannot be removed is swept at the next start.
+    pub(super) fn remove(&self, doomed: Vec<String>) {
+        if !doomed.is_empty() {
+            let _ = self.run(move |folder| {
+                for name in &doomed {
+                    let _ = fs::remove_file(folder.path.join(name));
+                }
+            });
+        }
+    }
+}
+
+fn next(inbox: &Mutex<Receiver<Job>>) -> Option<Job> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+/// The folder beside the database.
+pub(super) struct Folder {
+    path: PathBuf,
+    last: AtomicU64,
+}
+
+impl Folder {
+    fn beside(database: &Path) -> Result<Self, Fault> {
+        let mut name = database.file_name().unwrap_or_default().to_owned();
+        name.push("-content");
+        let path = database.with_file_name(name);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+            _ => Ok(Self { path, last: AtomicU64::new(0) }),
+        }
+    }
+
+    /// Writes the large ones of these contents, each into a file of its own, and syncs all of it. Where one fails,
+    /// those before it are removed.
+    pub(super) fn draft(&self, contents: &[Option<Content>]) -> Result<Drafts, Fault> {
+        let mut drafts = Drafts { files: Vec::with_capacity(contents.len()), wanted: false };
+        for content in contents {
+            drafts.files.push(content.as_ref().map(|_| self.create()).transpose()?);
+            if let (Some(content), Some(Some(Draft { file, .. }))) = (content, drafts.files.last_mut()) {
+                file.write_all(content.as_bytes())?;
+                // A sync that failed is final for this file: whatever a second one says, pages may be lost.
+                file.sync_data()?;
+            }
+        }
+        File::open(&self.path)?.sync_all()?;
+        Ok(drafts)
+    }
+
+    /// A new file, locked: nobody sweeps it away.
+    fn create(&self) -> Result<Draft, Fault> {
+        loop {
+            let number = self.last.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{:08x}{number:08x}", std::process::id());
+            let path = self.path.join(&name);
+            let mut options = File::options();
+            let file = match options.write(true).create_new(true).mode(0o600).open(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                opened => opened?,
+            };
+            file.lock()?;
+            // Between the two somebody who sweeps may have taken it for an orphan.
+            if file.metadata()?.nlink() > 0 {
+                return Ok(Draft { path, name, file });
+            }
+        }
+    }
+
+    /// The content in a file, if it is as long as it should be.
+    pub(super) fn read(&self, name: &str, size: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let mut file = match File::open(self.path.join(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        if file.metadata()?.len() != size {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        file.read_to_end(&mut bytes)?;
+        Ok((bytes.len() as u64 == size).then_some(bytes))
+    }
+
+    /// Removes the files that nobody is writing and no message has; gives how many.
+    ///
+    /// The lock comes first: whoever held it has committed its row by then, or died.
+    pub(super) fn sweep(&self, has_message: impl Fn(&str) -> Result<bool, Fault>) -> Result<u64, Fault> {
+        let mut swept = 0;
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let file = match File::open(entry.path()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            if file.try_lock().is_ok() && !has_message(name)? {
+                fs::remove_file(entry.path())?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// The files of one call's large contents, in the places of their messages.
+#[derive(Default)]
+pub(super) struct Drafts {
+    files: Vec<Option<Draft>>,
+    /// Whether the transaction, if it commits, has rows for them.
+    wanted: bool,
+}
+
+struct Draft {
+    path: PathBuf,
+    name: String,
+    /// Locked until it is closed.
+    file: File,
+}
+
+impl Drafts {
+    pub(super) fn name(&self, index: usize) -> Option<&str> {
+        self.files.get(index)?.as_ref().map(|draft| draft.name.as_str())
+    }
+
+    pub(super) fn wanted(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    /// The files stay where their rows are there, or may be: a commit whose sync failed leaves it open.
+    pub(super) fn ended(&mut self, ended: Result<(), QueueError>) {
+        if self.wanted && matches!(ended, Ok(()) | Err(QueueError::Io { .. })) {
+            self.files.clear();
+        }
+    }
+}
+
+impl Drop for Drafts {
+    fn drop(&mut self) {
+        for draft in self.files.drain(..).flatten() {
+            // Swept at the next start where it cannot be removed now.
+            let _ = fs::remove_file(&draft.path);
+        }
+    }
+}
