@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use postroad_message::TlsFacts;
 use postroad_smtp_protocol::client::{Event, Input, Output, Session, Settings, Transaction};
+use postroad_smtp_protocol::sasl::{ChannelBindings, Nonce};
 use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -66,20 +68,24 @@ impl Connection {
     pub(crate) async fn open(
         stream: Box<dyn Stream>,
         purpose: &Purpose<'_>,
-        settings: Settings,
+        mut settings: Settings,
         handshake: Terms,
         server_name: ServerName<'static>,
     ) -> Result<Self, String> {
-        let (stream, facts) = if purpose.destination.implicit_tls {
+        settings.nonce = nonce();
+        let (stream, secured) = if purpose.destination.implicit_tls {
             let bound = now() + settings.timeouts.tls_handshake;
-            let (stream, facts) = shake_hands(stream, &handshake, &server_name, bound).await?;
-            (stream, Some(facts))
+            let secured = shake_hands(stream, &handshake, &server_name, bound).await?;
+            (secured.stream, Some((secured.facts, secured.bindings)))
         } else {
             (stream, None)
         };
+        let (facts, bindings) = secured.unzip();
+        let mut session = Session::new(settings, facts, now());
+        session.bind_channel(bindings.unwrap_or_default());
         Ok(Self {
             stream: Some(stream),
-            session: Session::new(settings, facts, now()),
+            session,
             handshake,
             server_name,
             buffer: vec![0; 4096],
@@ -219,9 +225,10 @@ impl Connection {
         let Some(stream) = self.stream.take() else { return };
         let bound = bound.unwrap_or_else(now);
         match shake_hands(stream, &self.handshake, &self.server_name, bound).await {
-            Ok((stream, facts)) => {
-                self.stream = Some(stream);
-                self.session.handle(now(), Input::TlsEstablished(facts));
+            Ok(secured) => {
+                self.stream = Some(secured.stream);
+                self.session.bind_channel(secured.bindings);
+                self.session.handle(now(), Input::TlsEstablished(secured.facts));
             }
             Err(why) => {
                 self.tls_failed = true;
@@ -277,21 +284,50 @@ fn poll_read(
     stream.poll_read(context, &mut buffer).map_ok(|()| Moved::In(buffer.filled().len()))
 }
 
+/// A stream inside TLS.
+struct Secured {
+    stream: Box<dyn Stream>,
+    facts: TlsFacts,
+    bindings: ChannelBindings,
+}
+
 async fn shake_hands(
     stream: Box<dyn Stream>,
     terms: &Terms,
     name: &ServerName<'static>,
     bound: Instant,
-) -> Result<(Box<dyn Stream>, TlsFacts), String> {
+) -> Result<Secured, String> {
     let connector = TlsConnector::from(terms.configuration.clone());
     match within(Some(bound), connector.connect(name.clone(), stream)).await {
         Some(Ok(stream)) => {
             let facts = facts(&stream, terms.authenticates);
-            Ok((Box::new(stream), facts))
+            let bindings = bindings(stream.get_ref().1);
+            Ok(Secured { stream: Box::new(stream), facts, bindings })
         }
         Some(Err(error)) => Err(certificate_fault::explain(&error)),
         None => Err("it did not end in time".to_owned()),
     }
+}
+
+/// What a login can be bound to this connection by: the server's certificate, and of TLS 1.3 its exported keying material.
+fn bindings(tls: &ClientConnection) -> ChannelBindings {
+    let mut bindings = ChannelBindings::none();
+    if let Some([certificate, ..]) = tls.peer_certificates() {
+        bindings = bindings.with_server_certificate(certificate);
+    }
+    let label = ChannelBindings::EXPORTER_LABEL.as_bytes();
+    match tls.export_keying_material([0; 32], label, Some(&[])) {
+        Ok(material) if tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) => {
+            bindings.with_exporter(material)
+        }
+        _ => bindings,
+    }
+}
+
+/// Without randomness there is none, and no SCRAM.
+fn nonce() -> Option<Nonce> {
+    let mut random = [0; 18];
+    getrandom::fill(&mut random).ok().map(|()| Nonce::from_random(random))
 }
 
 fn facts(stream: &TlsStream<Box<dyn Stream>>, authenticated: bool) -> TlsFacts {

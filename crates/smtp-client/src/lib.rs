@@ -130,6 +130,6 @@ pub use client::{Builder, SmtpClient};
 pub use destination::{CertificateName, Destination, Hosts, SmartHost, TlsPolicy, Verification};
 pub use error::BuildError;
 pub use postroad_smtp_protocol::client::{Authentication, Timeouts};
-pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Secret};
+pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
 pub use resolve::{Answer, HickoryResolver, MxRecord, Resolve, Security};
 pub use tls::TrustAnchors;

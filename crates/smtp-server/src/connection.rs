@@ -9,6 +9,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use postroad_message::{EnhancedStatus, ReversePath};
+use postroad_smtp_protocol::sasl::ChannelBindings;
 use postroad_smtp_protocol::server::{Input, Output, Refusal, Session, Slow};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::client::Client;
 use crate::content_memory::Held;
 use crate::judgement::no_room;
+use crate::logon::{self, Logons};
 use crate::relay_right;
 use crate::service::{Service, session_settings};
 
@@ -91,6 +93,7 @@ pub(crate) struct Connection<'a> {
     deadline: Instant,
     outgoing: Vec<u8>,
     pub(crate) memory: Held<'a>,
+    pub(crate) logons: Logons,
 }
 
 enum End {
@@ -101,8 +104,10 @@ enum End {
 impl<'a> Connection<'a> {
     fn new(service: &'a Service, mut client: Client, shutdown: watch::Receiver<bool>) -> Self {
         client.may_relay = relay_right::may_relay(&service.connector, client.peer.ip(), false);
+        let mut settings = session_settings(service);
+        settings.logon = logon::offer(service, &client, &ChannelBindings::none());
         Self {
-            session: Session::new(session_settings(service)),
+            session: Session::new(settings),
             client,
             reverse_path: ReversePath::Null,
             declared: 0,
@@ -110,6 +115,7 @@ impl<'a> Connection<'a> {
             deadline: Instant::now() + service.connector.connection_timeout,
             outgoing: Vec::new(),
             memory: Held { all: &service.memory, mine: 0 },
+            logons: Logons::default(),
             service,
         }
     }
@@ -129,6 +135,8 @@ impl<'a> Connection<'a> {
                 self.client.certificate = certificate;
                 self.client.may_relay =
                     relay_right::may_relay(&self.service.connector, self.client.peer.ip(), false);
+                self.logons.bindings = logon::bindings(stream.get_ref().1);
+                self.session.offer_logon(logon::offer(self.service, &self.client, &self.logons.bindings));
                 self.session.handle(Input::TlsEstablished);
                 if let Err(error) = self.converse(&mut stream).await {
                     tracing::debug!(%error, "the connection was lost");

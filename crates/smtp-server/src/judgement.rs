@@ -18,7 +18,8 @@ impl Connection<'_> {
                 self.client.extended = extended;
                 self.service.submit.accept_hello(&self.client).await.into()
             }
-            Event::Logon { credential, .. } => self.log_on(credential).await,
+            Event::Logon { mechanism, response } => self.begin_logon(mechanism, response).await,
+            Event::LogonResponse { response } => self.go_on_with_logon(Some(response)).await,
             Event::Mail { reverse_path, parameters, .. } => {
                 self.mail(reverse_path, parameters.size).await.into()
             }

@@ -82,10 +82,10 @@ pub use parameters::{
     AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
     RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole, UnknownKeyword,
 };
-pub use postroad_smtp_protocol::sasl::Secret;
+pub use postroad_smtp_protocol::sasl::{BearerToken, ScramVerifier, Secret};
 pub use receive_connector::{CertificateFiles, ReceiveConnector};
 pub use server::Server;
 pub use server_settings::ServerSettings;
 pub use submit::{BoxFuture, Refusal, Submit};
 pub use tls::{ClientCertificate, TlsMaterial, TlsMaterialError};
-pub use verify::{NobodyLogsOn, Verification, Verify};
+pub use verify::{Logon, LogonStep, NobodyLogsOn, Verification, Verify};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use postroad_smtp_protocol::server::{LogonOffer, Settings, SizeKeyword};
+use postroad_smtp_protocol::server::{Settings, SizeKeyword};
 
 use crate::message_rate::MessageRate;
 use crate::parameters::{AuthMechanism, SizeEnabled};
@@ -45,9 +45,6 @@ pub(crate) fn session_settings(service: &Service) -> Settings {
     settings.binary_mime = connector.binary_mime_enabled;
     settings.starttls = connector.offers(AuthMechanism::Tls) && service.tls.is_some();
     settings.require_tls = connector.require_tls;
-    settings.logon = connector
-        .offers(AuthMechanism::BasicAuth)
-        .then(|| LogonOffer::basic(connector.offers(AuthMechanism::BasicAuthRequireTls)));
     settings.require_hello_name = connector.require_ehlo_domain;
     settings.refuse_bare_line_ends = connector.bare_linefeed_rejection_enabled;
     settings.limits.message_size = usize::try_from(connector.max_message_size).unwrap_or(usize::MAX);

@@ -12,6 +12,7 @@
 //! the world, in the loop that its documentation shows.
 
 mod content;
+pub mod login;
 mod opening;
 pub mod session;
 pub mod settings;
@@ -19,6 +20,7 @@ pub mod timeouts;
 pub mod transaction;
 mod transfer;
 
+pub use login::Answer;
 pub use session::{Event, Input, Output, Session};
 pub use settings::{Authentication, Settings, StartTls};
 pub use timeouts::Timeouts;

@@ -8,11 +8,12 @@ use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope, Tl
 use zeroize::Zeroize as _;
 
 use crate::capability::Capabilities;
+use crate::client::login::{Answer, Login};
 use crate::client::settings::Settings;
 use crate::client::transaction::Transaction;
 use crate::client::transfer::Transfer;
 use crate::reply::{Reply, ReplyReader};
-use crate::sasl::{ClientExchange, Mechanism};
+use crate::sasl::ChannelBindings;
 use crate::transcript::Transcript;
 
 /// What the world tells the session.
@@ -30,6 +31,8 @@ pub enum Input<'a> {
     TlsEstablished(TlsFacts),
     /// That handshake failed; why, for a person.
     TlsFailed(&'a str),
+    /// What [`Output::Challenge`] asked for.
+    Answer(Answer<'a>),
     /// The server closed the connection, or it broke.
     Closed,
     /// The moment that [`Output::Wait`] named has come.
@@ -43,6 +46,14 @@ pub enum Output<'a> {
     Transmit(&'a [u8]),
     /// Begin the TLS handshake on this connection now.
     StartTls,
+    /// Answer this with [`Input::Answer`], for one of
+    /// [`own_mechanisms`](crate::client::Authentication::own_mechanisms): by asking a ticket server, say.
+    Challenge {
+        /// Which of them.
+        mechanism: &'a str,
+        /// What the server said, decoded. `None`: nothing was said yet, and an initial response may be.
+        challenge: Option<&'a [u8]>,
+    },
     /// Something to know.
     Event(Event),
     /// Nothing to do until bytes come or this moment has come. `None`: until there is another message.
@@ -56,6 +67,7 @@ impl fmt::Debug for Output<'_> {
         match self {
             Self::Transmit(bytes) => write!(f, "Transmit({} bytes)", bytes.len()),
             Self::StartTls => f.write_str("StartTls"),
+            Self::Challenge { mechanism, .. } => write!(f, "Challenge({mechanism})"),
             Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
             Self::Closed => f.write_str("Closed"),
@@ -124,8 +136,10 @@ pub struct Session {
     pub(super) state: State,
     pub(super) tls: Option<TlsFacts>,
     pub(super) capabilities: Capabilities,
+    /// What a login can be bound to this connection by.
+    pub(super) bindings: ChannelBindings,
     /// SASL mechanisms that this server has refused.
-    pub(super) refused_mechanisms: Vec<Mechanism>,
+    pub(super) refused_mechanisms: Vec<String>,
     /// The server may still hold a transaction that RSET has to end.
     pub(super) needs_reset: bool,
     pub(super) transcript: Transcript,
@@ -147,10 +161,7 @@ pub(super) enum State {
     Handshake {
         announced: bool,
     },
-    Authenticating {
-        exchange: ClientExchange,
-        cancelled: bool,
-    },
+    Authenticating(Box<Login>),
     Ready,
     Transferring(Box<Transfer>),
     Quitting,
@@ -168,6 +179,7 @@ impl Session {
             state: State::Greeting,
             tls,
             capabilities: Capabilities::default(),
+            bindings: ChannelBindings::none(),
             refused_mechanisms: Vec::new(),
             needs_reset: false,
             transcript: Transcript::default(),
@@ -177,6 +189,12 @@ impl Session {
             transmitted: 0,
             events: VecDeque::new(),
         }
+    }
+
+    /// What the TLS connection can be bound by, for SCRAM's -PLUS: before it is told that TLS is established, or, where it
+    /// always was, before the first input.
+    pub fn bind_channel(&mut self, bindings: ChannelBindings) {
+        self.bindings = bindings;
     }
 
     /// Takes a message after [`Event::Ready`]. At any other time it is settled at once, deferred.
@@ -245,6 +263,7 @@ impl Session {
                     self.lose(EnhancedStatus::transient(7, 5), Fault::Remote, &text);
                 }
             }
+            Input::Answer(answer) => self.challenge_answered(now, answer),
             Input::Closed => {
                 self.lose(EnhancedStatus::transient(4, 2), Fault::Remote, "the connection was lost")
             }
@@ -267,13 +286,18 @@ impl Session {
         if self.out_at < self.out.len() {
             return Output::Transmit(self.out.get(self.out_at..).unwrap_or_default());
         }
+        let deadline = self.deadline();
         match &mut self.state {
             State::Closed => Output::Closed,
             State::Handshake { announced } if !*announced => {
                 *announced = true;
                 Output::StartTls
             }
-            _ => Output::Wait(self.deadline()),
+            State::Authenticating(login) => match login.question() {
+                Some((mechanism, challenge)) => Output::Challenge { mechanism, challenge },
+                None => Output::Wait(deadline),
+            },
+            _ => Output::Wait(deadline),
         }
     }
 
@@ -339,6 +363,7 @@ impl Session {
         let in_turn = match &self.state {
             State::Transferring(transfer) => transfer.awaits_reply(self.transmitted),
             State::Ready | State::Handshake { .. } => false,
+            State::Authenticating(login) if login.is_asking() => false,
             _ => self.transmitted == self.queued,
         };
         if !in_turn {
@@ -350,7 +375,7 @@ impl Session {
             State::Ehlo => self.ehlo_answered(now, reply),
             State::Helo => self.helo_answered(now, reply),
             State::StartTls => self.starttls_answered(now, reply, nothing_behind),
-            State::Authenticating { .. } => self.auth_answered(now, reply),
+            State::Authenticating(_) => self.auth_answered(now, reply),
             State::Transferring(_) => self.transfer_answered(now, reply),
             State::Quitting => self.state = State::Closed,
             State::Ready | State::Handshake { .. } | State::Closed => {}
@@ -461,7 +486,7 @@ impl Session {
             State::Greeting => Phase::Greeting,
             State::Ehlo | State::Helo => Phase::Hello,
             State::StartTls | State::Handshake { .. } => Phase::StartTls,
-            State::Authenticating { .. } => Phase::Authentication,
+            State::Authenticating(_) => Phase::Authentication,
             State::Ready | State::Quitting | State::Closed => Phase::MailFrom,
             State::Transferring(transfer) => transfer.phase(self.transmitted),
         }
@@ -469,7 +494,7 @@ impl Session {
 }
 
 /// Text of others, on one line and without control characters.
-fn single_line(text: &str) -> String {
+pub(super) fn single_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

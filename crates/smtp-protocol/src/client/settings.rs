@@ -4,7 +4,7 @@ use postroad_address_space::MailDomain;
 
 use crate::client::timeouts::Timeouts;
 use crate::reply::ReplyLimits;
-use crate::sasl::{Credential, Mechanism};
+use crate::sasl::{Credential, Mechanism, Nonce};
 
 /// The terms of one session.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Settings {
     pub downgraded: bool,
     /// Log in before any mail.
     pub authentication: Option<Authentication>,
+    /// Fresh for each session, and what SCRAM cannot do without: where it is missing, no SCRAM mechanism is used.
+    pub nonce: Option<Nonce>,
     /// Send 8-bit content to a server without 8BITMIME as it is, instead of failing with 5.6.3.
     pub send_8bit_anyway: bool,
     /// How long each phase may take.
@@ -39,6 +41,7 @@ impl Settings {
             starttls: StartTls::Opportunistic,
             downgraded: false,
             authentication: None,
+            nonce: None,
             send_8bit_anyway: false,
             timeouts: Timeouts::default(),
             reply_limits: ReplyLimits::default(),
@@ -66,23 +69,26 @@ pub struct Authentication {
     pub credential: Credential,
     /// Which mechanisms may be used; empty: every one we speak. The strongest both sides have is taken.
     pub mechanisms: Vec<Mechanism>,
-    /// The password may be sent without TLS. Never after a downgrade, whatever this says.
+    /// Mechanisms that the owner of the session answers for, such as `GSSAPI`, upper case: tried before ours, the first
+    /// first. See [`Output::Challenge`](crate::client::Output::Challenge).
+    pub own_mechanisms: Vec<String>,
+    /// We may log in without TLS, the password in clear text if need be. Never after a downgrade, whatever this says.
     pub clear_text_allowed: bool,
 }
 
 impl Authentication {
     /// Any mechanism, after TLS only.
     pub fn new(credential: Credential) -> Self {
-        Self { credential, mechanisms: Vec::new(), clear_text_allowed: false }
+        Self { credential, mechanisms: Vec::new(), own_mechanisms: Vec::new(), clear_text_allowed: false }
     }
 
     /// Whether both log the same user in by the same rules, secrets included.
     pub fn is_same(&self, other: &Self) -> bool {
         // Taken apart, so that a field that joins has to be thought of here.
-        let Self { credential: Credential { username, password }, mechanisms, clear_text_allowed } = self;
-        *username == other.credential.username
-            && password.matches(&other.credential.password)
+        let Self { credential, mechanisms, own_mechanisms, clear_text_allowed } = self;
+        credential.is_same(&other.credential)
             && *mechanisms == other.mechanisms
+            && *own_mechanisms == other.own_mechanisms
             && *clear_text_allowed == other.clear_text_allowed
     }
 

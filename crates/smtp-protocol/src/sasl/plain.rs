@@ -41,7 +41,7 @@ pub fn decode(message: &[u8]) -> Result<ClearCredential, NotPlain> {
 
 /// The same, from a credential; the authorization identity stays empty.
 pub fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
-    let password = credential.password.expose();
+    let password = credential.secret();
     // One allocation, so that no half-grown copy is left behind unwiped.
     let mut message = Zeroizing::new(Vec::with_capacity(credential.username.len() + password.len() + 2));
     message.push(0);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::hash::same;
+
 /// A password or token. It has no `Debug`, no `Display` and no serde on purpose.
 ///
 /// A clone is a pointer; the bytes are overwritten when the last one goes.
@@ -27,31 +29,77 @@ impl Secret {
 
     /// Compares in a time that depends on the lengths only.
     pub fn matches(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.expose(), other.expose());
-        mine.len() == theirs.len() && mine.iter().zip(theirs).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+        same(self.expose(), other.expose())
     }
 }
 
 /// Who we are for a server that wants a login.
 #[derive(Clone)]
 pub struct Credential {
-    /// The name that is logged in (SASL: authentication identity).
+    /// The name that is logged in (SASL: authentication identity; of a certificate: whom it acts as, or empty).
     pub username: String,
-    /// Its password.
-    pub password: Secret,
+    /// How we prove it. Mechanisms that take another kind are not used.
+    pub proof: Proof,
+}
+
+/// By what a name is proven.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Proof {
+    /// A password: SCRAM, CRAM-MD5, PLAIN, LOGIN
+    Password(Secret),
+    /// An OAuth 2.0 access token, as it goes on the wire: OAUTHBEARER, XOAUTH2
+    Token(Secret),
+    /// The client certificate of the TLS connection: EXTERNAL
+    Certificate,
 }
 
 impl Credential {
     /// A name and its password.
     pub fn new(username: impl Into<String>, password: Secret) -> Self {
-        Self { username: username.into(), password }
+        Self { username: username.into(), proof: Proof::Password(password) }
+    }
+
+    /// A name and its OAuth 2.0 access token (RFC 6750: without `Bearer `).
+    pub fn token(username: impl Into<String>, token: Secret) -> Self {
+        Self { username: username.into(), proof: Proof::Token(token) }
+    }
+
+    /// The client certificate, for the name that it stands for, or for another that it may act as.
+    pub fn certificate(act_as: Option<String>) -> Self {
+        Self { username: act_as.unwrap_or_default(), proof: Proof::Certificate }
+    }
+
+    /// Whether both prove the same name by the same secret, which is compared in a time that depends on its length only.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same_proof = match (&self.proof, &other.proof) {
+            (Proof::Password(ours), Proof::Password(theirs)) | (Proof::Token(ours), Proof::Token(theirs)) => {
+                ours.matches(theirs)
+            }
+            (Proof::Certificate, Proof::Certificate) => true,
+            _ => false,
+        };
+        same_proof && self.username == other.username
+    }
+
+    /// The password or token; empty where there is none.
+    pub(crate) fn secret(&self) -> &[u8] {
+        match &self.proof {
+            Proof::Password(secret) | Proof::Token(secret) => secret.expose(),
+            Proof::Certificate => b"",
+        }
     }
 }
 
-/// The name alone.
+/// The name and the kind of proof alone.
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("username", &self.username).finish_non_exhaustive()
+        let kind = match self.proof {
+            Proof::Password(_) => "password",
+            Proof::Token(_) => "token",
+            Proof::Certificate => "certificate",
+        };
+        f.debug_struct("Credential").field("username", &self.username).field("proof", &kind).finish()
     }
 }
 
@@ -62,13 +110,23 @@ mod tests {
     #[test]
     fn a_credential_shows_its_name_only() {
         let shown = format!("{:?}", Credential::new("relay", Secret::new("hunter2")));
-        assert_eq!(shown, "Credential { username: \"relay\", .. }");
+        assert_eq!(shown, "Credential { username: \"relay\", proof: \"password\" }");
     }
 
     #[test]
-    fn compares_by_value() {
-        for (a, b, equal) in [("a", "a", true), ("a", "b", false), ("a", "ab", false), ("", "", true)] {
-            assert_eq!(Secret::new(a).matches(&Secret::new(b)), equal, "{a:?} {b:?}");
+    fn a_token_is_no_password() {
+        let secret = || Secret::new("hunter2");
+        let all = [
+            Credential::new("relay", secret()),
+            Credential::new("other", secret()),
+            Credential::new("relay", Secret::new("hunter3")),
+            Credential::token("relay", secret()),
+            Credential::certificate(Some("relay".to_owned())),
+        ];
+        for (a, one) in all.iter().enumerate() {
+            for (b, other) in all.iter().enumerate() {
+                assert_eq!(one.is_same(other), a == b, "{one:?} {other:?}");
+            }
         }
     }
 }

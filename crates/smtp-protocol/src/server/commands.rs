@@ -278,8 +278,8 @@ impl Session {
         if let (Question::ChunkStart { size, last }, Verdict::Refuse(refusal)) = (&question, &verdict) {
             return self.eat_chunk(*size, *last, refusal.line().clone());
         }
-        if let Question::Logon { username } = question {
-            return self.logon_judged(username, verdict);
+        if let Question::Logon = question {
+            return self.logon_judged(verdict);
         }
         if let Question::Message { recipients } = question {
             return self.message_judged(recipients, verdict);
@@ -305,7 +305,7 @@ impl Session {
             Question::DataStart => self.start_data(),
             Question::ChunkStart { size, last } => self.start_chunk(size, last),
             Question::Xclient(told) => self.client_named(&told),
-            Question::Message { .. } | Question::Logon { .. } => {}
+            Question::Message { .. } | Question::Logon => {}
         }
     }
 

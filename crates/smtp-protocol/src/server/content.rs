@@ -108,6 +108,11 @@ impl Session {
                     self.reply(250, EnhancedStatus::success(6, 0), &yes);
                 }
             }
+            // These answer a logon. Nobody has said that the message is durable.
+            Verdict::Challenge(_) | Verdict::LoggedOn(_) => {
+                let refusal = Refusal::transient(3, 0, "Nobody said what became of the message");
+                self.refuse_message(recipients, &refusal);
+            }
         }
     }
 

@@ -1,13 +1,12 @@
-//! AUTH: PLAIN and LOGIN, in clear text only where that is allowed.
+//! AUTH: frames an exchange that its owner leads, round by round, and counts what fails.
 
 use postroad_message::EnhancedStatus;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::sasl::login::{ServerExchange, ServerStep};
-use crate::sasl::{ClearCredential, Mechanism, base64_decode, base64_encode, framing, plain};
+use crate::sasl::{Secret, base64_decode, base64_encode, framing};
 use crate::server::limits::Limits;
 use crate::server::reply_line::ReplyLine;
-use crate::server::session::{Event, LogonState, Question, Session, Slow, State};
+use crate::server::session::{Event, Question, Session, Slow, State};
 use crate::server::verdict::Verdict;
 
 impl Session {
@@ -22,8 +21,7 @@ impl Session {
                 "AUTH is served inside TLS only",
             );
         }
-        let known =
-            mechanism.parse::<Mechanism>().ok().filter(|mechanism| offer.mechanisms.contains(mechanism));
+        let known = offer.mechanisms.iter().find(|name| name.eq_ignore_ascii_case(mechanism)).cloned();
         if !self.greeted {
             return self.out_of_order("Send EHLO first");
         }
@@ -33,85 +31,59 @@ impl Session {
         if self.transaction.is_some() {
             return self.out_of_order("A transaction is under way");
         }
-        match (known, initial) {
-            (None, _) => {
-                self.protocol_error(504, EnhancedStatus::permanent(5, 4), "The mechanism is not offered")
+        let Some(mechanism) = known else {
+            return self.protocol_error(504, EnhancedStatus::permanent(5, 4), "The mechanism is not offered");
+        };
+        match initial.map(|initial| framing::initial_response(initial.as_bytes())).transpose() {
+            Ok(response) => {
+                self.ask(Event::Logon { mechanism, response: response.map(secret) }, Question::Logon);
             }
-            (Some(mechanism), Some(initial)) => match framing::initial_response(initial.as_bytes()) {
-                Ok(response) => self.decoded_response(begin(mechanism), &response),
-                Err(_) => self.malformed_response(),
-            },
-            (Some(Mechanism::Plain), None) => self.challenge(LogonState::Plain, b""),
-            (Some(Mechanism::Login), None) => {
-                let exchange = ServerExchange::new();
-                let first = exchange.first_challenge();
-                self.challenge(LogonState::Login(exchange), first);
-            }
+            Err(_) => self.malformed_response(),
         }
     }
 
     /// One line of the exchange; it is wiped afterwards.
-    pub(super) fn logon_response(&mut self, state: LogonState, mut line: Vec<u8>) {
+    pub(super) fn logon_response(&mut self, mut line: Vec<u8>) {
         if line.len() > Limits::LOGON_LINE {
             self.protocol_error(500, EnhancedStatus::permanent(5, 6), "The line is too long");
         } else if line == b"*" {
             self.reply(501, EnhancedStatus::permanent(7, 0), "The logon was cancelled");
         } else {
             match base64_decode(&line) {
-                Ok(response) => self.decoded_response(state, &response),
+                Ok(response) => {
+                    self.ask(Event::LogonResponse { response: secret(response) }, Question::Logon);
+                }
                 Err(_) => self.malformed_response(),
             }
         }
         line.zeroize();
     }
 
-    fn decoded_response(&mut self, state: LogonState, response: &[u8]) {
-        match state {
-            LogonState::Plain => match plain::decode(response) {
-                Ok(credential) => self.verify(Mechanism::Plain, credential),
-                Err(_) => self.malformed_response(),
-            },
-            LogonState::Login(mut exchange) => match exchange.respond(response) {
-                Ok(ServerStep::Challenge(challenge)) => {
-                    self.challenge(LogonState::Login(exchange), challenge)
-                }
-                Ok(ServerStep::Verify(credential)) => self.verify(Mechanism::Login, credential),
-                Err(_) => self.malformed_response(),
-            },
-        }
-    }
-
-    fn challenge(&mut self, state: LogonState, challenge: &[u8]) {
-        self.write(&ReplyLine::new(334, None, &base64_encode(challenge)));
-        self.state = State::Logon(state);
-    }
-
     fn malformed_response(&mut self) {
         self.protocol_error(501, EnhancedStatus::permanent(5, 2), "The response is malformed");
     }
 
-    fn verify(&mut self, mechanism: Mechanism, credential: ClearCredential) {
-        let (as_whom, username) = (&credential.authorization_identity, credential.username.clone());
-        if !as_whom.is_empty() && *as_whom != username {
-            return self.logon_failed("Nobody acts for another here");
-        }
-        self.ask(Event::Logon { mechanism, credential }, Question::Logon { username });
-    }
-
-    pub(super) fn logon_judged(&mut self, username: String, verdict: Verdict) {
+    pub(super) fn logon_judged(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Refuse(refusal) if refusal.is_transient() || refusal.closes() => self.refuse(&refusal),
-            Verdict::Refuse(_) => self.logon_failed("The user name or password is wrong"),
-            _ => {
+            Verdict::Challenge(challenge) => {
+                self.write(&ReplyLine::new(334, None, &base64_encode(&challenge)));
+                self.state = State::Logon;
+            }
+            Verdict::LoggedOn(username) => {
                 self.user = Some(username);
                 self.reply(235, EnhancedStatus::success(7, 0), "Logged on");
             }
+            Verdict::Refuse(refusal) if refusal.is_transient() || refusal.closes() => self.refuse(&refusal),
+            Verdict::Refuse(refusal) if refusal.line().code() == 501 => self.malformed_response(),
+            Verdict::Refuse(refusal) => self.logon_failed(refusal.line()),
+            // A yes that does not say who it is.
+            _ => self.reply(454, EnhancedStatus::transient(7, 0), "The logon cannot be judged now"),
         }
     }
 
-    fn logon_failed(&mut self, text: &str) {
+    fn logon_failed(&mut self, line: &ReplyLine) {
         self.logon_failures += 1;
-        self.reply(535, EnhancedStatus::permanent(7, 8), text);
+        self.write(line);
         self.slow_down(Slow::Logon);
         let most = self.settings.limits.logon_failures;
         if most > 0 && self.logon_failures >= most {
@@ -125,9 +97,7 @@ impl Session {
     }
 }
 
-fn begin(mechanism: Mechanism) -> LogonState {
-    match mechanism {
-        Mechanism::Plain => LogonState::Plain,
-        Mechanism::Login => LogonState::Login(ServerExchange::new()),
-    }
+/// Without a copy.
+fn secret(mut bytes: Zeroizing<Vec<u8>>) -> Secret {
+    Secret::new(std::mem::take(&mut *bytes))
 }

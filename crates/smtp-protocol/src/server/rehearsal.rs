@@ -1,10 +1,13 @@
-//! A session played through in memory, every verdict a yes: what tests and fuzzers compare.
+//! A session played through in memory, every verdict a yes, every password the right one: what tests and fuzzers compare.
 
-use postroad_message::Envelope;
+use postroad_message::{EnhancedStatus, Envelope};
 
+use crate::sasl::{
+    ChannelBindings, Hash, Mechanism, Nonce, Refused, ScramVerifier, Secret, ServerExchange, ServerStep,
+};
 use crate::server::session::{Event, Input, Output, Session};
 use crate::server::settings::Settings;
-use crate::server::verdict::Verdict;
+use crate::server::verdict::{Refusal, Verdict};
 
 /// What has come of a session.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,12 +33,24 @@ pub fn rehearse<'a>(settings: Settings, pieces: impl IntoIterator<Item = &'a [u8
     let mut session = Session::new(settings);
     let mut found = Rehearsal::default();
     let mut pieces = pieces.into_iter();
+    let mut logon = None;
     loop {
         match session.poll() {
             Output::Transmit { bytes, .. } => found.replies.extend(bytes),
             Output::Event(Event::Message { envelope, content }) => {
                 found.messages.push((envelope, content));
                 session.handle(Input::Verdict(Verdict::Accept));
+            }
+            Output::Event(Event::Logon { mechanism, response }) => {
+                let mechanism = mechanism.parse().unwrap_or(Mechanism::Plain);
+                let nonce = Nonce::from_random([0; 18]);
+                let exchange =
+                    logon.insert(ServerExchange::new(mechanism, nonce, ChannelBindings::none(), false));
+                session.handle(Input::Verdict(answer(exchange, response)));
+            }
+            Output::Event(Event::LogonResponse { response }) => {
+                let verdict = logon.as_mut().map_or(Verdict::Accept, |logon| answer(logon, Some(response)));
+                session.handle(Input::Verdict(verdict));
             }
             Output::Event(_) => session.handle(Input::Verdict(Verdict::Accept)),
             Output::Receive => match pieces.next() {
@@ -47,5 +62,24 @@ pub fn rehearse<'a>(settings: Settings, pieces: impl IntoIterator<Item = &'a [u8
                 return found;
             }
         }
+    }
+}
+
+fn answer(exchange: &mut ServerExchange, response: Option<Secret>) -> Verdict {
+    let step = exchange.respond(response.as_ref().map(Secret::expose)).and_then(|step| match step {
+        ServerStep::Fetch(_) => {
+            exchange.verifier(ScramVerifier::decoy(Hash::Sha256, &Secret::new("key"), "", 4096))
+        }
+        step => Ok(step),
+    });
+    match step {
+        Ok(ServerStep::Challenge(challenge)) => Verdict::Challenge(challenge.to_vec()),
+        Ok(ServerStep::Verify(credential)) => Verdict::LoggedOn(credential.username),
+        Ok(ServerStep::Token(token)) => Verdict::LoggedOn(token.username),
+        Ok(ServerStep::Certificate(name) | ServerStep::Accept(name)) => Verdict::LoggedOn(name),
+        Err(Refused::Malformed) => {
+            Verdict::Refuse(Refusal::new(501, EnhancedStatus::permanent(5, 2), "malformed"))
+        }
+        _ => Verdict::Refuse(Refusal::new(535, EnhancedStatus::permanent(7, 8), "no")),
     }
 }

@@ -9,11 +9,10 @@ use zeroize::Zeroize;
 use crate::data::Decoder;
 use crate::line::{Line, LineBuffer};
 use crate::parameter::MailParameters;
-use crate::sasl::login::ServerExchange;
-use crate::sasl::{ClearCredential, Mechanism};
+use crate::sasl::Secret;
 use crate::server::limits::Limits;
 use crate::server::reply_line::ReplyLine;
-use crate::server::settings::Settings;
+use crate::server::settings::{LogonOffer, Settings};
 use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
 use crate::transcript::Transcript;
@@ -77,12 +76,20 @@ pub enum Event {
         /// EHLO, not HELO.
         extended: bool,
     },
-    /// A name and a password to verify. `Accept` is 235; a permanent refusal is a failed logon, a transient one is not.
+    /// AUTH begins, by a mechanism that was offered. [`Verdict::Challenge`] asks on, [`Verdict::LoggedOn`] is 235; a
+    /// permanent refusal is a failed logon, of which 501 says that the response is malformed; a transient one is not.
+    ///
+    /// A [`ServerExchange`](crate::sasl::ServerExchange) knows what to answer.
     Logon {
-        /// By which mechanism it came.
-        mechanism: Mechanism,
-        /// What to verify.
-        credential: ClearCredential,
+        /// As it stands in the offer.
+        mechanism: String,
+        /// What came with it, decoded.
+        response: Option<Secret>,
+    },
+    /// The client answers the challenge. It may also cancel, and begin anew with [`Event::Logon`].
+    LogonResponse {
+        /// Decoded.
+        response: Secret,
     },
     /// A front that may do so says for whom it speaks. `Accept` starts the session anew: a greeting, and nothing said before
     /// counts. What is [unsaid](crate::xclient::Told::Unsaid) stays as the command just before said it.
@@ -120,11 +127,10 @@ impl fmt::Debug for Event {
             Self::Hello { name, extended } => {
                 f.debug_struct("Hello").field("name", name).field("extended", extended).finish()
             }
-            Self::Logon { mechanism, credential } => f
-                .debug_struct("Logon")
-                .field("mechanism", mechanism)
-                .field("username", &credential.username)
-                .finish_non_exhaustive(),
+            Self::Logon { mechanism, .. } => {
+                f.debug_struct("Logon").field("mechanism", mechanism).finish_non_exhaustive()
+            }
+            Self::LogonResponse { .. } => f.debug_struct("LogonResponse").finish_non_exhaustive(),
             Self::Xclient(attributes) => f.debug_tuple("Xclient").field(attributes).finish(),
             Self::Mail { reverse_path, .. } => {
                 f.debug_struct("Mail").field("reverse_path", reverse_path).finish_non_exhaustive()
@@ -170,7 +176,7 @@ pub(super) enum State {
     /// A command comes next.
     Command,
     /// A response of an AUTH exchange comes next.
-    Logon(LogonState),
+    Logon,
     /// The event is ready to be given out.
     Ask(Event, Question),
     /// The verdict comes next.
@@ -183,11 +189,6 @@ pub(super) enum State {
     Handshake,
     /// Nothing comes any more.
     Closed,
-}
-
-pub(super) enum LogonState {
-    Plain,
-    Login(ServerExchange),
 }
 
 /// Whether XCLIENT may still come. What follows it comes from the client the front speaks for, who may say nothing of himself.
@@ -206,9 +207,7 @@ pub(super) enum Question {
     Hello {
         extended: bool,
     },
-    Logon {
-        username: String,
-    },
+    Logon,
     Mail(Box<Transaction>),
     Recipient(Box<Recipient>),
     DataStart,
@@ -297,6 +296,11 @@ impl Session {
         }
     }
 
+    /// Offers these logons from now on: before the handshake is told, what is served inside TLS.
+    pub fn offer_logon(&mut self, offer: Option<LogonOffer>) {
+        self.settings.logon = offer;
+    }
+
     /// Takes what happened. [`poll`](Self::poll) says what follows from it.
     pub fn handle(&mut self, input: Input<'_>) {
         match input {
@@ -351,12 +355,12 @@ impl Session {
                     }
                 }
                 State::Command => {
-                    if !self.next_line(None) {
+                    if !self.next_line(false) {
                         return Output::Receive;
                     }
                 }
-                State::Logon(logon) => {
-                    if !self.next_line(Some(logon)) {
+                State::Logon => {
+                    if !self.next_line(true) {
                         return Output::Receive;
                     }
                 }
@@ -377,22 +381,21 @@ impl Session {
     }
 
     /// Handles one line; false when there is none yet.
-    fn next_line(&mut self, logon: Option<LogonState>) -> bool {
+    fn next_line(&mut self, logon: bool) -> bool {
         match (self.buffer.next_line(), logon) {
-            (Line::Incomplete, None) => return false,
-            (Line::Incomplete, Some(logon)) => {
-                self.state = State::Logon(logon);
+            (Line::Incomplete, logon) => {
+                self.state = if logon { State::Logon } else { State::Command };
                 return false;
             }
-            (Line::Complete(mut line), None) => {
+            (Line::Complete(mut line), false) => {
                 self.transcript.command_received(&line, false);
                 self.command(&line);
                 // It may have been AUTH with its initial response.
                 line.zeroize();
             }
-            (Line::Complete(line), Some(logon)) => {
+            (Line::Complete(line), true) => {
                 self.transcript.command_received(&line, true);
-                self.logon_response(logon, line);
+                self.logon_response(line);
             }
             (Line::TooLong, _) => {
                 self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long")

@@ -4,7 +4,6 @@ use postroad_address_space::Mailbox;
 
 use crate::data::BareLineEnds;
 use crate::parameter::Offered;
-use crate::sasl::Mechanism;
 use crate::server::limits::Limits;
 use crate::xclient;
 
@@ -71,16 +70,22 @@ pub enum SizeKeyword {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogonOffer {
-    /// In the order they are said.
-    pub mechanisms: Vec<Mechanism>,
+    /// In the order they are said, upper case (`sasl-mech` of RFC 4422 section 3.1). Ours are in
+    /// [`sasl::Mechanism`](crate::sasl::Mechanism); an owner may serve others.
+    pub mechanisms: Vec<String>,
     /// Said and taken inside TLS only.
     pub require_tls: bool,
 }
 
 impl LogonOffer {
+    /// These mechanisms.
+    pub fn new(mechanisms: Vec<String>, require_tls: bool) -> Self {
+        Self { mechanisms, require_tls }
+    }
+
     /// PLAIN and LOGIN.
     pub fn basic(require_tls: bool) -> Self {
-        Self { mechanisms: Mechanism::ALL.to_vec(), require_tls }
+        Self::new(vec!["PLAIN".to_owned(), "LOGIN".to_owned()], require_tls)
     }
 }
 
@@ -146,10 +151,11 @@ impl Settings {
             SizeKeyword::Alone => Some("SIZE".to_owned()),
             SizeKeyword::Absent => None,
         };
-        let logon = self.logon.as_ref().filter(|offer| in_tls || !offer.require_tls).map(|offer| {
-            let names: Vec<_> = offer.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
-            format!("AUTH {}", names.join(" "))
-        });
+        let logon = self
+            .logon
+            .as_ref()
+            .filter(|offer| (in_tls || !offer.require_tls) && !offer.mechanisms.is_empty())
+            .map(|offer| format!("AUTH {}", offer.mechanisms.join(" ")));
         let said = |keyword: &str, offered: bool| offered.then(|| keyword.to_owned());
         [
             size,

@@ -20,6 +20,10 @@ pub enum Verdict {
     /// Only LMTP can say it. SMTP has one answer for all, so there the first no among them is said: those who were answered
     /// yes get the message twice rather than the others not at all.
     Each(Vec<Result<(), Refusal>>),
+    /// To a logon: ask on with this (334).
+    Challenge(Vec<u8>),
+    /// Yes to a logon: it is this user.
+    LoggedOn(String),
     /// No.
     Refuse(Refusal),
 }

@@ -19,9 +19,9 @@ use postroad_message::{
     Body, Content, Envelope, Notify, OriginalRecipient, Outcome, Recipient, Return, ReversePath, TlsFacts,
 };
 use postroad_smtp_protocol::client::{
-    Authentication, Event, Input, Output, Session, Settings, StartTls, Transaction,
+    Answer, Authentication, Event, Input, Output, Session, Settings, StartTls, Transaction,
 };
-use postroad_smtp_protocol::sasl::{Credential, Secret};
+use postroad_smtp_protocol::sasl::{Credential, Nonce, Secret};
 
 /// Plays every dialogue of a file.
 pub(crate) fn play_file(text: &str) {
@@ -71,7 +71,14 @@ impl Player {
                 ("downgraded", _) => settings.downgraded = true,
                 ("auth", how) => {
                     let mut authentication = Authentication::new(Credential::new("tim", Secret::new("pw")));
-                    authentication.clear_text_allowed = how == "clear";
+                    authentication.clear_text_allowed = how.contains("clear");
+                    if how.contains("own") {
+                        authentication.own_mechanisms = vec!["GSSAPI".to_owned(), "NTLM".to_owned()];
+                    }
+                    if how.contains("token") {
+                        authentication.credential = Credential::token("tim", Secret::new("ya29.token"));
+                    }
+                    settings.nonce = Nonce::parse("clients-part");
                     settings.authentication = Some(authentication);
                 }
                 ("recipients", list) => recipients = list.split(',').collect(),
@@ -176,6 +183,17 @@ impl Player {
                     };
                     self.session.handle(self.now, input);
                 }
+                ("ANSWER", words) => {
+                    let answer = match words.split_once(' ') {
+                        Some(("and-complete", text)) => {
+                            Answer::Say { bytes: text.as_bytes(), complete: true }
+                        }
+                        Some(("say", text)) => Answer::Say { bytes: text.as_bytes(), complete: false },
+                        Some(("give-up", why)) => Answer::GiveUp(why),
+                        _ => Answer::Nothing,
+                    };
+                    self.session.handle(self.now, Input::Answer(answer));
+                }
                 ("CLOSE", _) => self.session.handle(self.now, Input::Closed),
                 ("SILENCE", _) => {
                     let bound =
@@ -231,6 +249,10 @@ impl Player {
                     self.results.push(format!("unusable {} at {} ({fault})", failure.status, failure.phase));
                 }
                 Output::StartTls => self.wants_tls = true,
+                Output::Challenge { mechanism, challenge } => {
+                    let heard = challenge.map_or("nothing yet".into(), String::from_utf8_lossy);
+                    self.results.push(format!("asked {mechanism}: {heard}"));
+                }
                 Output::Wait(_) => return,
                 _ => {
                     self.closed = true;

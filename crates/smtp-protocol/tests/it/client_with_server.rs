@@ -5,23 +5,28 @@ use std::time::Instant;
 use postroad_address_space::{Address, Mailbox};
 use postroad_message::{Content, Envelope, Notify, Outcome, Recipient, Return, ReversePath, TlsFacts};
 use postroad_smtp_protocol::client;
-use postroad_smtp_protocol::sasl::{Credential, Mechanism, Secret};
+use postroad_smtp_protocol::sasl::ChannelBindings;
 use postroad_smtp_protocol::server;
 use proptest::prelude::*;
 
+use crate::logon_judge::LogonJudge;
+
 /// Two sessions and the wire between them.
-struct Pair {
+pub(crate) struct Pair {
     client: client::Session,
     server: server::Session,
     messages: Vec<(Envelope, Vec<u8>)>,
-    logons: Vec<String>,
-    handshakes: usize,
-    failures: Vec<postroad_message::Failure>,
+    pub(crate) logons: LogonJudge,
+    /// What the client's end of the connection is bound by.
+    pub(crate) client_bindings: ChannelBindings,
+    pub(crate) delivered: bool,
+    pub(crate) handshakes: usize,
+    pub(crate) failures: Vec<postroad_message::Failure>,
 }
 
 impl Pair {
     /// Plays until the client is done with these messages.
-    fn play(&mut self, now: Instant, mut messages: Vec<client::Transaction>) -> Vec<Vec<Outcome>> {
+    pub(crate) fn play(&mut self, now: Instant, mut messages: Vec<client::Transaction>) -> Vec<Vec<Outcome>> {
         messages.reverse();
         let (mut settled, mut to_client, mut to_server) = (Vec::new(), Vec::new(), Vec::new());
         let (mut client_shakes, mut server_shakes, mut server_closed) = (false, false, false);
@@ -66,6 +71,7 @@ impl Pair {
                     (client_shakes, server_shakes) = (false, false);
                     self.handshakes += 1;
                     self.server.handle(server::Input::TlsEstablished);
+                    self.client.bind_channel(self.client_bindings.clone());
                     let facts =
                         TlsFacts { version: "TLSv1.3".into(), cipher: "x".into(), authenticated: false };
                     self.client.handle(now, client::Input::TlsEstablished(facts));
@@ -78,16 +84,11 @@ impl Pair {
     }
 
     fn judge(&mut self, event: server::Event) {
+        let event = match self.logons.judge(event) {
+            Ok(verdict) => return self.server.handle(server::Input::Verdict(verdict)),
+            Err(other) => other,
+        };
         let verdict = match event {
-            server::Event::Logon { credential, .. } => {
-                let good = credential.password.matches(&Secret::new("pw"));
-                self.logons.push(credential.username);
-                if good {
-                    server::Verdict::Accept
-                } else {
-                    server::Verdict::Refuse(server::Refusal::permanent(7, 8, "no"))
-                }
-            }
             server::Event::Recipient { recipient, .. }
                 if recipient.address.to_string().starts_with("no@") =>
             {
@@ -103,31 +104,33 @@ impl Pair {
     }
 }
 
-fn pair(client: client::Settings, server: server::Settings, now: Instant) -> Pair {
+pub(crate) fn pair(client: client::Settings, server: server::Settings, now: Instant) -> Pair {
     Pair {
         client: client::Session::new(client, None, now),
         server: server::Session::new(server),
         messages: Vec::new(),
-        logons: Vec::new(),
+        logons: LogonJudge::new("tim", "pw"),
+        client_bindings: ChannelBindings::none(),
+        delivered: false,
         handshakes: 0,
         failures: Vec::new(),
     }
 }
 
-fn server_settings() -> server::Settings {
+pub(crate) fn server_settings() -> server::Settings {
     server::Settings::new("mx.test", Mailbox::parse("postmaster@mx.test").expect("a mailbox"))
 }
 
-fn client_settings() -> client::Settings {
+pub(crate) fn client_settings() -> client::Settings {
     client::Settings::new("hub.test".parse().expect("a domain"), "mx")
 }
 
-fn recipients(addresses: &[&str]) -> Vec<Recipient> {
+pub(crate) fn recipients(addresses: &[&str]) -> Vec<Recipient> {
     addresses.iter().map(|text| Recipient::new(Address::parse(text).expect("an address"))).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "one moment that never passes")]
-fn moment() -> Instant {
+pub(crate) fn moment() -> Instant {
     Instant::now()
 }
 
@@ -155,48 +158,6 @@ fn a_message_and_all_its_wishes_arrive() {
         assert_eq!((received.ret, &received.envelope_id), (envelope.ret, &envelope.envelope_id));
         assert_eq!(bytes.as_slice(), content.as_bytes());
     }
-}
-
-#[test]
-fn tls_and_then_the_password_by_each_mechanism() {
-    for mechanism in Mechanism::ALL {
-        let now = moment();
-        let mut ours = client_settings();
-        ours.starttls = client::StartTls::Required;
-        let mut authentication = client::Authentication::new(Credential::new("tim", Secret::new("pw")));
-        authentication.mechanisms = vec![mechanism];
-        ours.authentication = Some(authentication);
-        let mut theirs = server_settings();
-        theirs.starttls = true;
-        theirs.logon = Some(server::LogonOffer::basic(true));
-        let mut both = pair(ours, theirs, now);
-        let envelope = Envelope::new(ReversePath::Null, recipients(&["a@b.test"]));
-        let message = client::Transaction::new(
-            &envelope,
-            &envelope.recipients,
-            &Content::from(b"x\r\n".to_vec()),
-            None,
-        );
-        let settled = both.play(now, vec![message]);
-        assert!(matches!(settled[0].as_slice(), [Outcome::Delivered(_)]), "{mechanism}: {settled:?}");
-        assert_eq!((both.logons, both.handshakes), (vec!["tim".to_owned()], 1), "{mechanism}");
-    }
-}
-
-#[test]
-fn a_wrong_password_is_tried_once() {
-    let now = moment();
-    let mut ours = client_settings();
-    let mut authentication = client::Authentication::new(Credential::new("tim", Secret::new("wrong")));
-    authentication.clear_text_allowed = true;
-    ours.authentication = Some(authentication);
-    let mut theirs = server_settings();
-    theirs.logon = Some(server::LogonOffer::basic(false));
-    let mut both = pair(ours, theirs, now);
-    assert!(both.play(now, Vec::new()).is_empty());
-    assert_eq!(both.logons, ["tim"]);
-    assert_eq!(both.failures.len(), 1);
-    assert_eq!(both.failures[0].fault, postroad_message::Fault::Configuration);
 }
 
 /// With CRLF for every line end, and one at the end.

@@ -5,5 +5,7 @@ mod client_dialogue;
 mod client_dialogues;
 mod client_rehearsal;
 mod client_with_server;
+mod logon_judge;
+mod logons;
 mod server_dialogues;
 mod transcripts;

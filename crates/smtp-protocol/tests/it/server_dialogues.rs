@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use postroad_address_space::{MailDomain, Mailbox};
-use postroad_message::{Body, EnhancedStatus, Envelope, Recipient};
-use postroad_smtp_protocol::sasl::Secret;
+use postroad_message::{Body, Envelope, Recipient};
 use postroad_smtp_protocol::server::{Event, Input, LogonOffer, Output, Refusal, Session, Settings, Verdict};
 use proptest::prelude::*;
+
+use crate::logon_judge::LogonJudge;
 
 #[test]
 fn every_dialogue_goes_as_written_however_it_is_cut() {
@@ -134,6 +135,10 @@ impl Dialogue {
         if self.set("logon") || self.set("logon-in-tls") {
             settings.logon = Some(LogonOffer::basic(self.set("logon-in-tls")));
         }
+        if self.set("logon-by") {
+            let names = ["SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "EXTERNAL", "PLAIN"].map(str::to_owned);
+            settings.logon = Some(LogonOffer::new(names.to_vec(), false));
+        }
         if self.set("small") {
             settings.limits.message_size = 1000;
             settings.limits.recipients = 2;
@@ -145,6 +150,7 @@ impl Dialogue {
 /// A session, the judge beside it, and what has come of it.
 struct Play {
     session: Session,
+    logons: LogonJudge,
     replies: Vec<u8>,
     messages: Vec<(Envelope, Vec<u8>)>,
     /// Who XCLIENT says the client is.
@@ -157,6 +163,7 @@ impl Play {
     fn new(session: Session) -> Self {
         let mut play = Self {
             session,
+            logons: LogonJudge::new("jane", "secret"),
             replies: Vec::new(),
             messages: Vec::new(),
             address: None,
@@ -198,12 +205,11 @@ impl Play {
     }
 
     fn judge(&mut self, event: Event) -> Verdict {
+        let event = match self.logons.judge(event) {
+            Ok(verdict) => return verdict,
+            Err(other) => other,
+        };
         match event {
-            Event::Logon { credential, .. } => match credential.username.as_str() {
-                "jane" if credential.password.matches(&Secret::new("secret")) => Verdict::Accept,
-                "down" => Verdict::Refuse(Refusal::new(454, EnhancedStatus::transient(7, 0), "not now")),
-                _ => Verdict::Refuse(Refusal::new(535, EnhancedStatus::permanent(7, 8), "no")),
-            },
             Event::Recipient { recipient, .. } => {
                 let ours = match recipient.address.mailbox().map(Mailbox::domain) {
                     Some(MailDomain::Name(domain)) => domain.ascii() == "contoso.com",
