@@ -17,6 +17,9 @@ pub struct SqliteOptions {
     pub group_bytes: usize,
     /// From how many bytes on a content lies in a file of its own, beside the store's; 256 KiB.
     pub large_content: usize,
+    /// From how many bytes on the write-ahead log is carried over into the database, and begun anew; 8 MiB. Larger
+    /// ones are carried over less often and for longer, and whoever calls meanwhile waits.
+    pub log_size: usize,
     /// How many bytes the store's file may have, about; `None` is unlimited. Beyond it whatever needs room fails
     /// with [`DiskFull`](crate::QueueError::DiskFull), while what waits is delivered and leaves.
     pub max_size: Option<u64>,
@@ -30,6 +33,7 @@ impl Default for SqliteOptions {
             group_limit: 512,
             group_bytes: 16 << 20,
             large_content: 256 << 10,
+            log_size: 8 << 20,
             max_size: None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod company;
 mod crash;
+mod crash_states;
 mod damage;
 mod large;
 mod mail;

@@ -1,0 +1,199 @@
+//! A disk that forgets: what was synced is there, and of the rest whatever the crash chooses.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::trace::Step;
+
+/// What a disk may tear a write into.
+const SECTOR: usize = 512;
+
+/// The files of a folder, as a power failure may leave them.
+#[derive(Clone, Default)]
+pub(crate) struct Disk {
+    files: Vec<File>,
+    /// Which names are there for good.
+    names: BTreeMap<PathBuf, usize>,
+    /// Names made and removed since their folder was last synced, in order.
+    renaming: Vec<(PathBuf, Option<usize>)>,
+}
+
+#[derive(Clone, Default)]
+struct File {
+    synced: Vec<u8>,
+    since: Vec<Change>,
+    /// Where the next write without an offset goes.
+    end: u64,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write { at: u64, bytes: Vec<u8> },
+    Truncate(u64),
+}
+
+/// How the crash chooses among what was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// All of it is lost.
+    Everything,
+    /// Nothing is lost: the process died, the machine did not.
+    Nothing,
+    /// The writes up to some point are there, and the next one in part.
+    Tail,
+    /// Each write is there, or not, or in part.
+    Any,
+}
+
+impl Disk {
+    pub(crate) fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Create { path } if self.find(path).is_none() => {
+                self.files.push(File::default());
+                self.renaming.push((path.clone(), Some(self.files.len() - 1)));
+            }
+            Step::Write { path, at, bytes } => {
+                if let Some(file) = self.file(path) {
+                    let at = at.unwrap_or(file.end);
+                    file.end = at + bytes.len() as u64;
+                    file.since.push(Change::Write { at, bytes: bytes.clone() });
+                }
+            }
+            Step::Truncate { path, length } => {
+                if let Some(file) = self.file(path) {
+                    file.since.push(Change::Truncate(*length));
+                }
+            }
+            Step::Unlink { path } => self.renaming.push((path.clone(), None)),
+            Step::Sync { path } => match self.file(path) {
+                Some(file) => {
+                    for change in std::mem::take(&mut file.since) {
+                        change.apply(&mut file.synced, usize::MAX);
+                    }
+                }
+                None => self.sync_names(path),
+            },
+            Step::Create { .. } | Step::Said(_) => {}
+        }
+    }
+
+    fn sync_names(&mut self, folder: &Path) {
+        for (path, file) in std::mem::take(&mut self.renaming) {
+            if path.parent() == Some(folder) {
+                name(&mut self.names, path, file);
+            } else {
+                self.renaming.push((path, file));
+            }
+        }
+    }
+
+    fn find(&self, path: &Path) -> Option<usize> {
+        let newest = self.renaming.iter().rev().find(|(other, _)| other == path);
+        newest.map_or_else(|| self.names.get(path).copied(), |(_, file)| *file)
+    }
+
+    fn file(&mut self, path: &Path) -> Option<&mut File> {
+        let file = self.find(path)?;
+        self.files.get_mut(file)
+    }
+
+    /// What is found after a crash: the bytes of each file by its name.
+    pub(crate) fn after_a_crash(&self, loss: Loss, dice: &mut Dice) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut names = self.names.clone();
+        let reached = dice.below(self.renaming.len() + 1);
+        for (index, (path, file)) in self.renaming.iter().enumerate() {
+            let there = match loss {
+                Loss::Everything => false,
+                Loss::Nothing => true,
+                Loss::Tail => index < reached,
+                Loss::Any => dice.below(2) == 0,
+            };
+            if there {
+                name(&mut names, path.clone(), *file);
+            }
+        }
+        let files = names.into_iter().map(|(path, file)| (path, self.files[file].after_a_crash(loss, dice)));
+        // SQLite builds this one anew from the log.
+        files.filter(|(path, _)| !path.to_string_lossy().ends_with("-shm")).collect()
+    }
+}
+
+fn name(names: &mut BTreeMap<PathBuf, usize>, path: PathBuf, file: Option<usize>) {
+    match file {
+        Some(file) => names.insert(path, file),
+        None => names.remove(&path),
+    };
+}
+
+impl File {
+    fn after_a_crash(&self, loss: Loss, dice: &mut Dice) -> Vec<u8> {
+        let mut bytes = self.synced.clone();
+        let reached = dice.below(self.since.len() + 1);
+        for (index, change) in self.since.iter().enumerate() {
+            let sectors = match loss {
+                Loss::Everything => 0,
+                Loss::Nothing => usize::MAX,
+                Loss::Tail if index < reached => usize::MAX,
+                Loss::Tail if index == reached => dice.below(change.sectors() + 1),
+                Loss::Tail => 0,
+                Loss::Any => match dice.below(4) {
+                    0 => 0,
+                    1 => dice.below(change.sectors() + 1),
+                    _ => usize::MAX,
+                },
+            };
+            change.apply(&mut bytes, sectors);
+        }
+        bytes
+    }
+}
+
+impl Change {
+    fn sectors(&self) -> usize {
+        match self {
+            Self::Write { bytes, .. } => bytes.len().div_ceil(SECTOR),
+            Self::Truncate(_) => 1,
+        }
+    }
+
+    /// Carries out the first `sectors` sectors of it.
+    fn apply(&self, to: &mut Vec<u8>, sectors: usize) {
+        match self {
+            Self::Write { at, bytes } => {
+                let bytes = &bytes[..bytes.len().min(sectors.saturating_mul(SECTOR))];
+                let at = usize::try_from(*at).expect("a small file");
+                if !bytes.is_empty() {
+                    to.resize(to.len().max(at + bytes.len()), 0);
+                    to[at..at + bytes.len()].copy_from_slice(bytes);
+                }
+            }
+            Self::Truncate(length) if sectors > 0 => {
+                to.resize(usize::try_from(*length).expect("a small file"), 0);
+            }
+            Self::Truncate(_) => {}
+        }
+    }
+}
+
+/// Writes such a state into a folder, which stands for the one at `original`.
+pub(crate) fn lay_out(state: &BTreeMap<PathBuf, Vec<u8>>, original: &Path, folder: &Path) {
+    for (path, bytes) in state {
+        let path = folder.join(path.strip_prefix(original).expect("a file of the folder"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("room");
+        fs::write(path, bytes).expect("room");
+    }
+}
+
+/// Pseudo-random numbers that are the same each time: splitmix64.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % limit.max(1) as u64) as usize
+    }
+}

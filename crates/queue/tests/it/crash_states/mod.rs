@@ -1,0 +1,274 @@
+//! A crash at every step: the system calls of a run are recorded, every prefix of them is rebuilt with what was not
+//! synced dropped, reordered or torn, and the store is opened on it: nothing is lost, nothing is half there.
+
+mod disk;
+mod trace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use disk::{Dice, Disk, Loss};
+use postroad_message::Content;
+use postroad_queue::{
+    Claim, Filter, Kept, MessageId, QueueError, QueueStore, Settlement, SqliteOptions, SqliteStore, State,
+};
+use trace::Step;
+
+use crate::mail::{at, body, hop, list, message};
+
+const CHILD: &str = "POSTROAD_QUEUE_TRACED";
+/// `.ci/long` asks for a million.
+const STATES: &str = "POSTROAD_CRASH_STATES";
+const MESSAGES: usize = 60;
+
+#[test]
+#[ignore = "needs strace"]
+fn at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised() {
+    if let Ok(path) = std::env::var(CHILD) {
+        return runtime().block_on(run(Path::new(&path)));
+    }
+    let wanted = std::env::var(STATES).ok().and_then(|count| count.parse().ok()).unwrap_or(10_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let steps = record(folder.path());
+    let syncs = steps.iter().filter(|step| matches!(step, Step::Sync { .. })).count();
+    assert!(steps.len() > 500 && syncs > MESSAGES, "{} steps, {syncs} syncs", steps.len());
+
+    let tried = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(2, usize::from);
+    thread::scope(|scope| {
+        for worker in 0..workers {
+            let (steps, tried, original) = (&steps, &tried, folder.path());
+            scope.spawn(move || try_states(steps, original, wanted, (worker, workers), tried));
+        }
+    });
+    println!("{} states of {} steps: lost 0, corrupt 0", tried.into_inner(), steps.len());
+}
+
+/// The whole life of messages, one call after another: every promise is printed as soon as it is made.
+async fn run(path: &Path) {
+    let store = open(path);
+    store.start("Hub01").await.expect("it starts");
+    println!("!started");
+    for number in 0..MESSAGES {
+        let id = store.enqueue(message("example.com", &body(number, length(number)))).await.expect("room");
+        println!("!queued {id} {number}");
+        if number % 3 == 0 {
+            continue;
+        }
+        println!("!leaving {id}");
+        if number % 7 == 1 {
+            store.remove(Filter::message(id), at(0)).await.expect("removed");
+            println!("!gone {id}");
+            continue;
+        }
+        let claim = Claim::message(id, at(1), at(60));
+        let lease = store.claim(claim).await.expect("a claim").leases.pop().expect("it waits");
+        if number % 3 == 1 {
+            // It stays, and its report lies beside it from now on.
+            let mut settlement = Settlement::keep(vec![Kept::waiting(0, at(number as i64))]);
+            settlement.delay_notified = true;
+            settlement.enqueue.push(report(id));
+            store.settle(lease, settlement).await.expect("settled");
+            println!("!stayed {id}");
+        } else {
+            let mut settlement = Settlement::all_leave();
+            settlement.enqueue.push(report(id));
+            store.settle(lease, settlement).await.expect("settled");
+            println!("!reported {id}");
+        }
+    }
+    store.close();
+    println!("!closed");
+}
+
+/// Many small ones, and one in five large enough for a file of its own.
+fn length(number: usize) -> usize {
+    if number.is_multiple_of(5) { 4096 + number * 20 } else { number * 67 % 3000 }
+}
+
+fn report(id: MessageId) -> postroad_queue::NewMessage {
+    let mut report = message(&format!("{id}.test"), b"report");
+    for delivery in &mut report.deliveries {
+        delivery.next_hop = hop("report.test");
+    }
+    report
+}
+
+/// A log of eight pages, so that the run has many checkpoints.
+fn open(path: &Path) -> SqliteStore {
+    let mut options = SqliteOptions::default();
+    options.large_content = 4096;
+    options.log_size = 64 << 10;
+    SqliteStore::open_with(path, options).expect("the store opens")
+}
+
+fn record(folder: &Path) -> Vec<Step> {
+    let trace = folder.with_extension("trace");
+    let calls = "trace=openat,unlink,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat2,writev,pwritev,fallocate";
+    let status = Command::new("strace")
+        .args(["-f", "-y", "-xx", "-s", "10000000", "-e", calls, "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--exact", "crash_states::at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised"])
+        .args(["--nocapture", "--ignored"])
+        .env(CHILD, folder.join("queue.db"))
+        .stdout(Stdio::null())
+        .status()
+        .expect("strace");
+    assert!(status.success());
+    let text = fs::read_to_string(&trace).expect("a trace");
+    fs::remove_file(&trace).expect("removed");
+    let unknown =
+        |line: &&str| ["rename", "writev(", "pwritev", "fallocate("].iter().any(|call| line.contains(call));
+    assert_eq!(text.lines().find(unknown), None, "a call that this test does not rebuild");
+    trace::read(&text, folder)
+}
+
+/// Every `workers`th state is this one's to try.
+fn try_states(
+    steps: &[Step],
+    original: &Path,
+    wanted: usize,
+    (worker, workers): (usize, usize),
+    tried: &AtomicUsize,
+) {
+    let room = tempfile::Builder::new().tempdir_in(memory()).expect("a folder");
+    let runtime = runtime();
+    let mut disk = Disk::default();
+    let mut promises = Promises::default();
+    let mut seen = BTreeSet::new();
+    let each = wanted.div_ceil(steps.len()).max(1);
+    for (index, step) in steps.iter().enumerate() {
+        disk.apply(step);
+        promises.hear(step);
+        // All the ways to lose at this step; a state that was there before is another roll of the dice.
+        for turn in (0..each * 2).filter(|turn| (index + turn) % workers == worker) {
+            let loss = [Loss::Tail, Loss::Any, Loss::Everything, Loss::Nothing][turn % 4];
+            let mut dice = Dice((index * 1_000_003 + turn) as u64);
+            let state = disk.after_a_crash(loss, &mut dice);
+            if tried.load(Ordering::Relaxed) >= wanted * (index + 1) / steps.len() + each
+                || !seen.insert(fingerprint(&state))
+            {
+                continue;
+            }
+            tried.fetch_add(1, Ordering::Relaxed);
+            let folder = room.path().join("state");
+            fs::create_dir(&folder).expect("room");
+            disk::lay_out(&state, original, &folder);
+            let what = format!("step {index} ({step:.60?}), {loss:?}, turn {turn}", step = Brief(step));
+            runtime.block_on(promises.are_kept(&folder.join("queue.db"), &what));
+            fs::remove_dir_all(&folder).expect("removed");
+        }
+    }
+}
+
+struct Brief<'a>(&'a Step);
+
+impl std::fmt::Debug for Brief<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Step::Write { path, at, bytes } => write!(f, "Write {} {at:?} {}", path.display(), bytes.len()),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+/// A folder in memory: what is tried here needs no disk.
+fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() }
+}
+
+fn fingerprint(state: &BTreeMap<PathBuf, Vec<u8>>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+}
+
+/// What the run was told up to some step.
+#[derive(Default)]
+struct Promises {
+    messages: BTreeMap<MessageId, Promised>,
+}
+
+struct Promised {
+    number: usize,
+    /// The run has begun to settle or remove it.
+    leaving: bool,
+    /// What became of it, once that was promised too.
+    ended: Option<&'static str>,
+}
+
+impl Promises {
+    fn hear(&mut self, step: &Step) {
+        let Step::Said(line) = step else { return };
+        let words: Vec<&str> = line.split(' ').collect();
+        let id = |text: &str| text.parse::<MessageId>().expect("an id");
+        match words[..] {
+            ["queued", message, number] => {
+                let number = number.parse().expect("a number");
+                self.messages.insert(id(message), Promised { number, leaving: false, ended: None });
+            }
+            [word, message] => {
+                let promised = self.messages.get_mut(&id(message)).expect("it was queued");
+                promised.leaving = true;
+                promised.ended = ["gone", "stayed", "reported"].into_iter().find(|known| *known == word);
+            }
+            _ => {}
+        }
+    }
+
+    /// The store opens on it, has what was promised, nothing half, and takes more.
+    async fn are_kept(&self, path: &Path, what: &str) {
+        let store = open(path);
+        let listed = list(&store).await;
+        let aside = listed.iter().find(|listed| matches!(listed.state, State::SetAside { .. }));
+        assert!(aside.is_none(), "corrupt: {aside:?} at {what}");
+        for listed in &listed {
+            assert!(listed.sender.is_some() && listed.recipients.len() == 1, "torn: {listed:?} at {what}");
+            let content = store.content(listed.message).await;
+            assert!(content.is_ok(), "without content: {listed:?}, {content:?} at {what}");
+        }
+        for (id, promised) in &self.messages {
+            let waits = listed.iter().filter(|listed| listed.message == *id).count();
+            let reports = listed.iter().filter(|listed| is_report(listed, *id)).count();
+            let fits = match (promised.leaving, promised.ended) {
+                (false, _) => (waits, reports) == (1, 0),
+                (true, Some("gone")) => (waits, reports) == (0, 0),
+                (true, Some("stayed")) => (waits, reports) == (1, 1),
+                (true, Some(_)) => (waits, reports) == (0, 1),
+                (true, None) => {
+                    (waits, reports) == (1, 0) || waits + reports <= 2 && (reports == 1 || waits == 0)
+                }
+            };
+            assert!(fits, "{id} waits {waits} times with {reports} reports at {what}");
+            let content = store.content(*id).await;
+            if waits == 1 {
+                assert_eq!(
+                    content,
+                    Ok(Content::from(body(promised.number, length(promised.number)))),
+                    "{what}"
+                );
+            } else {
+                assert_eq!(content, Err(QueueError::UnknownMessage { message: *id }), "{what}");
+            }
+        }
+        let new = store.enqueue(message("example.com", b"goes on")).await.expect("a store that takes more");
+        assert!(self.messages.keys().all(|id| *id < new), "an id is never used twice: {what}");
+        store.close();
+    }
+}
+
+fn is_report(listed: &postroad_queue::Listed, id: MessageId) -> bool {
+    let to = format!("jane@{id}.test");
+    listed.recipients.iter().any(|queued| queued.recipient.address.to_string().eq_ignore_ascii_case(&to))
+}

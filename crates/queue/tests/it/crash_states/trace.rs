@@ -1,0 +1,133 @@
+//! Reads what `strace -f -y -xx` wrote: what happened to the files of one folder, and what was said meanwhile.
+
+use std::path::{Path, PathBuf};
+
+/// One thing that a traced process did, in the order in which it began.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Create {
+        path: PathBuf,
+    },
+    Write {
+        path: PathBuf,
+        at: Option<u64>,
+        bytes: Vec<u8>,
+    },
+    Truncate {
+        path: PathBuf,
+        length: u64,
+    },
+    Unlink {
+        path: PathBuf,
+    },
+    /// Of a file, or of a folder.
+    Sync {
+        path: PathBuf,
+    },
+    /// A line on standard output, from its `!` on.
+    Said(String),
+}
+
+/// The steps in `trace` that concern `folder`, and every line that was said.
+pub(crate) fn read(trace: &str, folder: &Path) -> Vec<Step> {
+    let mut unfinished: Vec<(&str, &str)> = Vec::new();
+    let mut steps = Vec::new();
+    for line in trace.lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        if let Some(head) = call.strip_suffix(" <unfinished ...>") {
+            // A write counts from its beginning, a sync from its end: that is the harder reading of both.
+            if is_sync(head) {
+                unfinished.push((thread, head));
+            } else {
+                steps.extend(step(head, folder));
+            }
+        } else if call.starts_with("<... ") {
+            if let Some(index) = unfinished.iter().position(|(other, _)| *other == thread) {
+                let (_, head) = unfinished.swap_remove(index);
+                steps.extend(step(head, folder).filter(|_| call.ends_with("= 0")));
+            }
+        } else {
+            steps.extend(step(call, folder));
+        }
+    }
+    steps
+}
+
+fn is_sync(call: &str) -> bool {
+    call.starts_with("fsync(") || call.starts_with("fdatasync(")
+}
+
+fn step(call: &str, folder: &Path) -> Option<Step> {
+    let (name, rest) = call.split_once('(')?;
+    let inside = |path: &PathBuf| path.starts_with(folder);
+    let last_number = |text: &str| text.rsplit(", ").next()?.split(')').next()?.parse().ok();
+    match name {
+        "openat" if rest.contains("O_CREAT") => {
+            let path = PathBuf::from(text(&quoted(rest)?));
+            Some(Step::Create { path }).filter(|_| !failed(call)).filter(|step| match step {
+                Step::Create { path } => inside(path),
+                _ => false,
+            })
+        }
+        "mkdir" => None,
+        "unlink" => {
+            let path = PathBuf::from(text(&quoted(rest)?));
+            inside(&path).then_some(Step::Unlink { path })
+        }
+        "pwrite64" | "write" => {
+            let (fd, path) = file(rest)?;
+            let bytes = quoted(rest)?;
+            if fd == "1" {
+                let said = text(&bytes);
+                let (_, said) = said.split_once('!')?;
+                return Some(Step::Said(said.trim_end().to_owned()));
+            }
+            // `fd<path>, "bytes", length, offset) = written`
+            let at = if name == "write" {
+                None
+            } else {
+                let arguments = rest.rsplit_once(") = ").map_or(rest, |(arguments, _)| arguments);
+                Some(last_number(arguments)?)
+            };
+            inside(&path).then_some(Step::Write { path, at, bytes })
+        }
+        "ftruncate" => {
+            let (_, path) = file(rest)?;
+            let length = last_number(rest.rsplit_once(") = ").map_or(rest, |(arguments, _)| arguments))?;
+            inside(&path).then_some(Step::Truncate { path, length })
+        }
+        "fsync" | "fdatasync" => {
+            let (_, path) = file(rest)?;
+            (inside(&path) && !failed(call)).then_some(Step::Sync { path })
+        }
+        _ => None,
+    }
+}
+
+fn failed(call: &str) -> bool {
+    call.contains(") = -1 ")
+}
+
+/// The number and the path of `3<\x2f\x74>, ...`.
+fn file(arguments: &str) -> Option<(&str, PathBuf)> {
+    let (fd, rest) = arguments.split_once('<')?;
+    let (path, _) = rest.split_once('>')?;
+    Some((fd, PathBuf::from(text(&unescaped(path)))))
+}
+
+/// The bytes of the first string in quotes.
+fn quoted(arguments: &str) -> Option<Vec<u8>> {
+    let (_, rest) = arguments.split_once('"')?;
+    let (string, _) = rest.split_once('"')?;
+    Some(unescaped(string))
+}
+
+/// `\x68\x69` as bytes.
+fn unescaped(text: &str) -> Vec<u8> {
+    text.split("\\x").skip(1).filter_map(|digits| u8::from_str_radix(digits, 16).ok()).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
