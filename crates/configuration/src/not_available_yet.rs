@@ -43,7 +43,6 @@ const ROWS: &[Row] = &[
     row("dns", "validation", AllBut(&["off"]), "DNS answers are taken as they come; leave the key out or write \"off\""),
     row("credentials", "token_file", Always, "there is neither XOAUTH2 nor OAUTHBEARER"),
     row("credentials", "token_command", Always, "there is neither XOAUTH2 nor OAUTHBEARER"),
-    row("pickup", "badmail_directory", AllBut(&[""]), "a bad file is renamed to .bad where it is"),
 
     row("transport", "mailbox_delivery_queue_retry_interval", AllBut(&["5m"]), "there are no mailbox queues"),
     row("transport", "max_idle_time_before_resubmit", AllBut(&["12h"]), "waiting mail is routed again only when the configuration changes"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use postroad_message::Timestamp;
 
+use crate::badmail_directory::{Bad, BadmailDirectory, Triplet};
 use crate::file_system::{self, Facts};
 use crate::pickup::Dialect;
 
@@ -349,6 +350,28 @@ impl Claimed {
     /// It cannot become a message: it stays as `.bad`. Returns where.
     pub fn refuse(self, now: Timestamp) -> io::Result<PathBuf> {
         rename(&self.directory, &self.path, &self.stem, "bad", now)
+    }
+
+    /// It cannot become a message, and is kept as IIS keeps such files; where the cap allows no more, or that directory
+    /// cannot be written, it stays as `.bad`, as [`refuse`](Self::refuse) leaves it. Returns where it is.
+    pub fn refuse_to(
+        self,
+        badmail: &BadmailDirectory,
+        source: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> io::Result<PathBuf> {
+        let file = self.path.to_string_lossy();
+        let triplet = Triplet {
+            unique: self.identity().to_bytes(),
+            bad: Bad::File(&self.path),
+            properties: &[("Source", source), ("File", &file)],
+            reason,
+        };
+        match self.is_still_there()?.then(|| badmail.keep(&triplet)) {
+            Some(Ok(Some(kept))) => Ok(kept),
+            _ => self.refuse(now),
+        }
     }
 
     /// Not now: it gets its `.eml` name back, for the next poll.

@@ -133,25 +133,11 @@ impl DropDirectory {
 
     fn check(&self, size: u64) -> Result<(), DropError> {
         let Some(quota) = self.quota else { return Ok(()) };
-        let used = self.used().map_err(|error| self.error(&error))?;
+        let used = file_system::bytes_in(&self.path).map_err(|error| self.error(&error))?;
         if used.saturating_add(size) > quota {
             return Err(DropError::OverQuota { path: self.path.clone(), used, size, quota });
         }
         Ok(())
-    }
-
-    /// Bytes of all files present. The gateway deletes while we count: what vanishes counts nothing.
-    fn used(&self) -> io::Result<u64> {
-        let mut used = 0_u64;
-        for entry in std::fs::read_dir(&self.path)? {
-            let facts = entry.and_then(|entry| file_system::look(&entry.path()));
-            if let Ok(facts) = facts
-                && facts.is_regular
-            {
-                used = used.saturating_add(facts.size);
-            }
-        }
-        Ok(used)
     }
 
     fn place(&self, unique: [u8; 16], bytes: &[u8]) -> io::Result<PathBuf> {

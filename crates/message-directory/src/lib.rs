@@ -69,6 +69,7 @@
 //! The parts for systems other than Unix; `file_system.rs` says what is different there.
 
 pub mod badmail;
+pub mod badmail_directory;
 pub mod compose;
 pub mod directory;
 pub mod drop;
@@ -86,6 +87,7 @@ mod file_system;
 mod parameter;
 
 pub use badmail::{Badmail, BadmailReason};
+pub use badmail_directory::{Bad, BadmailDirectory, Triplet};
 pub use compose::compose;
 pub use directory::{Candidate, Claimed, Directory, DirectoryError, Identity, Oddity, Poll, Skipped};
 pub use drop_directory::{DropDirectory, DropError};

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::observe::Seen;
 use crate::pipeline::{Pipeline, Submission, SubmitError};
 use crate::report::{self, Original};
-use crate::watch::{Reader, blocking};
+use crate::watch::{FileDoor, Reader, blocking};
 
 /// The most files that are held at once.
 const BATCH_FILES: usize = 64;
@@ -35,7 +35,7 @@ impl Pipeline {
     pub(crate) async fn take_files(
         &self,
         mut directory: Directory,
-        reader: &Arc<Reader>,
+        door: &Arc<FileDoor>,
         poll: Poll,
     ) -> Directory {
         for oddity in &poll.oddities {
@@ -52,7 +52,7 @@ impl Pipeline {
             }) {
                 batch.push(next);
             }
-            directory = self.take_batch(directory, reader, batch).await;
+            directory = self.take_batch(directory, door, batch).await;
         }
         directory
     }
@@ -61,7 +61,7 @@ impl Pipeline {
     async fn take_batch(
         &self,
         directory: Directory,
-        reader: &Arc<Reader>,
+        door: &Arc<FileDoor>,
         batch: Vec<Candidate>,
     ) -> Directory {
         let now = self.shared.world.now();
@@ -74,9 +74,9 @@ impl Pipeline {
         for (name, claimed) in claimed {
             match claimed {
                 Ok((claimed, read)) => {
-                    let (pipeline, reader) = (self.clone(), Arc::clone(reader));
+                    let (pipeline, door) = (self.clone(), Arc::clone(door));
                     queueing.spawn(async move {
-                        let fate = pipeline.submit_read(&reader, &claimed, read).await;
+                        let fate = pipeline.submit_read(&door.reader, &claimed, read).await;
                         (claimed, fate)
                     });
                 }
@@ -89,7 +89,7 @@ impl Pipeline {
             }
         }
         let decided = queueing.join_all().await;
-        self.settle_files(reader, decided).await;
+        self.settle_files(door, decided).await;
         directory
     }
 
@@ -165,10 +165,11 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn settle_files(&self, reader: &Reader, decided: Vec<(Claimed, Fate)>) {
+    async fn settle_files(&self, door: &Arc<FileDoor>, decided: Vec<(Claimed, Fate)>) {
         let now = self.shared.world.now();
+        let (source, door) = (door.reader.source(), Arc::clone(door));
         let moved = tokio::task::spawn_blocking(move || {
-            let moved = decided.into_iter().map(|(claimed, fate)| move_file(claimed, fate, now));
+            let moved = decided.into_iter().map(|(claimed, fate)| move_file(&door, claimed, fate, now));
             moved.collect::<Vec<_>>()
         });
         let moved = match moved.await {
@@ -184,8 +185,13 @@ impl Pipeline {
                     forgetting.spawn(async move { store.forget_source_key(&key).await });
                 }
                 (Ok(bad), Fate::Bad(why)) => {
-                    tracing::warn!(file = shown(&bad), why, "no message; the file stays as .bad");
-                    self.shared.observer.bad_mail(now, reader.source(), &shown(&bad), &why);
+                    tracing::warn!(
+                        file = shown(&bad),
+                        was = shown(&file),
+                        why,
+                        "no message; it stays as a bad file"
+                    );
+                    self.shared.observer.bad_mail(now, source, &shown(&bad), &why);
                 }
                 (Ok(_), Fate::Later) => {}
                 (Err(error), _) => {
@@ -205,12 +211,20 @@ fn claim(directory: &Directory, candidate: &Candidate, now: Timestamp) -> Result
 }
 
 /// Does to a file what was decided, and gives where it was and where it is.
-fn move_file(claimed: Claimed, fate: Fate, now: Timestamp) -> (PathBuf, Fate, io::Result<PathBuf>) {
+fn move_file(
+    door: &FileDoor,
+    claimed: Claimed,
+    fate: Fate,
+    now: Timestamp,
+) -> (PathBuf, Fate, io::Result<PathBuf>) {
     let file = claimed.path().to_owned();
-    let done = match fate {
+    let done = match &fate {
         Fate::Taken(_) => claimed.settle().map(|()| file.clone()),
         Fate::Later => claimed.release(now).map(|()| file.clone()),
-        Fate::Bad(_) => claimed.refuse(now),
+        Fate::Bad(why) => match &door.badmail {
+            None => claimed.refuse(now),
+            Some(badmail) => claimed.refuse_to(badmail, door.reader.source(), why, now),
+        },
     };
     (file, fate, done)
 }

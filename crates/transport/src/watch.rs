@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postroad_message_directory::{
-    Badmail, Dialect, Directory, RateLimit, Submission as Decoded, pickup, replay,
+    Badmail, BadmailDirectory, Dialect, Directory, RateLimit, Submission as Decoded, pickup, replay,
 };
 
 use crate::files::shown;
@@ -19,6 +19,14 @@ pub struct WatchedDirectory {
     reader: Reader,
     poll_interval: Duration,
     per_minute: u32,
+    badmail: Option<BadmailDirectory>,
+}
+
+/// What is done with the files of a directory.
+#[derive(Debug)]
+pub(crate) struct FileDoor {
+    pub(crate) reader: Reader,
+    pub(crate) badmail: Option<BadmailDirectory>,
 }
 
 /// How the files of a directory are read.
@@ -37,6 +45,7 @@ impl WatchedDirectory {
             reader: Reader::Pickup(rules),
             poll_interval: POLL_INTERVAL,
             per_minute: PER_MINUTE,
+            badmail: None,
         }
     }
 
@@ -48,6 +57,7 @@ impl WatchedDirectory {
             reader: Reader::Replay(rules),
             poll_interval: POLL_INTERVAL,
             per_minute: PER_MINUTE,
+            badmail: None,
         }
     }
 
@@ -64,6 +74,11 @@ impl WatchedDirectory {
     /// Takes files of up to so many bytes.
     pub fn max_file_size(self, limit: u64) -> Self {
         Self { directory: self.directory.max_file_size(limit), ..self }
+    }
+
+    /// Puts bad files there, as IIS does, instead of leaving them as `.bad`, as Exchange does.
+    pub fn badmail(self, badmail: Option<BadmailDirectory>) -> Self {
+        Self { badmail, ..self }
     }
 
     /// Where it is.
@@ -97,8 +112,8 @@ impl Pipeline {
     /// Blocking calls run beside the runtime's own threads. A directory that is missing is logged once, and looked for
     /// again at every poll.
     pub async fn watch(self, watched: WatchedDirectory, shutdown: impl Future<Output = ()> + Send) {
-        let WatchedDirectory { mut directory, reader, poll_interval, per_minute } = watched;
-        let reader = Arc::new(reader);
+        let WatchedDirectory { mut directory, reader, poll_interval, per_minute, badmail } = watched;
+        let door = Arc::new(FileDoor { reader, badmail });
         let mut rate = RateLimit::new(per_minute, instant());
         let mut troubled = false;
         // A directory that comes later, such as a share that is not mounted yet, has left-over files as well.
@@ -117,7 +132,7 @@ impl Pipeline {
                     troubled = false;
                     more = poll.more;
                     rate.spend(poll.candidates.len());
-                    directory = self.take_files(directory, &reader, poll).await;
+                    directory = self.take_files(directory, &door, poll).await;
                 }
                 Err(error) if !troubled => {
                     troubled = true;

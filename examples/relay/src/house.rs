@@ -283,7 +283,9 @@ fn watched(configuration: &Configuration) -> Result<Vec<WatchedDirectory>, Refus
     let mut watched = Vec::new();
     if let Some(pickup) = &configuration.pickup {
         create(&pickup.path)?;
-        let directory = WatchedDirectory::pickup(&pickup.path, pickup.rules(domain));
+        let directory =
+            WatchedDirectory::pickup(&pickup.path, pickup.rules(domain)).badmail(pickup.badmail());
+        pickup.badmail_directory.as_deref().map_or(Ok(()), create)?;
         watched.push(directory.every(pickup.poll_interval).at_most(pickup.max_messages_per_minute));
     }
     if let Some(replay) = &configuration.replay {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postroad_address_space::Domain;
-use postroad_message_directory::{Dialect, pickup};
+use postroad_message_directory::{BadmailDirectory, Dialect, pickup};
 
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
-use crate::reading::value::{integer, one_of, or_empty, path, size, span};
+use crate::reading::value::{integer, one_of, or_empty, or_unlimited, path, size, span};
 
 /// The shortest and the longest time between two looks into a directory.
 pub(crate) const POLL_INTERVAL: std::ops::RangeInclusive<Duration> =
@@ -30,6 +30,10 @@ pub struct Pickup {
     pub max_header_size: u64,
     /// Recipients of a message: 1 to 10,000, default 100.
     pub max_recipients_per_message: u32,
+    /// IIS's Badmail directory for files that are no messages; without it they stay as `.bad`.
+    pub badmail_directory: Option<PathBuf>,
+    /// IIS's MaxBadMailFolderSize, bytes; default unlimited, 0 keeps nothing there.
+    pub max_badmail_folder_size: Option<u64>,
 }
 
 impl Pickup {
@@ -42,6 +46,8 @@ impl Pickup {
             max_messages_per_minute: 100,
             max_header_size: 64 << 10,
             max_recipients_per_message: 100,
+            badmail_directory: None,
+            max_badmail_folder_size: None,
         }
     }
 
@@ -53,6 +59,12 @@ impl Pickup {
         rules.max_recipients = usize::try_from(self.max_recipients_per_message).unwrap_or(usize::MAX);
         rules.domain = Some(domain.clone());
         rules
+    }
+
+    /// Where bad files go, if not into place.
+    pub fn badmail(&self) -> Option<BadmailDirectory> {
+        let directory = BadmailDirectory::new(self.badmail_directory.as_ref()?);
+        Some(directory.max_size(self.max_badmail_folder_size))
     }
 }
 
@@ -71,7 +83,12 @@ pub(crate) fn read(
     section.set(&mut pickup.max_messages_per_minute, "max_messages_per_minute", integer(1..=20_000));
     section.set(&mut pickup.max_header_size, "max_header_size", size(32_768..=2_147_483_647));
     section.set(&mut pickup.max_recipients_per_message, "max_recipients_per_message", integer(1..=10_000));
-    section.check("badmail_directory", or_empty(path(folder)));
+    section.set(&mut pickup.badmail_directory, "badmail_directory", or_empty(path(folder)));
+    section.set(
+        &mut pickup.max_badmail_folder_size,
+        "max_badmail_folder_size",
+        or_unlimited(size(0..=u64::MAX)),
+    );
     let places = section.close();
     let pickup = watched.map(|path| Pickup { path, ..pickup });
     (pickup, places)

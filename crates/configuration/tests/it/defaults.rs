@@ -57,6 +57,8 @@ fn of_the_server_and_its_directories() {
         "pickup max_messages_per_minute": pickup.max_messages_per_minute => 100;
         "pickup max_header_size": pickup.max_header_size => 65_536;
         "pickup max_recipients_per_message": pickup.max_recipients_per_message => 100;
+        "pickup badmail_directory": pickup.badmail_directory => None;
+        "pickup max_badmail_folder_size": pickup.max_badmail_folder_size => None;
         "replay path": replay.path => Path::new("/etc/relay-data/Replay");
         "replay poll_interval": replay.poll_interval => Duration::from_secs(5);
         "replay max_messages_per_minute": replay.max_messages_per_minute => 100;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postroad_address_space::Domain;
-use postroad_message_directory::{Dialect, Directory, pickup, replay};
+use postroad_message_directory::{BadmailDirectory, Dialect, Directory, pickup, replay};
 use postroad_transport::WatchedDirectory;
 
 use crate::support::{BEGIN, Relay, delivered, message};
@@ -73,6 +73,23 @@ async fn a_file_without_sender_or_usable_recipient_stays_as_bad() {
     one_poll(&relay, watched).await;
     assert_eq!(names(&relay, "Pickup"), ["nobody.bad", "nowhere.bad", "rubbish.bad"]);
     assert!(relay.waiting().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn iis_keeps_a_bad_file_in_three() {
+    let relay = Relay::new([delivered()]);
+    let badmail = relay.folder.path().join("Badmail");
+    std::fs::create_dir(&badmail).unwrap();
+    let watched = pickup_of(&relay).badmail(Some(BadmailDirectory::new(&badmail)));
+    let letter = "To: jane@contoso.com\n\nx\n";
+    std::fs::write(watched.path().join("nobody.eml"), letter).unwrap();
+    one_poll(&relay, watched).await;
+    assert!(names(&relay, "Pickup").is_empty());
+    let kept = names(&relay, "Badmail");
+    let ends: Vec<&str> = kept.iter().map(|name| &name[32..]).collect();
+    assert_eq!(ends, [".BAD", ".BDP", ".BDR"]);
+    assert_eq!(std::fs::read_to_string(badmail.join(&kept[0])).unwrap(), letter);
+    assert_eq!(std::fs::read_to_string(badmail.join(&kept[2])).unwrap(), "no sender\r\n");
 }
 
 #[tokio::test(start_paused = true)]
