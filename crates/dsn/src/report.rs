@@ -129,6 +129,8 @@ pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Conte
     let content = Content::from(message.write_to_vec().unwrap_or_default());
     let recipient = Recipient::new(Address::Smtp(sender.clone()));
     let mut envelope = Envelope::new(ReversePath::Null, vec![recipient]);
+    // RFC 8689 section 5: a report tells of the original, and is protected as it was to be.
+    envelope.require_tls = report.envelope.require_tls;
     envelope.smtputf8 = sender.needs_smtputf8() || report.postmaster.needs_smtputf8();
     if content.has_8bit() {
         envelope.body = Body::EightBitMime;

@@ -81,9 +81,11 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The `with` word of an SMTP hop: `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA` (RFC 3848), their `UTF8` forms (RFC 6531).
+/// The `with` word of an SMTP hop: `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `ESMTPSA`, `LMTP` and its kin (RFC 3848), and their
+/// `UTF8` forms (RFC 6531).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocol {
+    lmtp: bool,
     extended: bool,
     tls: bool,
     authenticated: bool,
@@ -93,7 +95,7 @@ pub struct Protocol {
 impl Default for Protocol {
     /// `ESMTP`
     fn default() -> Self {
-        Self { extended: true, tls: false, authenticated: false, utf8: false }
+        Self { lmtp: false, extended: true, tls: false, authenticated: false, utf8: false }
     }
 }
 
@@ -101,6 +103,11 @@ impl Protocol {
     /// `SMTP`: the client said HELO.
     pub fn plain() -> Self {
         Self { extended: false, ..Self::default() }
+    }
+
+    /// `LMTP`: the client said LHLO.
+    pub fn lmtp() -> Self {
+        Self { lmtp: true, ..Self::default() }
     }
 
     /// After STARTTLS or over implicit TLS.
@@ -122,6 +129,8 @@ impl Protocol {
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.utf8, self.extended || self.tls || self.authenticated) {
+            (true, _) if self.lmtp => "UTF8LMTP",
+            _ if self.lmtp => "LMTP",
             (true, _) => "UTF8SMTP",
             (false, true) => "ESMTP",
             (false, false) => "SMTP",
@@ -276,6 +285,9 @@ mod tests {
             (Protocol::default().with_tls(), "ESMTPS"),
             (Protocol::default().with_authentication(), "ESMTPA"),
             (Protocol::default().with_tls().with_authentication(), "ESMTPSA"),
+            (Protocol::lmtp(), "LMTP"),
+            (Protocol::lmtp().with_tls().with_authentication(), "LMTPSA"),
+            (Protocol::lmtp().with_utf8(), "UTF8LMTP"),
             (Protocol::default().with_utf8(), "UTF8SMTP"),
             (Protocol::default().with_utf8().with_tls().with_authentication(), "UTF8SMTPSA"),
         ] {

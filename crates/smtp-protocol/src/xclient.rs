@@ -31,6 +31,15 @@ pub enum Told<T> {
     Is(T),
 }
 
+impl<T: Clone> Told<T> {
+    fn or(self, before: &Self) -> Self {
+        match self {
+            Self::Unsaid => before.clone(),
+            said => said,
+        }
+    }
+}
+
 impl<T> Told<T> {
     /// The value, where there is one.
     pub fn value(&self) -> Option<&T> {
@@ -115,6 +124,21 @@ impl Attributes {
             }?;
         }
         Ok(found)
+    }
+
+    /// These, and what is unsaid as `before` said it: a long story comes in several commands.
+    pub(crate) fn after(self, before: &Self) -> Self {
+        Self {
+            name: self.name.or(&before.name),
+            reverse_name: self.reverse_name.or(&before.reverse_name),
+            address: self.address.or(&before.address),
+            port: self.port.or(&before.port),
+            extended: self.extended.or(&before.extended),
+            hello_name: self.hello_name.or(&before.hello_name),
+            login: self.login.or(&before.login),
+            destination_address: self.destination_address.or(&before.destination_address),
+            destination_port: self.destination_port.or(&before.destination_port),
+        }
     }
 }
 

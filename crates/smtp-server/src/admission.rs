@@ -23,30 +23,36 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     admission: Arc<Admission>,
-    source: IpAddr,
+    source: Option<IpAddr>,
 }
 
 impl Admission {
     /// Counts a connection, or refuses it.
     ///
     /// A source may have `max_inbound_connection_per_source` connections, and no more than its percentage of those that
-    /// nobody has taken; one is always allowed while there are any.
-    pub(crate) fn admit(self: &Arc<Self>, connector: &ReceiveConnector, source: IpAddr) -> Option<Admitted> {
+    /// nobody has taken; one is always allowed while there are any. Without a source only all together are counted.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        connector: &ReceiveConnector,
+        source: Option<IpAddr>,
+    ) -> Option<Admitted> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = counts.by_source.get(&source).copied().unwrap_or(0);
+        let held = source.map(|source| counts.by_source.get(&source).copied().unwrap_or(0));
         let percentage = u64::from(connector.max_inbound_connection_percentage_per_source);
         let share = connector.max_inbound_connection.map(|most| {
             let remaining = u64::from(most.saturating_sub(counts.all));
             (remaining * percentage / 100).max(u64::from(remaining > 0))
         });
         let refused = connector.max_inbound_connection.is_some_and(|most| counts.all >= most)
-            || connector.max_inbound_connection_per_source.is_some_and(|most| held >= most)
-            || share.is_some_and(|share| u64::from(held) >= share);
+            || held.zip(connector.max_inbound_connection_per_source).is_some_and(|(held, most)| held >= most)
+            || held.zip(share).is_some_and(|(held, share)| u64::from(held) >= share);
         if refused {
             return None;
         }
         counts.all += 1;
-        *counts.by_source.entry(source).or_insert(0) += 1;
+        if let Some(source) = source {
+            *counts.by_source.entry(source).or_insert(0) += 1;
+        }
         Some(Admitted { admission: Arc::clone(self), source })
     }
 }
@@ -55,10 +61,11 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut counts = self.admission.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all = counts.all.saturating_sub(1);
-        if let Some(held) = counts.by_source.get_mut(&self.source) {
+        let Some(source) = self.source else { return };
+        if let Some(held) = counts.by_source.get_mut(&source) {
             *held = held.saturating_sub(1);
             if *held == 0 {
-                counts.by_source.remove(&self.source);
+                counts.by_source.remove(&source);
             }
         }
     }
@@ -80,8 +87,8 @@ impl ConnectionRate {
 mod tests {
     use super::*;
 
-    fn source(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    fn source(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
     }
 
     #[test]
@@ -97,6 +104,9 @@ mod tests {
         // With nine held, 10 % of the 91 that remain is nine.
         assert_eq!(held.len(), 9);
         assert!(admission.admit(&connector, source(2)).is_some());
+        let unnamed: Vec<_> = (0..91).map(|_| admission.admit(&connector, None)).collect();
+        assert!(unnamed.iter().all(Option::is_some) && admission.admit(&connector, None).is_none());
+        drop(unnamed);
         drop(held);
         assert!(admission.0.lock().unwrap().by_source.is_empty());
     }

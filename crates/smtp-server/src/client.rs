@@ -20,6 +20,10 @@ pub struct Client {
     pub peer: SocketAddr,
     /// Ours, at which it came.
     pub local: SocketAddr,
+    /// The load balancer or front that says so of it: the connection's true peer, where that is another.
+    pub through: Option<SocketAddr>,
+    /// It speaks LMTP.
+    pub lmtp: bool,
     /// What it said in EHLO or HELO: printable ASCII of a domain or address literal. `None` before that, or where EHLO was bare.
     pub hello_name: Option<String>,
     /// It said EHLO, not HELO.
@@ -44,6 +48,8 @@ impl Client {
             session: 0,
             peer: unmapped(peer),
             local: unmapped(local),
+            through: None,
+            lmtp: false,
             hello_name: None,
             extended: false,
             tls: None,

@@ -106,6 +106,8 @@ impl<'a> Connection<'a> {
         client.may_relay = relay_right::may_relay(&service.connector, client.peer.ip(), false);
         let mut settings = session_settings(service);
         settings.logon = logon::offer(service, &client, &ChannelBindings::none());
+        settings.xclient = service.connector.takes_xclient(client.peer.ip());
+        client.lmtp = settings.lmtp;
         Self {
             session: Session::new(settings),
             client,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::ip_range::IpRange;
-use crate::parameters::{AuthMechanism, PermissionGroup, TlsClientCertificates};
+use crate::parameters::{AuthMechanism, PermissionGroup, ReceiveProtocol, TlsClientCertificates};
 use crate::receive_connector::ReceiveConnector;
 
 /// A rule that the parameters break. All of them are found at once; each names its parameters.
@@ -78,6 +78,12 @@ pub enum Contradiction {
     /// BINARYMIME without CHUNKING.
     #[error("`binary_mime_enabled` needs `chunking_enabled`")]
     BinaryMimeWithoutChunking,
+    /// LMTP on the port of SMTP (RFC 2033 section 5).
+    #[error("`protocol` \"lmtp\" is never spoken on port 25")]
+    LmtpOnPort25,
+    /// What RFC 2033 section 5 asks of every LMTP server.
+    #[error("`protocol` \"lmtp\" needs `{0}`")]
+    LmtpWithout(&'static str),
     /// Two connectors on one binding claim the same or partly the same clients.
     #[error(
         "`remote_ip_ranges` {range} on {binding} collides with {other_range} of receive connector \"{other}\": ranges may nest, but neither be equal nor overlap in part"
@@ -125,6 +131,8 @@ impl Contradiction {
             Self::Fqdn => vec!["fqdn"],
             Self::InactivityNotSmaller => vec!["connection_inactivity_timeout", "connection_timeout"],
             Self::BinaryMimeWithoutChunking => vec!["binary_mime_enabled", "chunking_enabled"],
+            Self::LmtpOnPort25 => vec!["protocol", "bindings"],
+            Self::LmtpWithout(parameter) => vec!["protocol", parameter],
             Self::Overlap { .. } => vec!["remote_ip_ranges", "bindings"],
             Self::SameName(_) => vec!["name"],
         }
@@ -148,6 +156,9 @@ impl ReceiveConnector {
         }
         if self.binary_mime_enabled && !self.chunking_enabled {
             found.push(Contradiction::BinaryMimeWithoutChunking);
+        }
+        if self.protocol == ReceiveProtocol::Lmtp {
+            found.extend(self.lmtp_rules());
         }
         if self.banner.as_deref().is_some_and(|banner| !is_banner(banner)) {
             found.push(Contradiction::Banner);
@@ -180,6 +191,22 @@ impl ReceiveConnector {
         .into_iter()
         .filter(|(_, value, min, max)| !(min..=max).contains(&value))
         .map(|(parameter, _, min, max)| Contradiction::OutOfRange { parameter, min, max })
+        .collect()
+    }
+
+    fn lmtp_rules(&self) -> Vec<Contradiction> {
+        let bindings = self.bindings.iter().chain(&self.implicit_tls_bindings);
+        let on_port_25 = bindings.into_iter().any(|binding| binding.port() == 25);
+        [
+            (on_port_25, Contradiction::LmtpOnPort25),
+            (!self.pipelining_enabled, Contradiction::LmtpWithout("pipelining_enabled")),
+            (
+                !self.enhanced_status_codes_enabled,
+                Contradiction::LmtpWithout("enhanced_status_codes_enabled"),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(broken, contradiction)| broken.then_some(contradiction))
         .collect()
     }
 
@@ -376,6 +403,15 @@ mod tests {
         assert_eq!(broken(|c| c.banner = Some("hello".into())), [Contradiction::Banner]);
         assert_eq!(broken(|c| c.banner = Some("220 a\r\n250 b".into())), [Contradiction::Banner]);
         assert_eq!(broken(|c| c.chunking_enabled = false), [Contradiction::BinaryMimeWithoutChunking]);
+        assert_eq!(broken(|c| c.protocol = ReceiveProtocol::Lmtp), [Contradiction::LmtpOnPort25]);
+        assert_eq!(
+            broken(|c| {
+                c.protocol = ReceiveProtocol::Lmtp;
+                c.bindings = vec!["[::1]:24".parse().unwrap()];
+                c.pipelining_enabled = false;
+            }),
+            [Contradiction::LmtpWithout("pipelining_enabled")]
+        );
         assert_eq!(
             broken(|c| c.connection_inactivity_timeout = c.connection_timeout),
             [Contradiction::InactivityNotSmaller]

@@ -8,6 +8,7 @@ use postroad_smtp_protocol::server::{Event, Refusal, Verdict};
 
 use crate::connection::Connection;
 use crate::content_check;
+use crate::front;
 use crate::relay_right;
 
 impl Connection<'_> {
@@ -20,6 +21,10 @@ impl Connection<'_> {
             }
             Event::Logon { mechanism, response } => self.begin_logon(mechanism, response).await,
             Event::LogonResponse { response } => self.go_on_with_logon(Some(response)).await,
+            Event::Xclient(told) => {
+                front::speak_for(self.service, &mut self.client, &told);
+                Verdict::Accept
+            }
             Event::Mail { reverse_path, parameters, .. } => {
                 self.mail(reverse_path, parameters.size).await.into()
             }

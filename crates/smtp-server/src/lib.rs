@@ -58,6 +58,7 @@ mod content_check;
 mod content_memory;
 pub mod contradiction;
 pub mod credentials;
+mod front;
 pub mod ip_range;
 mod judgement;
 mod listening;
@@ -80,7 +81,8 @@ pub use ip_range::{InvalidIpRange, IpRange};
 pub use listening::Listening;
 pub use parameters::{
     AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
-    RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole, UnknownKeyword,
+    ReceiveProtocol, RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole,
+    UnknownKeyword,
 };
 pub use postroad_smtp_protocol::sasl::{BearerToken, ScramVerifier, Secret};
 pub use receive_connector::{CertificateFiles, ReceiveConnector};

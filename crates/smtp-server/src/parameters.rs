@@ -95,6 +95,16 @@ keywords! {
 }
 
 keywords! {
+    /// Relay's `protocol`: what is spoken on the bindings.
+    ReceiveProtocol {
+        /// RFC 5321.
+        Smtp = "smtp",
+        /// RFC 2033: LHLO, and after the content a reply for each recipient. Never on port 25.
+        Lmtp = "lmtp",
+    }
+}
+
+keywords! {
     /// `TransportRole`.
     TransportRole {
         /// Mail goes into this server's queue.

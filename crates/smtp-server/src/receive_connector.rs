@@ -9,7 +9,7 @@ use postroad_address_space::Domain;
 use crate::ip_range::IpRange;
 use crate::parameters::{
     AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
-    RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole,
+    ReceiveProtocol, RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole,
 };
 
 /// A certificate and its key, for `tls_certificates`.
@@ -53,6 +53,14 @@ pub struct ReceiveConnector {
     pub relay_ip_ranges: Vec<IpRange>,
     /// How `relay_ip_ranges` is read.
     pub relay_ip_ranges_mode: RelayIpRangesMode,
+    /// What is spoken here.
+    pub protocol: ReceiveProtocol,
+    /// Load balancers: from these addresses a PROXY header (version 1 or 2) must come before anything else, and the client it
+    /// names is the client from there on. Empty by default; from anybody else such a header ends the connection.
+    /// `remote_ip_ranges` speak of the load balancer, `relay_ip_ranges` and the limits for each source of the client.
+    pub proxy_protocol_ip_ranges: Vec<IpRange>,
+    /// Fronts: clients at these addresses may say XCLIENT, and so who the client is and as whom it logged on. Empty by default.
+    pub xclient_ip_ranges: Vec<IpRange>,
     /// `TransportRole`.
     pub transport_role: TransportRole,
     /// `AuthMechanism`.
@@ -176,6 +184,9 @@ impl ReceiveConnector {
             remote_ip_ranges: vec![IpRange::ALL_IPV4, IpRange::ALL_IPV6],
             relay_ip_ranges: Vec::new(),
             relay_ip_ranges_mode: RelayIpRangesMode::Only,
+            protocol: ReceiveProtocol::Smtp,
+            proxy_protocol_ip_ranges: Vec::new(),
+            xclient_ip_ranges: Vec::new(),
             transport_role: TransportRole::HubTransport,
             auth_mechanism: vec![AuthMechanism::Tls],
             permission_groups: Vec::new(),
@@ -253,6 +264,16 @@ impl ReceiveConnector {
             RelayIpRangesMode::Only => listed,
             RelayIpRangesMode::AllExcept => !listed,
         }
+    }
+
+    /// Whether a PROXY header must come from this address.
+    pub fn awaits_proxy_header(&self, peer: IpAddr) -> bool {
+        self.proxy_protocol_ip_ranges.iter().any(|range| range.contains(peer))
+    }
+
+    /// Whether XCLIENT is taken from this address.
+    pub fn takes_xclient(&self, client: IpAddr) -> bool {
+        self.xclient_ip_ranges.iter().any(|range| range.contains(client))
     }
 
     /// The span of the narrowest remote range that holds the client, if any does.

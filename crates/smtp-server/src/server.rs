@@ -15,6 +15,7 @@ use tracing::Instrument;
 use crate::admission::{Admission, Admitted, ConnectionRate};
 use crate::client::Client;
 use crate::connection;
+use crate::front;
 use crate::listening::Listening;
 use crate::message_rate::MessageRate;
 use crate::receive_connector::ReceiveConnector;
@@ -179,7 +180,7 @@ async fn accept(listener: TcpListener, door: Arc<Door>, stopped: watch::Receiver
                             let implicit_tls = door.implicit_tls;
                             sessions.spawn(session(reception, admitted, implicit_tls, stream, peer, stopped.clone()));
                         }
-                        Err(turned_away) => door.turn_away(stream, turned_away),
+                        Err(line) => turn_away(&stream, door.implicit_tls, line),
                     }
                 }
                 Err(error) => {
@@ -193,6 +194,8 @@ async fn accept(listener: TcpListener, door: Arc<Door>, stopped: watch::Receiver
     while sessions.join_next().await.is_some() {}
 }
 
+const TOO_MANY: &str = "421 4.3.2 Too many connections, try again later\r\n";
+
 impl Door {
     /// The connector whose remote range holds the client most closely, if it has room.
     fn admit(&self, peer: IpAddr) -> Result<(Arc<Reception>, Admitted), &'static str> {
@@ -202,22 +205,22 @@ impl Door {
             .filter_map(|reception| Some((reception.service.connector.remote_span(peer)?, reception)))
             .min_by_key(|(span, _)| *span);
         let Some((_, reception)) = closest else { return Err("554 5.7.1 Access denied\r\n") };
-        let admitted = reception.admission.admit(&reception.service.connector, peer.to_canonical());
-        let Some(admitted) = admitted else {
-            return Err("421 4.3.2 Too many connections, try again later\r\n");
-        };
+        let connector = &reception.service.connector;
+        // A load balancer is many sources: each is counted when its PROXY header has come.
+        let source = (!connector.awaits_proxy_header(peer)).then(|| peer.to_canonical());
+        let admitted = reception.admission.admit(connector, source).ok_or(TOO_MANY)?;
         if !self.rate.admits(self.settings.max_connection_rate_per_minute) {
             return Err("421 4.3.2 Too many connections a minute, try again later\r\n");
         }
         Ok((Arc::clone(reception), admitted))
     }
+}
 
-    /// One line if it can be written at once, and out; nothing where the client waits for TLS.
-    fn turn_away(&self, stream: TcpStream, line: &'static str) {
-        tracing::debug!(peer = ?stream.peer_addr().ok(), line = line.trim_end(), "a connection was turned away");
-        if !self.implicit_tls {
-            let _ = stream.try_write(line.as_bytes());
-        }
+/// One line if it can be written at once, and out; nothing where the client waits for TLS.
+fn turn_away(stream: &TcpStream, implicit_tls: bool, line: &'static str) {
+    tracing::debug!(peer = ?stream.peer_addr().ok(), line = line.trim_end(), "a connection was turned away");
+    if !implicit_tls {
+        let _ = stream.try_write(line.as_bytes());
     }
 }
 
@@ -225,12 +228,12 @@ async fn session(
     reception: Arc<Reception>,
     admitted: Admitted,
     implicit_tls: bool,
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) {
     static SESSIONS: AtomicU64 = AtomicU64::new(1);
-    let _admitted = admitted;
+    let mut admitted = Some(admitted);
     let Ok(local) = stream.local_addr() else { return };
     // Replies are written whole; waiting for more to send only delays the client.
     let _ = stream.set_nodelay(true);
@@ -238,5 +241,18 @@ async fn session(
     client.connector_fqdn.clone_from(&reception.service.connector.fqdn);
     client.session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let span = tracing::info_span!("session", session = client.session, connector = %client.connector, peer = %client.peer);
+    if reception.service.connector.awaits_proxy_header(peer.ip()) {
+        if front::await_header(&mut stream, &mut client).instrument(span.clone()).await.is_err() {
+            return;
+        }
+        // From here on it counts as its own source.
+        drop(admitted.take());
+        let source = client.through.map(|_| client.peer.ip());
+        admitted = reception.admission.admit(&reception.service.connector, source);
+        if admitted.is_none() {
+            return turn_away(&stream, implicit_tls, TOO_MANY);
+        }
+    }
     connection::serve(&reception.service, client, implicit_tls, stream, stopped).instrument(span).await;
+    drop(admitted);
 }

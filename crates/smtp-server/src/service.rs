@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use postroad_smtp_protocol::server::{Settings, SizeKeyword};
 
 use crate::message_rate::MessageRate;
-use crate::parameters::{AuthMechanism, SizeEnabled};
+use crate::parameters::{AuthMechanism, ReceiveProtocol, SizeEnabled};
 use crate::receive_connector::ReceiveConnector;
 use crate::server_settings::ServerSettings;
 use crate::submit::Submit;
@@ -31,6 +31,7 @@ pub(crate) fn session_settings(service: &Service) -> Settings {
     let connector = &service.connector;
     let fqdn = connector.fqdn.as_ref().unwrap_or(&service.settings.fqdn);
     let mut settings = Settings::new(fqdn.clone(), service.settings.postmaster.clone());
+    settings.lmtp = connector.protocol == ReceiveProtocol::Lmtp;
     settings.banner.clone_from(&connector.banner);
     settings.pipelining = connector.pipelining_enabled;
     settings.size = match connector.size_enabled {

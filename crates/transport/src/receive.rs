@@ -36,7 +36,11 @@ impl Pipeline {
     /// The content with this hop's `Received` line, and without the organisation's fields: no stranger may bring those.
     fn with_trace(&self, client: &Client, envelope: &Envelope, content: &Content) -> Content {
         let header = HeaderBlock::scan(content.as_bytes());
-        let mut protocol = if client.extended { Protocol::default() } else { Protocol::plain() };
+        let mut protocol = match (client.lmtp, client.extended) {
+            (true, _) => Protocol::lmtp(),
+            (false, true) => Protocol::default(),
+            (false, false) => Protocol::plain(),
+        };
         if client.tls.is_some() {
             protocol = protocol.with_tls();
         }

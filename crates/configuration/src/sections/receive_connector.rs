@@ -6,8 +6,8 @@ use std::time::Duration;
 use postroad_address_space::Domain;
 use postroad_smtp_server::{
     AuthMechanism, CertificateFiles, ExtendedProtectionPolicy, IpRange, MessageRateSource, PermissionGroup,
-    ProtocolLoggingLevel, ReceiveConnector, RelayIpRangesMode, SizeEnabled, TlsClientCertificates,
-    TlsMinimumVersion, TransportRole,
+    ProtocolLoggingLevel, ReceiveConnector, ReceiveProtocol, RelayIpRangesMode, SizeEnabled,
+    TlsClientCertificates, TlsMinimumVersion, TransportRole,
 };
 use toml_span::value::Value;
 
@@ -53,6 +53,9 @@ fn who_may_connect(section: &mut Section<'_, '_>, c: &mut ReceiveConnector, fold
     section.set(&mut c.remote_ip_ranges, "remote_ip_ranges", not_empty(distinct(range)));
     section.set(&mut c.relay_ip_ranges, "relay_ip_ranges", distinct(range));
     section.set(&mut c.relay_ip_ranges_mode, "relay_ip_ranges_mode", keyword(RelayIpRangesMode::WORDS));
+    section.set(&mut c.protocol, "protocol", keyword(ReceiveProtocol::WORDS));
+    section.set(&mut c.proxy_protocol_ip_ranges, "proxy_protocol_ip_ranges", distinct(range));
+    section.set(&mut c.xclient_ip_ranges, "xclient_ip_ranges", distinct(range));
     section.set(&mut c.auth_mechanism, "auth_mechanism", distinct(keyword(AuthMechanism::WORDS)));
     section.set(&mut c.permission_groups, "permission_groups", distinct(keyword(PermissionGroup::WORDS)));
     section.set(&mut c.require_tls, "require_tls", boolean);
@@ -139,6 +142,15 @@ fn doubts(section: &mut Section<'_, '_>, connector: &ReceiveConnector) {
     if required && !connector.require_tls && !connector.bindings.is_empty() {
         let message = "a client that leaves TLS out is asked for no certificate: set require_tls";
         section.warn("tls_client_certificates", message);
+    }
+    let fronts = [
+        ("proxy_protocol_ip_ranges", &connector.proxy_protocol_ip_ranges),
+        ("xclient_ip_ranges", &connector.xclient_ip_ranges),
+    ];
+    for (key, ranges) in fronts {
+        if [IpRange::ALL_IPV4, IpRange::ALL_IPV6].iter().any(|all| IpRange::cover_together(ranges, all)) {
+            section.warn(key, "every client may say that it is another: an open relay");
+        }
     }
     let logs_on = connector.offers(AuthMechanism::BasicAuth);
     if connector.permits(PermissionGroup::ExchangeUsers) && !logs_on {

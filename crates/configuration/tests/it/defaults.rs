@@ -100,6 +100,9 @@ fn of_a_receive_connector() {
         "bindings": connector.bindings => ["0.0.0.0:25".parse().unwrap()];
         "remote_ip_ranges": ranges => ["0.0.0.0/0", "::/0"];
         "permission_groups": connector.permission_groups => [];
+        "protocol": connector.protocol => postroad_smtp_server::ReceiveProtocol::Smtp;
+        "proxy_protocol_ip_ranges": connector.proxy_protocol_ip_ranges => [];
+        "xclient_ip_ranges": connector.xclient_ip_ranges => [];
         "require_tls": connector.require_tls => false;
         "require_ehlo_domain": connector.require_ehlo_domain => false;
         "banner": connector.banner => None;

@@ -104,6 +104,14 @@ fn a_success_never_brings_the_body_back() {
 }
 
 #[test]
+fn a_report_is_protected_as_its_original_was_to_be() {
+    let mut envelope = sender("app@contoso.com");
+    assert!(!written(&envelope, SMALL, &jane(), |_| ()).unwrap().0.require_tls);
+    envelope.require_tls = true;
+    assert!(written(&envelope, SMALL, &jane(), |_| ()).unwrap().0.require_tls);
+}
+
+#[test]
 fn no_report_for_a_report_and_none_about_nobody() {
     let null = Envelope::new(ReversePath::Null, Vec::new());
     assert!(written(&null, SMALL, &jane(), |_| ()).is_none());

@@ -10,7 +10,7 @@ use crate::server::reply_line::ReplyLine;
 use crate::server::session::{Event, Front, Question, Session, State};
 use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
-use crate::xclient::{Attributes, Told};
+use crate::xclient::Attributes;
 
 impl Session {
     /// One line that is no response of an AUTH exchange. The state is `Command`.
@@ -47,7 +47,7 @@ impl Session {
                 "Must issue a STARTTLS command first",
             );
         }
-        if self.front == Front::Speaking && !matches!(command, Command::Xclient { .. }) {
+        if matches!(self.front, Front::Speaking(_)) && !matches!(command, Command::Xclient { .. }) {
             self.front = Front::Done;
         }
         self.dispatch(command);
@@ -204,7 +204,7 @@ impl Session {
 
     /// Whether XCLIENT is offered, and taken.
     fn may_speak_for_another(&self) -> bool {
-        self.settings.xclient && self.front != Front::Done
+        self.settings.xclient && !matches!(self.front, Front::Done)
     }
 
     fn xclient(&mut self, attributes: &str) {
@@ -216,28 +216,22 @@ impl Session {
         }
         match Attributes::parse(attributes) {
             Ok(told) => {
-                let told = Box::new(told);
+                let told = Box::new(match &self.front {
+                    Front::Speaking(before) => told.after(before),
+                    Front::Silent | Front::Done => told,
+                });
                 self.ask(Event::Xclient(told.clone()), Question::Xclient(told));
             }
             Err(error) => self.protocol_error(501, EnhancedStatus::permanent(5, 4), &error.to_string()),
         }
     }
 
-    /// The session begins anew, as whoever was named; a part that came in the command before stays.
-    fn client_named(&mut self, told: &Attributes) {
-        let goes_on = self.front == Front::Speaking;
-        self.front = Front::Speaking;
-        self.user = match &told.login {
-            Told::Is(user) => Some(user.clone()),
-            Told::Unsaid if goes_on => self.user.take(),
-            Told::Unsaid | Told::Unavailable => None,
-        };
-        self.greeted = match told.hello_name {
-            Told::Is(_) => true,
-            Told::Unsaid => goes_on && self.greeted,
-            Told::Unavailable => false,
-        };
+    /// The session begins anew, as whoever was named.
+    fn client_named(&mut self, told: Box<Attributes>) {
+        self.user = told.login.value().cloned();
+        self.greeted = told.hello_name.value().is_some();
         self.transaction = None;
+        self.front = Front::Speaking(told);
         self.greet();
     }
 
@@ -304,7 +298,7 @@ impl Session {
             }
             Question::DataStart => self.start_data(),
             Question::ChunkStart { size, last } => self.start_chunk(size, last),
-            Question::Xclient(told) => self.client_named(&told),
+            Question::Xclient(told) => self.client_named(told),
             Question::Message { .. } | Question::Logon => {}
         }
     }

@@ -91,8 +91,8 @@ pub enum Event {
         /// Decoded.
         response: Secret,
     },
-    /// A front that may do so says for whom it speaks. `Accept` starts the session anew: a greeting, and nothing said before
-    /// counts. What is [unsaid](crate::xclient::Told::Unsaid) stays as the command just before said it.
+    /// A front that may do so says for whom it speaks. `Accept` starts the session anew: a greeting, and nothing counts that was
+    /// said before, neither a logon nor an EHLO. What it said in several commands in a row is given as one.
     Xclient(Box<Attributes>),
     /// A transaction begins.
     Mail {
@@ -192,12 +192,11 @@ pub(super) enum State {
 }
 
 /// Whether XCLIENT may still come. What follows it comes from the client the front speaks for, who may say nothing of himself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Front {
     /// It has not spoken.
     Silent,
-    /// The command before was XCLIENT: it may have more to say.
-    Speaking,
+    /// The command before was XCLIENT and said this: it may have more to say.
+    Speaking(Box<Attributes>),
     /// It has said what it had to say.
     Done,
 }

@@ -3,6 +3,7 @@
 mod certificates;
 #[cfg(unix)]
 mod descriptors;
+mod fronts;
 mod house;
 mod limits;
 mod scenarios;
