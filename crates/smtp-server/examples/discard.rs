@@ -31,7 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     connector.bindings = vec![words.next().unwrap_or("127.0.0.1:2525".to_owned()).parse()?];
     connector.tls_certificate = words.next().map(Into::into);
     connector.tls_key = words.next().map(Into::into);
-    connector.implicit_tls_bindings = words.next().map(|text| text.parse()).transpose()?.into_iter().collect();
+    connector.implicit_tls_bindings =
+        words.next().map(|text| text.parse()).transpose()?.into_iter().collect();
     connector.relay_ip_ranges = vec![IpRange::ALL_IPV4, IpRange::ALL_IPV6];
     connector.max_inbound_connection = None;
     connector.max_inbound_connection_per_source = None;

@@ -6,6 +6,8 @@ mod descriptors;
 mod fronts;
 mod house;
 mod limits;
+#[cfg(target_os = "linux")]
+mod many;
 mod scenarios;
 mod stopping;
 mod tls;

@@ -1,0 +1,182 @@
+//! Thousands of connections at once: each costs little while it is silent, and those that work are served.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use postroad_smtp_server::TlsMaterial;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::house::{House, connector, settings};
+
+const PLAIN: u64 = 16 * 1024;
+const IN_TLS: u64 = 48 * 1024;
+
+/// A server in a process of its own, whose memory is not ours.
+struct Apart {
+    child: Child,
+    plain: SocketAddr,
+    implicit: SocketAddr,
+    certificate: CertificateDer<'static>,
+    /// Open until it has ended, or it could not say so.
+    _said: BufReader<ChildStdout>,
+}
+
+impl Apart {
+    fn start() -> Self {
+        let this = std::env::current_exe().expect("a test has a file");
+        let mut child = Command::new(this)
+            .args(["--ignored", "--exact", "many::server_for_many", "--nocapture"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut said = BufReader::new(child.stdout.take().expect("piped"));
+        let mut lines = said.by_ref().lines().map_while(Result::ok);
+        let words = lines.find_map(|line| line.split_once("at ").map(|(_, rest)| rest.to_owned()));
+        let words = words.expect("it says where");
+        let mut words = words.split(' ');
+        let mut address = || words.next().and_then(|word| word.parse().ok()).expect("an address");
+        let (plain, implicit) = (address(), address());
+        let pem: String =
+            lines.by_ref().take_while(|line| line != "that is all").map(|line| line + "\n").collect();
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+        Self { child, plain, implicit, certificate, _said: said }
+    }
+
+    /// Bytes of its memory that are in use.
+    fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
+        line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok()).expect("a number") * 1024
+    }
+
+    fn end(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().expect("it ends").success());
+    }
+}
+
+/// Says EHLO and sends one message of ten kilobytes: nothing of it may stay behind.
+fn send_one(stream: &mut (impl Read + Write)) {
+    let mut reply = [0; 4096];
+    let mut ask = |line: &str, start: &str| {
+        stream.write_all(line.as_bytes()).expect("it is written");
+        let count = stream.read(&mut reply).expect("a reply");
+        let reply = String::from_utf8_lossy(&reply[..count]).into_owned();
+        assert!(reply.starts_with(start), "{reply:?}");
+    };
+    ask("", "220 ");
+    ask("EHLO app01.contoso.com\r\n", "250-");
+    ask("MAIL FROM:<joe@contoso.com>\r\n", "250 ");
+    ask("RCPT TO:<jane@contoso.com>\r\n", "250 ");
+    ask("DATA\r\n", "354 ");
+    let line = format!("{}\r\n", "x".repeat(78));
+    ask(&format!("Subject: a\r\n\r\n{}.\r\n", line.repeat(128)), "250 ");
+}
+
+#[test]
+fn two_thousand_wait_and_two_hundred_work() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("our own limit");
+    let most = limit.maximum.map_or(2000, |most| most.saturating_sub(400).min(2000));
+    let server = Apart::start();
+    let connect = || {
+        let stream = TcpStream::connect(server.plain).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        stream
+    };
+    let greeted = || {
+        let mut stream = connect();
+        send_one(&mut stream);
+        stream
+    };
+    let _first: Vec<_> = (0..50).map(|_| greeted()).collect();
+    let before = server.resident();
+    let waiting: Vec<_> = (0..most).map(|_| greeted()).collect();
+    let each = server.resident().saturating_sub(before) / most.max(1);
+    println!("{each} bytes for each of {most} plain connections that wait");
+    assert!(each <= PLAIN, "{each} bytes each");
+    std::thread::scope(|scope| {
+        for _ in 0..200 {
+            scope.spawn(|| (0..3).for_each(|_| drop(greeted())));
+        }
+    });
+    drop(waiting);
+    server.end();
+}
+
+#[test]
+fn hundreds_wait_in_tls() {
+    let server = Apart::start();
+    let mut roots = RootCertStore::empty();
+    roots.add(server.certificate.clone()).expect("a trust anchor");
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    let secured = || {
+        let name = ServerName::try_from("hub01.contoso.com").expect("a name");
+        let stream = TcpStream::connect(server.implicit).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        let tls = ClientConnection::new(Arc::clone(&config), name).expect("a client");
+        let mut stream = StreamOwned::new(tls, stream);
+        send_one(&mut stream);
+        stream
+    };
+    let _first: Vec<_> = (0..50).map(|_| secured()).collect();
+    let before = server.resident();
+    let waiting: Vec<_> = (0..400).map(|_| secured()).collect();
+    let each = server.resident().saturating_sub(before) / 400;
+    println!("{each} bytes for each of 400 connections in TLS that wait");
+    assert!(each <= IN_TLS, "{each} bytes each");
+    drop((waiting, _first));
+    server.end();
+}
+
+#[test]
+#[ignore = "started by the test above"]
+fn server_for_many() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("our own limit");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let made = rcgen::generate_simple_self_signed(["hub01.contoso.com".to_owned()]).expect("made");
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let tls = TlsMaterial::from_pem(certificate.as_bytes(), key.as_bytes()).expect("usable");
+        let mut open = connector("Default");
+        open.implicit_tls_bindings = vec!["[::1]:0".parse().expect("an address")];
+        open.max_inbound_connection = None;
+        open.max_inbound_connection_per_source = None;
+        let house = House::open(vec![(open, tls)], settings()).await;
+        println!("at {} {}\n{certificate}that is all", house.addresses[0], house.addresses[1]);
+        let store = Arc::clone(&house.store);
+        // What is taken is not what is measured.
+        let forget = tokio::spawn(async move {
+            loop {
+                store.messages.lock().expect("not poisoned").clear();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let mut end = Vec::new();
+        tokio::task::spawn_blocking(move || std::io::stdin().read_to_end(&mut end))
+            .await
+            .expect("joined")
+            .expect("read");
+        forget.abort();
+        house.stop.send(()).expect("it runs");
+    });
+}
