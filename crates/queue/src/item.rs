@@ -67,6 +67,8 @@ pub struct Claim {
     pub next_hop: Option<NextHop>,
     /// Of one message only.
     pub message: Option<MessageId>,
+    /// One delivery only.
+    pub delivery: Option<DeliveryId>,
     /// Of messages received at this moment or before only.
     pub received_before: Option<Timestamp>,
     /// Only those whose senders were sent no delay notice yet.
@@ -110,10 +112,16 @@ impl Claim {
         Self { message: Some(message), ..Self::all(Eligible::Any, usize::MAX, now, lease_until) }
     }
 
+    /// One delivery, whatever holds it: an administrator resubmits it, or removes it with a report.
+    pub fn delivery(delivery: DeliveryId, now: Timestamp, lease_until: Timestamp) -> Self {
+        Self { delivery: Some(delivery), ..Self::all(Eligible::Held, 1, now, lease_until) }
+    }
+
     fn all(eligible: Eligible, limit: usize, now: Timestamp, lease_until: Timestamp) -> Self {
         Self {
             next_hop: None,
             message: None,
+            delivery: None,
             received_before: None,
             not_delay_notified: false,
             eligible,
@@ -124,7 +132,7 @@ impl Claim {
     }
 }
 
-/// Which deliveries that nobody works on may be lent. What was set aside never is.
+/// Which deliveries that nobody works on may be lent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Eligible {
     /// Due, and neither they nor their queue suspended.
@@ -133,6 +141,8 @@ pub enum Eligible {
     Waiting,
     /// Due or not, suspended or not.
     Any,
+    /// Those set aside as well. A record that cannot be read is never lent.
+    Held,
 }
 
 /// The answer to a [`Claim`].
@@ -162,13 +172,16 @@ pub struct Lease {
     pub last_failures: Vec<Option<Failure>>,
     /// When the message was submitted.
     pub received_at: Timestamp,
+    /// When it was to be tried: what to give it back with where nothing was.
+    pub due: Timestamp,
     /// Which door it came in by.
     pub source: String,
     /// Length of the content in bytes.
     pub size: u64,
     /// How many attempts were settled at this next hop.
     pub attempts: u32,
-    /// How many times a server that held its lease was gone when it started again.
+    /// How many times in a row working on it broke off, or a server that held its lease was gone when it started
+    /// again.
     pub crashes: u32,
     /// Whether the sender was told of the delay.
     pub delay_notified: bool,
@@ -196,6 +209,7 @@ impl Lease {
             last_failures: vec![None; envelope.recipients.len()],
             envelope,
             received_at,
+            due: received_at,
             source: String::new(),
             size: 0,
             attempts: 0,
@@ -216,8 +230,10 @@ impl Lease {
 pub struct Settlement {
     /// Who stays.
     pub keep: Vec<Kept>,
-    /// Whether this was an attempt, to be counted.
+    /// Whether this was an attempt, to be counted. It came to an end: earlier crashes are forgotten.
     pub attempted: bool,
+    /// Whether working on it broke off, to be counted as a crash.
+    pub crashed: bool,
     /// Whether the sender is told of the delay by a message in `enqueue`; never unset again.
     pub delay_notified: bool,
     /// Who leaves, each with its final outcome: written down with the settlement if the message is watched, else
@@ -233,6 +249,7 @@ impl Settlement {
         Self {
             keep: Vec::new(),
             attempted: true,
+            crashed: false,
             delay_notified: false,
             results: Vec::new(),
             enqueue: Vec::new(),
@@ -242,6 +259,12 @@ impl Settlement {
     /// An attempt after which these stay.
     pub fn keep(keep: Vec<Kept>) -> Self {
         Self { keep, ..Self::all_leave() }
+    }
+
+    /// No attempt but a crash: everyone stays, due at `due`.
+    pub fn crashed(recipients: usize, due: Timestamp) -> Self {
+        let keep = (0..recipients).map(|index| Kept::waiting(index, due)).collect();
+        Self { crashed: true, ..Self::reroute(keep) }
     }
 
     /// No attempt: the recipients go to other next hops, and those not named leave.

@@ -119,7 +119,7 @@ pub trait QueueStore: Send + Sync {
     /// end of that work on. Durable.
     fn suspend(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed>;
 
-    /// Lets suspended deliveries go on, and those set aside. Durable.
+    /// Lets suspended deliveries go on, and those set aside, whose crashes are forgotten. Durable.
     fn resume(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed>;
 
     /// Holds a whole queue, with what comes into it later; or lets it go on. Durable.

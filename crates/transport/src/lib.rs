@@ -76,6 +76,7 @@ pub mod dial;
 mod dispatcher;
 pub mod doors;
 mod files;
+mod manage;
 pub mod observe;
 pub mod pipeline;
 mod plan;

@@ -2,7 +2,7 @@
 
 use super::{Breach, Clause, at, hop, message, names};
 use crate::error::QueueError;
-use crate::item::{Claim, Settlement};
+use crate::item::{Claim, Kept, Settlement};
 use crate::store::QueueStore;
 
 pub(super) async fn check(
@@ -144,6 +144,12 @@ async fn void_when_its_holder_starts(store: &dyn QueueStore, other: &dyn QueueSt
     )?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 1 && after.attempts == 0, "the crash is counted, not as an attempt")?;
+    clause.ok(store.settle(after, Settlement::crashed(1, at(1))).await)?;
+    let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
+    clause.that(after.crashes == 2 && after.attempts == 0, "so is one that only broke off its work")?;
+    clause.ok(store.settle(after, Settlement::keep(vec![Kept::waiting(0, at(1))])).await)?;
+    let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
+    clause.that(after.crashes == 0 && after.attempts == 1, "an attempt that ends forgets them")?;
     clause.that(
         clause.claim(Claim::due(hop("b"), 9, at(1), at(60))).await?.is_empty(),
         "the other server keeps its own",

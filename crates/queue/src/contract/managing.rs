@@ -169,6 +169,16 @@ async fn set_aside(store: &dyn QueueStore) -> Result<(), Breach> {
     )?;
     let reasons: Vec<State> = clause.list().await?.into_iter().map(|listed| listed.state).collect();
     clause.that(reasons == [State::SetAside { reason: "poison".to_owned() }], "the reason is listed")?;
+    let named: Vec<_> = clause.list().await?.into_iter().map(|listed| listed.delivery).collect();
+    for delivery in named {
+        let lease = clause.claim_one(Claim::delivery(delivery, at(0), at(5))).await?;
+        clause.that(lease.due == at(0), "lent to an administrator who names it, and says when it was due")?;
+        clause.ok(store.release(lease, at(0)).await)?;
+    }
+    clause.that(
+        clause.claim(Claim::to_reroute(hop("a"), 9, at(0), at(5))).await?.is_empty(),
+        "and set aside still when he gives it back",
+    )?;
     clause.ok(store.resume(Filter::message(bad), at(0)).await)?;
     clause.claim_one(Claim::due(hop("a"), 9, at(0), at(5))).await?;
     clause.that(

@@ -109,7 +109,8 @@ fn settle(work: &mut Work<'_>, lease: &Lease, settlement: &Settlement) -> Result
         let delay_notified = lease.delay_notified || settlement.delay_notified;
         if group.next_hop.is_none() && !stayed {
             stayed = true;
-            keep_here(work, lease, group, attempts, delay_notified)?;
+            let crashes = if settlement.attempted { 0 } else { lease.crashes + u32::from(settlement.crashed) };
+            keep_here(work, lease, group, Counts { attempts, crashes, delay_notified })?;
         } else {
             let record = DeliveryRecord {
                 message: lease.message.as_u64().cast_signed(),
@@ -225,6 +226,9 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
         let message = bind(message.as_u64().cast_signed());
         sql.push_str(&format!(" AND (id = ?{message} OR message = ?{message} AND id <> message)"));
     }
+    if let Some(delivery) = claim.delivery {
+        sql.push_str(&format!(" AND id = ?{}", bind(number(delivery))));
+    }
     if let Some(before) = claim.received_before {
         let flags = if claim.not_delay_notified { "0" } else { "0, 1" };
         let before = bind(before.as_unix_millis());
@@ -235,7 +239,7 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
     if claim.eligible == Eligible::Due {
         sql.push_str(&format!(" AND due <= ?{}", bind(claim.now.as_unix_millis())));
     }
-    if queue.is_none() && claim.eligible != Eligible::Any {
+    if queue.is_none() && matches!(claim.eligible, Eligible::Due | Eligible::Waiting) {
         sql.push_str(" AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.id = d.queue AND q.suspended)");
     }
     let limit = bind(i64::try_from(claim.limit).unwrap_or(i64::MAX));
@@ -244,6 +248,9 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
     let sql = match claim.eligible {
         Eligible::Due | Eligible::Waiting => format!("{waiting} ORDER BY due LIMIT ?{limit}"),
         Eligible::Any => format!("{waiting} UNION ALL {held} ORDER BY due LIMIT ?{limit}"),
+        Eligible::Held => {
+            format!("SELECT id, due FROM delivery AS d WHERE true{sql} ORDER BY due LIMIT ?{limit}")
+        }
     };
     let mut statement = work.connection.prepare_cached(&sql)?;
     let ids = statement.query_map(params_from_iter(values), |row| row.get(0))?;
@@ -256,7 +263,7 @@ fn lend(work: &Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<Lease
         .connection
         .prepare_cached(
             "SELECT d.id, d.generation, d.message, q.connector, q.destination, m.envelope, d.recipients, d.received_at,
-                    m.source, m.size, d.attempts, d.crashes, d.delay_notified, m.watched
+                    m.source, m.size, d.attempts, d.crashes, d.delay_notified, m.watched, d.due
              FROM delivery AS d CROSS JOIN message AS m ON m.id = d.message CROSS JOIN queue AS q ON q.id = d.queue
              WHERE d.id = ?1",
         )?
@@ -314,6 +321,7 @@ fn read_lease(row: &Row<'_>, until: Timestamp) -> rusqlite::Result<Option<Lease>
     lease.crashes = row.get(11)?;
     lease.delay_notified = row.get(12)?;
     lease.watched = row.get(13)?;
+    lease.due = moment(row.get(14)?);
     Ok(Some(lease))
 }
 
@@ -368,25 +376,32 @@ fn groups<'a>(lease: &Lease, keep: &'a [Kept]) -> Result<Vec<Group<'a>>, Fault> 
     Ok(groups)
 }
 
+/// What is counted of a delivery that stays.
+struct Counts {
+    attempts: u32,
+    crashes: u32,
+    delay_notified: bool,
+}
+
 fn keep_here(
     work: &Work<'_>,
     lease: &Lease,
     group: &Group<'_>,
-    attempts: u32,
-    delay_notified: bool,
+    counts: Counts,
 ) -> Result<(), Fault> {
     work.connection
         .prepare_cached(
             "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2,
-                    attempts = ?3, delay_notified = ?4, recipients = ?5
+                    attempts = ?3, delay_notified = ?4, recipients = ?5, crashes = ?6
              WHERE id = ?1",
         )?
         .execute((
             number(lease.delivery),
             group.due.as_unix_millis(),
-            attempts,
-            delay_notified,
+            counts.attempts,
+            counts.delay_notified,
             record::recipients_text(&group.recipients),
+            counts.crashes,
         ))?;
     Ok(())
 }

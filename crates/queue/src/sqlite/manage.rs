@@ -171,7 +171,7 @@ pub(super) fn resume(work: &mut Work<'_>, filter: &Filter, now: Timestamp) -> Re
         ),
         params_from_iter(conditions.values),
     )?;
-    let deliveries = update(work, filter, now, "SET hold = 0", "d.hold <> 0")?;
+    let deliveries = update(work, filter, now, "SET hold = 0, crashes = 0", "d.hold <> 0")?;
     work.wake();
     Ok(Changed { deliveries, active: 0 })
 }

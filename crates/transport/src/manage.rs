@@ -1,0 +1,110 @@
+//! What an administrator does with mail that waits: routes it anew, or takes it out and tells its sender.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
+use postroad_queue::{Changed, Claim, DeliveryId, Filter, Lease, QueueError, QueueStore};
+
+use crate::attempt::finish_as;
+use crate::pipeline::{Pipeline, Shared};
+use crate::reroute::reroute;
+use crate::settlement::Settled;
+
+/// Deliveries looked up at a time.
+const PAGE: usize = 500;
+
+/// How long a delivery is lent to an administrator: should his command die, the relay has it back soon.
+const LEASE: Duration = Duration::from_secs(60);
+
+impl Pipeline {
+    /// The queue itself: to list, suspend, resume, retry, remove and export.
+    pub fn store(&self) -> &Arc<dyn QueueStore> {
+        &self.shared.store
+    }
+
+    /// Selects a connector again for everything that fits (`Retry-Queue -Resubmit`), and makes it due at once.
+    ///
+    /// What is suspended or set aside stays so. `seen` hears how many of how many are done, after each. What others work on is left
+    /// alone and counted as active. Works beside a running relay; one that starts meanwhile loses nothing by it.
+    pub async fn resubmit(&self, filter: Filter, seen: impl FnMut(u64, u64) + Send) -> Result<Changed, QueueError> {
+        self.for_each(filter, seen, async |shared, lease| {
+            if let Some(same) = reroute(shared, lease).await {
+                let now = shared.world.now();
+                let due = shared.first_due(&same.next_hop, same.received_at, now);
+                shared.store.release(same, due).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes everything that fits, and tells the senders (`Remove-Message -WithNDR`), in one transaction for each
+    /// delivery. Who asked for no reports gets none. The rest as for [`resubmit`](Self::resubmit).
+    pub async fn remove_with_report(
+        &self,
+        filter: Filter,
+        seen: impl FnMut(u64, u64) + Send,
+    ) -> Result<Changed, QueueError> {
+        self.for_each(filter, seen, async |shared, lease| {
+            let content = match shared.store.content(lease.message).await {
+                Ok(content) => content,
+                Err(error) => {
+                    let due = lease.due;
+                    shared.store.release(lease, due).await?;
+                    return Err(error);
+                }
+            };
+            let left = (0..lease.envelope.recipients.len()).map(|index| (index, Outcome::Failed(removed())));
+            let settled = Settled { left: left.collect(), ..Settled::default() };
+            finish_as(shared, lease, settled, &content, false).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lends what fits, one delivery after another, and hands it to `work`.
+    ///
+    /// The ids are looked up first: what `work` puts back under a new one is not met again.
+    async fn for_each(
+        &self,
+        filter: Filter,
+        mut seen: impl FnMut(u64, u64) + Send,
+        work: impl AsyncFn(&Shared, Lease) -> Result<(), QueueError>,
+    ) -> Result<Changed, QueueError> {
+        let shared = &*self.shared;
+        let ids = ids(shared, filter).await?;
+        let total = ids.len() as u64;
+        let mut changed = Changed::default();
+        for delivery in ids {
+            let now = shared.world.now();
+            let claim = Claim::delivery(delivery, now, now.after(LEASE));
+            match shared.store.claim(claim).await?.leases.pop() {
+                Some(lease) => {
+                    work(shared, lease).await?;
+                    changed.deliveries += 1;
+                }
+                None => changed.active += 1,
+            }
+            seen(changed.deliveries + changed.active, total);
+        }
+        Ok(changed)
+    }
+}
+
+async fn ids(shared: &Shared, mut filter: Filter) -> Result<Vec<DeliveryId>, QueueError> {
+    filter.limit = Some(PAGE);
+    let mut ids = Vec::new();
+    loop {
+        let page = shared.store.list(filter.clone(), shared.world.now()).await?;
+        let Some(last) = page.last() else { return Ok(ids) };
+        filter.after = Some(last.delivery);
+        ids.extend(page.iter().map(|listed| listed.delivery));
+    }
+}
+
+/// What the sender of a removed message is told.
+fn removed() -> Failure {
+    let text = "an administrator removed the message from the queue";
+    Failure::new(EnhancedStatus::permanent(0, 0), Fault::Local, Scope::Recipient, Phase::Queue, text)
+}
