@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["smtp-protocol", "queue", "message-directory", "dsn"],
     &["smtp-client", "smtp-server"],
     &["transport"],
-    &["configuration"],
+    &["admin", "configuration"],
 ];
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use postroad_connector::{Connector, Contradiction, ForeignConnector, RoutingTable, SenderPin, Topology};
+use postroad_message_directory::DropDirectory;
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_server::{ReceiveConnector, ServerSettings};
 
@@ -128,6 +129,18 @@ impl Configuration {
     pub fn drop_directory(&self, connector: &ForeignConnector) -> PathBuf {
         let root = self.server.root_drop_directory_path.as_deref().unwrap_or(&self.server.data_directory);
         root.join(connector.drop_directory())
+    }
+
+    /// The Drop directory of each foreign connector, by the connector's name, with its quota.
+    pub fn drop_directories(&self) -> BTreeMap<String, DropDirectory> {
+        let foreign = self.connectors.iter().filter_map(|connector| match connector {
+            Connector::Foreign(foreign) => Some(foreign),
+            _ => None,
+        });
+        let directory = |connector: &ForeignConnector| {
+            DropDirectory::new(self.drop_directory(connector)).quota(connector.drop_directory_quota)
+        };
+        foreign.map(|connector| (connector.name.clone(), directory(connector))).collect()
     }
 
     /// The login a connector names in `authentication_credential`.

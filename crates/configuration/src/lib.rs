@@ -102,6 +102,7 @@
 
 mod configuration;
 mod credential;
+mod file_watch;
 mod not_available_yet;
 mod on_disk;
 mod problem;
@@ -113,6 +114,7 @@ mod sections;
 
 pub use configuration::Configuration;
 pub use credential::{Credential, CredentialError, SecretSource};
+pub use file_watch::FileWatch;
 pub use problem::{Place, Problem, ProblemKind, Severity};
 pub use reading::quantity::{QuantityError, parse_size, parse_span};
 pub use sections::dns::{Dns, DnsValidation};

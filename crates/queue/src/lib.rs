@@ -89,7 +89,7 @@ pub mod store;
 
 pub use error::QueueError;
 pub use item::{Claim, Claimed, Eligible, Kept, Lease, NewDelivery, NewMessage, Settlement};
-pub use listing::{Changed, Filter, Listed, QueueSummary, QueuedRecipient, State, StateKind};
+pub use listing::{Changed, Filter, Listed, QueueSummary, QueuedRecipient, State, StateKind, UnknownState};
 pub use message_id::{DeliveryId, InvalidId, MessageId};
 pub use schedule::{ExchangePhases, MessageTimers, RetrySchedule};
 pub use scheduler::{Concurrency, Contact, Scheduler, Slot, Standing};

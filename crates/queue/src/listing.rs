@@ -1,5 +1,7 @@
 //! What a postmaster sees of a queue: deliveries, queues, and the filter that picks among them.
 
+use std::str::FromStr;
+
 use postroad_message::{Failure, NextHop, Recipient, ReversePath, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +82,25 @@ pub enum StateKind {
     Suspended,
     /// [`State::SetAside`]
     SetAside,
+}
+
+/// The text names no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a state: expected waiting, active, suspended or set-aside")]
+pub struct UnknownState;
+
+impl FromStr for StateKind {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        match text {
+            "waiting" => Ok(Self::Waiting),
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            "set-aside" => Ok(Self::SetAside),
+            _ => Err(UnknownState),
+        }
+    }
 }
 
 /// One delivery as listed.

@@ -223,7 +223,7 @@ async fn settle_at_last(
     shared.store.settle(lease, settlement).await
 }
 
-fn leaving(lease: &Lease, left: &[(usize, Outcome)]) -> Observed {
+pub(crate) fn leaving(lease: &Lease, left: &[(usize, Outcome)]) -> Observed {
     let recipient = |index: usize| lease.envelope.recipients.get(index).cloned();
     left.iter().filter_map(|(index, outcome)| Some((recipient(*index)?, outcome.clone()))).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
 use postroad_queue::{Changed, Claim, DeliveryId, Filter, Lease, QueueError, QueueStore};
 
-use crate::attempt::finish_as;
+use crate::attempt::{finish_as, leaving};
 use crate::pipeline::{Pipeline, Shared};
 use crate::reroute::reroute;
 use crate::settlement::Settled;
@@ -27,7 +27,11 @@ impl Pipeline {
     ///
     /// What is suspended or set aside stays so. `seen` hears how many of how many are done, after each. What others work on is left
     /// alone and counted as active. Works beside a running relay; one that starts meanwhile loses nothing by it.
-    pub async fn resubmit(&self, filter: Filter, seen: impl FnMut(u64, u64) + Send) -> Result<Changed, QueueError> {
+    pub async fn resubmit(
+        &self,
+        filter: Filter,
+        seen: impl FnMut(u64, u64) + Send,
+    ) -> Result<Changed, QueueError> {
         self.for_each(filter, seen, async |shared, lease| {
             if let Some(same) = reroute(shared, lease).await {
                 let now = shared.world.now();
@@ -57,7 +61,8 @@ impl Pipeline {
             };
             let left = (0..lease.envelope.recipients.len()).map(|index| (index, Outcome::Failed(removed())));
             let settled = Settled { left: left.collect(), ..Settled::default() };
-            finish_as(shared, lease, settled, &content, false).await;
+            let observed = leaving(&lease, &settled.left);
+            finish_as(shared, lease, settled, observed, &content, false).await;
             Ok(())
         })
         .await

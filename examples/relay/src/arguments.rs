@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use postroad_address_space::{Address, ParseError};
 use postroad_message::ReversePath;
+use postroad_queue::{MessageId, StateKind};
 
 /// Routes mail as Exchange, IIS SMTP and OVH's send connectors do.
 ///
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     Route(RouteArguments),
     /// Put one message into the queue and show its way
     Send(SendArguments),
+    /// What waits, and what to do with it; works while the relay runs
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Read a password from standard input and print the line for the credentials file
     HashPassword,
     /// A tour on one machine with nothing installed
@@ -90,6 +94,91 @@ pub(crate) struct SendArguments {
     /// The message: header, blank line, body
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum QueueCommand {
+    /// The queues, one for each next hop, and the messages in them
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// The queues only
+        #[arg(long)]
+        queues: bool,
+    },
+    /// All about these messages
+    Show(Which),
+    /// Try again now, though the next hop is held back
+    Retry(Which),
+    /// Choose a connector again
+    Resubmit(Which),
+    /// Hold messages
+    Suspend {
+        #[command(flatten)]
+        which: Which,
+        /// The queues themselves, with what comes into them later
+        #[arg(long)]
+        whole_queue: bool,
+    },
+    /// Let go on what is suspended or set aside
+    Resume {
+        #[command(flatten)]
+        which: Which,
+        /// The queues themselves
+        #[arg(long)]
+        whole_queue: bool,
+    },
+    /// Take messages out of the queue
+    Remove {
+        #[command(flatten)]
+        which: Which,
+        /// Tell the senders
+        #[arg(long)]
+        with_ndr: bool,
+    },
+    /// Write messages as Replay files; they stay in the queue
+    Export {
+        /// Where to; nothing is overwritten
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// The mail that a queue command is about: what fits everything that is given.
+#[derive(Args)]
+pub(crate) struct Which {
+    /// The configuration file; without it, the safe default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Everything: to be said where nothing else is given
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// A queue, `connector -> destination` or the destination alone
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) next_hop: Option<String>,
+    /// Every queue of a connector
+    #[arg(long, value_name = "NAME")]
+    pub(crate) connector: Option<String>,
+    /// From this address; `<>` for reports
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) sender: Option<String>,
+    /// With this recipient
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) recipient: Option<String>,
+    /// waiting, active, suspended or set-aside
+    #[arg(long)]
+    pub(crate) status: Option<StateKind>,
+    /// In the queue for so long at least: 30m, 2d
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub(crate) older_than: Option<Duration>,
+    /// Messages
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<MessageId>,
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -3,35 +3,28 @@
 use std::process::ExitCode;
 
 /// One line for `--help`.
-pub(crate) const CODES: &str = "Exit codes: 0 done, 64 wrong command line, 65 wrong input, 69 a recipient failed, \
+pub(crate) const CODES: &str = "Exit codes: 0 done, 64 wrong command line, 65 wrong input, 69 a recipient failed or what was named is not there, \
                                 75 not now (try again later), 78 wrong configuration";
 
 /// What a command tells its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done as asked.
-    Ok,
+    Ok = 0,
     /// The command line was wrong.
-    Usage,
+    Usage = 64,
     /// The input was wrong.
-    Data,
-    /// A recipient failed for good.
-    Unavailable,
+    Data = 65,
+    /// A recipient failed for good, or a message that was named is not there.
+    Unavailable = 69,
     /// Not now; the same call may succeed later.
-    Temporary,
+    Temporary = 75,
     /// The configuration was wrong.
-    Configuration,
+    Configuration = 78,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Ok => 0,
-            Exit::Usage => 64,
-            Exit::Data => 65,
-            Exit::Unavailable => 69,
-            Exit::Temporary => 75,
-            Exit::Configuration => 78,
-        })
+        Self::from(exit as u8)
     }
 }

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postroad_configuration::{Configuration, Credential, QueueStore, TrustAnchors};
-use postroad_connector::{Connector, RoutingTable};
-use postroad_message_directory::DropDirectory;
+use postroad_connector::RoutingTable;
 use postroad_queue::SqliteStore;
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
 use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
@@ -59,7 +58,7 @@ impl House {
         let lock = lock(&data.join("relay.lock"))?;
         let pipeline = pipeline(configuration, open_queue(configuration)?, observer)?;
         pipeline.recover().await.map_err(|error| machine("the queue")(&error))?;
-        for directory in drop_directories(configuration).values() {
+        for directory in configuration.drop_directories().values() {
             // One that is missing has nothing left over; its mail waits and says why.
             let _ = directory.sweep();
         }
@@ -153,6 +152,17 @@ pub(crate) fn pipeline_beside(configuration: &Configuration) -> Result<Pipeline,
     pipeline(configuration, open_queue(configuration)?, Arc::new(NobodyWatches))
 }
 
+/// The same for commands that look after a queue that is there: they make none.
+pub(crate) fn pipeline_of_queue(configuration: &Configuration) -> Result<Pipeline, Refused> {
+    match &configuration.queue {
+        QueueStore::Sqlite(queue) if !queue.exists() => {
+            let text = format!("{}: there is no queue; --config names another", queue.display());
+            Err(Refused(Exit::Unavailable, text))
+        }
+        _ => pipeline_beside(configuration),
+    }
+}
+
 fn open_queue(configuration: &Configuration) -> Result<Arc<SqliteStore>, Refused> {
     let QueueStore::Sqlite(queue) = &configuration.queue else {
         return Err(Refused(Exit::Configuration, "only the embedded queue is available yet".to_owned()));
@@ -199,7 +209,7 @@ fn rules(configuration: &Configuration) -> Result<(Settings, RoutingTable, Deliv
 
     let logins = Logins(configuration.credentials.clone());
     let smtp = SmtpDeliver::new(client(configuration)?, settings.names(), logins);
-    let drop = DropDeliver::new(drop_directories(configuration), domain, Arc::new(SystemWorld));
+    let drop = DropDeliver::new(configuration.drop_directories(), domain, Arc::new(SystemWorld));
     let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop) };
     Ok((settings, routing_table(configuration)?, delivers))
 }
@@ -235,21 +245,6 @@ fn client(configuration: &Configuration) -> Result<SmtpClient, Refused> {
         .trust_anchors(anchors)
         .build()
         .map_err(|error| machine("the SMTP client")(&error))
-}
-
-/// One directory for each foreign connector, by the connector's name.
-fn drop_directories(configuration: &Configuration) -> BTreeMap<String, DropDirectory> {
-    let foreign = configuration.connectors.iter().filter_map(|connector| match connector {
-        Connector::Foreign(foreign) => Some(foreign),
-        _ => None,
-    });
-    foreign
-        .map(|connector| {
-            let directory = DropDirectory::new(configuration.drop_directory(connector))
-                .quota(connector.drop_directory_quota);
-            (connector.name.clone(), directory)
-        })
-        .collect()
 }
 
 async fn server(

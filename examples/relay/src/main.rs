@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let quiet = matches!(arguments.command, Some(Command::Demo | Command::Route(_)));
+    let quiet = matches!(arguments.command, Some(Command::Demo | Command::Route(_) | Command::Queue(_)));
     logging::start(arguments.log_format, if quiet { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             Some(Command::Check { config }) => commands::check::check(&config),
             Some(Command::Route(asked)) => commands::route::route(&asked),
             Some(Command::Send(asked)) => commands::send::send(&asked).await,
+            Some(Command::Queue(command)) => commands::queue::queue(command).await,
             Some(Command::HashPassword) => commands::hash_password::hash_password(),
             Some(Command::Demo) => demo::demo().await,
         }

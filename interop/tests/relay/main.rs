@@ -11,6 +11,7 @@ mod guides;
 mod iis;
 mod plain;
 mod postfix;
+mod queue;
 mod receive;
 mod reload;
 mod route;

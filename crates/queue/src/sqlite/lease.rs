@@ -109,7 +109,8 @@ fn settle(work: &mut Work<'_>, lease: &Lease, settlement: &Settlement) -> Result
         let delay_notified = lease.delay_notified || settlement.delay_notified;
         if group.next_hop.is_none() && !stayed {
             stayed = true;
-            let crashes = if settlement.attempted { 0 } else { lease.crashes + u32::from(settlement.crashed) };
+            let crashes =
+                if settlement.attempted { 0 } else { lease.crashes + u32::from(settlement.crashed) };
             keep_here(work, lease, group, Counts { attempts, crashes, delay_notified })?;
         } else {
             let record = DeliveryRecord {
@@ -383,12 +384,7 @@ struct Counts {
     delay_notified: bool,
 }
 
-fn keep_here(
-    work: &Work<'_>,
-    lease: &Lease,
-    group: &Group<'_>,
-    counts: Counts,
-) -> Result<(), Fault> {
+fn keep_here(work: &Work<'_>, lease: &Lease, group: &Group<'_>, counts: Counts) -> Result<(), Fault> {
     work.connection
         .prepare_cached(
             "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2,

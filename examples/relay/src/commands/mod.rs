@@ -8,6 +8,7 @@ use crate::exit::Exit;
 
 pub(crate) mod check;
 pub(crate) mod hash_password;
+pub(crate) mod queue;
 pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod send;

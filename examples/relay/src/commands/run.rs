@@ -3,10 +3,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use postroad_configuration::{Configuration, QueueStore};
-use postroad_connector::Connector;
+use postroad_configuration::{Configuration, FileWatch, QueueStore};
 use postroad_transport::NobodyWatches;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -22,13 +21,10 @@ pub(crate) async fn safe_default() -> Exit {
         Err(exit) => return exit,
     };
     // Only here is Drop made for its owner: nobody wrote a configuration that names another.
-    for connector in &configuration.connectors {
-        if let Connector::Foreign(foreign) = connector {
-            let directory = configuration.drop_directory(foreign);
-            if let Err(error) = std::fs::create_dir_all(&directory) {
-                eprintln!("relay: {}: {error}", directory.display());
-                return Exit::Temporary;
-            }
+    for directory in configuration.drop_directories().values() {
+        if let Err(error) = std::fs::create_dir_all(directory.path()) {
+            eprintln!("relay: {}: {error}", directory.path().display());
+            return Exit::Temporary;
         }
     }
     run(configuration, None).await
@@ -89,23 +85,19 @@ async fn run(configuration: Configuration, file: Option<PathBuf>) -> Exit {
 
 /// Until a signal says stop: passes on each configuration that has no errors, when the file changes or SIGHUP says so.
 async fn watch_over(mut signals: Signals, file: Option<&Path>, tell: mpsc::Sender<Configuration>) {
-    let mut known = stamp(file);
-    let mut before = known;
+    let mut watch = file.map(FileWatch::new);
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = signals.hang_up.recv() => {}
             () = tokio::time::sleep(LOOK) => {
-                // Changed, and at rest since the last look: an editor has finished with it.
-                let now = stamp(file);
-                let at_rest = std::mem::replace(&mut before, now) == now;
-                if now == known || !at_rest {
+                if !watch.as_mut().is_some_and(FileWatch::has_changed) {
                     continue;
                 }
             }
         }
-        known = stamp(file);
+        watch.iter_mut().for_each(FileWatch::is_read);
         match configuration(file) {
             Ok(changed) => {
                 print(&[changed.warnings.clone(), changed.check_disk()].concat());
@@ -119,11 +111,6 @@ async fn watch_over(mut signals: Signals, file: Option<&Path>, tell: mpsc::Sende
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-fn stamp(file: Option<&Path>) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(file?).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
-}
-
 fn welcome(configuration: &Configuration, house: &House) {
     let listener = house.listeners().first().map(ToString::to_string).unwrap_or_default();
     println!("relay: no configuration given, so nothing leaves this machine");
@@ -134,10 +121,8 @@ fn welcome(configuration: &Configuration, house: &House) {
     if let Some(replay) = &configuration.replay {
         println!("  Replay  {}", replay.path.display());
     }
-    for connector in &configuration.connectors {
-        if let Connector::Foreign(foreign) = connector {
-            println!("  Drop    {}", configuration.drop_directory(foreign).display());
-        }
+    for directory in configuration.drop_directories().values() {
+        println!("  Drop    {}", directory.path().display());
     }
     if let QueueStore::Sqlite(queue) = &configuration.queue {
         println!("  queue   {}", queue.display());

@@ -1,0 +1,73 @@
+//! The management surface: what waits in the queue, and what an administrator does with it.
+//!
+//! The commands are values, and their output goes where the caller says, so that a program of one's own can offer them:
+//!
+//! ```
+//! # use std::{collections::BTreeMap, sync::Arc};
+//! # use postroad_address_space::{Address, Domain, Mailbox};
+//! # use postroad_connector::{RoutingTable, Topology};
+//! # use postroad_message::{Content, Envelope, Recipient, ReversePath};
+//! # use postroad_queue::SqliteStore;
+//! # use postroad_transport::{Deliver, Delivers, Job, NobodyWatches, Pipeline, Settings, Submission, SystemWorld, World};
+//! use postroad_admin::{Command, Order, Progress, Selection, carry_out};
+//! # struct Nowhere;
+//! # impl Deliver for Nowhere {
+//! #     fn deliver<'a>(&'a self, _: Job<'a>)
+//! #         -> std::pin::Pin<Box<dyn Future<Output = Vec<postroad_message::Outcome>> + Send + 'a>> {
+//! #         Box::pin(async { vec![] })
+//! #     }
+//! # }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let domain = Domain::parse("contoso.com")?;
+//! # let postmaster = Mailbox::parse("postmaster@contoso.com")?;
+//! # let settings = Settings::new("Hub01", Domain::parse("hub01.contoso.com")?, domain, postmaster);
+//! # let table = RoutingTable::build(vec![], Topology::new("Hub01"), vec![]).expect("no contradictions");
+//! # let delivers = Delivers { smtp: Arc::new(Nowhere), drop: Arc::new(Nowhere) };
+//! # let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"))?);
+//! # let pipeline = Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), Arc::new(SystemWorld));
+//! # let jane = Recipient::new(Address::parse("jane@fabrikam.com")?);
+//! # let envelope = Envelope::new(ReversePath::try_from("<app@contoso.com>".to_owned())?, vec![jane]);
+//! # let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
+//! # pipeline.submit(Submission::new(envelope, content, "app")).await?;
+//! // What no connector takes waits among the unreachable.
+//! let selection = Selection { next_hop: Some("Unreachable Domain".to_owned()), ..Selection::default() };
+//! let order = Order { command: Command::Suspend { whole_queue: false }, selection, json: true };
+//! let mut output = Vec::new();
+//! carry_out(&pipeline, &order, SystemWorld.now(), &mut output, &mut Progress::silent()).await?;
+//! assert_eq!(String::from_utf8(output)?, "{\"action\":\"suspend\",\"active\":0,\"deliveries\":1}\n");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The rooms
+//!
+//! - [`Selection`] says which mail is meant; [`carry_out`] does one [`Command`] with it.
+//! - [`rows`] are what a listing shows, as values with serde; [`table`] writes them for a person.
+//! - [`export()`] writes Replay files.
+//! - [`sent`] follows one message to its recipients' outcomes; [`route`] explains where one would go.
+//!
+//! # What holds
+//!
+//! - Every command opens the store beside a running relay, which sees the change within a second, or works without one.
+//! - Nothing that came with a message or from another host reaches a terminal unescaped.
+//! - What somebody works on is left alone and counted, never taken from him.
+
+pub mod error;
+pub mod export;
+pub mod progress;
+pub mod queue;
+pub mod route;
+pub mod rows;
+pub mod selection;
+pub mod sent;
+pub mod table;
+
+pub use error::AdminError;
+pub use export::{Exported, export};
+pub use progress::Progress;
+pub use queue::{Command, Ending, Order, carry_out};
+pub use rows::{MessageRow, QueueRow, RecipientRow, Status};
+pub use selection::Selection;
