@@ -45,9 +45,7 @@ const ROWS: &[Row] = &[
     row("credentials", "token_command", Always, "there is neither XOAUTH2 nor OAUTHBEARER"),
 
     row("transport", "mailbox_delivery_queue_retry_interval", AllBut(&["5m"]), "there are no mailbox queues"),
-    row("transport", "max_idle_time_before_resubmit", AllBut(&["12h"]), "waiting mail is routed again only when the configuration changes"),
     row("transport", "queue_max_idle_time", AllBut(&["3m"]), "an empty queue is forgotten at once"),
-    row("transport", "poison_threshold", AllBut(&["2"]), "there is no poison queue"),
 
     row("send_connector", "frontend_proxy_enabled", AllBut(&["false"]), "mail cannot leave through a proxy"),
     row("send_connector", "smart_host_auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),

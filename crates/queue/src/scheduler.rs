@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use postroad_message::{NextHop, Timestamp};
 
@@ -65,6 +66,8 @@ struct Queue {
     in_use: usize,
     /// Failures in a row to reach it.
     failures: u32,
+    /// The first of them, or when [`Scheduler::take_idle`] last told of it.
+    failing_since: Option<Timestamp>,
     held_until: Option<Timestamp>,
     /// Grows with each counted failure, so that connections opened before it do not count again.
     epoch: u64,
@@ -198,10 +201,12 @@ impl Scheduler {
         match contact {
             Contact::Reached => {
                 queue.failures = 0;
+                queue.failing_since = None;
                 queue.held_until = None;
             }
             Contact::Failed if slot.epoch == queue.epoch => {
                 queue.failures = queue.failures.saturating_add(1);
+                queue.failing_since.get_or_insert(now);
                 queue.epoch += 1;
                 queue.held_until = Some(self.schedule.retry_at(now, queue.failures, random));
             }
@@ -220,6 +225,17 @@ impl Scheduler {
             }
             self.place(id);
         }
+    }
+
+    /// Whether a next hop has failed for `idle` without a success (`MaxIdleTimeBeforeResubmit`): its mail is to be
+    /// routed anew. True once, then again after another `idle`.
+    pub fn take_idle(&mut self, next_hop: &NextHop, idle: Duration, now: Timestamp) -> bool {
+        let Some(queue) = self.ids.get(next_hop).and_then(|id| self.queues.get_mut(id)) else { return false };
+        let idle = queue.failing_since.is_some_and(|since| now >= since.after(idle));
+        if idle {
+            queue.failing_since = Some(now);
+        }
+        idle
     }
 
     /// When [`next`](Self::next) may have something that it has not now, if nothing is offered or finished
@@ -256,6 +272,7 @@ impl Scheduler {
                 due: None,
                 in_use: 0,
                 failures: 0,
+                failing_since: None,
                 held_until: None,
                 epoch: 0,
                 last_turn: self.turn,

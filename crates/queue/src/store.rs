@@ -41,6 +41,11 @@ pub trait QueueStore: Send + Sync {
     /// Durable. Cost: the number of deliveries under lease, and of results.
     fn start(&self, owner: &str) -> BoxFuture<'_, u64>;
 
+    /// Declares that this server ends in good order: what it still holds under leases is free at once, and nobody's
+    /// crash is counted. Gives the number of leases freed. A store may leave it to the next [`start`](Self::start),
+    /// which then cannot tell it from a crash. Cost: as for `start`.
+    fn stop(&self) -> BoxFuture<'_, u64>;
+
     /// Queues one message: see [`enqueue_all`](Self::enqueue_all).
     fn enqueue(&self, message: NewMessage) -> BoxFuture<'_, MessageId> {
         let all = self.enqueue_all(vec![message]);

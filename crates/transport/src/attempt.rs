@@ -105,11 +105,10 @@ async fn overdue(shared: &Shared, lease: Lease) {
     for (recipient, outcome) in &given_up {
         log(&lease, recipient, outcome);
     }
+    // A notice is no attempt: whoever waits keeps his turn.
     for kept in &mut settled.keep {
         kept.failure = None;
-        if lease.next_hop.is_unreachable() {
-            kept.due = due;
-        }
+        kept.due = lease.due;
     }
     match shared.store.content(lease.message).await {
         Ok(content) => finish_as(shared, lease, settled, given_up, &content, false).await,

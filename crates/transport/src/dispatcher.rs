@@ -8,16 +8,22 @@ use std::time::Duration;
 
 use postroad_message::{NextHop, Timestamp};
 use postroad_queue::{Claim, Contact, Lease, QueueError, Scheduler, Slot};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::Instrument as _;
 
 use crate::attempt::{self, SWEEP};
 use crate::pipeline::{Pipeline, Shared};
+use crate::poison::{self, Hand};
+use crate::reroute;
 
 /// Deliveries that one slot carries out one after another.
 const BATCH: usize = 8;
 /// The pause after the queue itself failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a suspect waits while another one is tried at its next hop.
+const SUSPECT_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a finished slot says.
 type Finished = (Slot, Result<Contact, tokio::task::JoinError>);
@@ -39,27 +45,32 @@ impl Pipeline {
         let mut force = shared.in_force();
         let mut scheduler = Scheduler::new(force.settings.concurrency, force.settings.retry_schedule.clone());
         let mut running: JoinSet<Finished> = JoinSet::new();
+        let (phase, told) = watch::channel(Phase::Working);
+        // Sweeps and re-routing take as long as the queue is large; deliveries and the end do not wait for them.
+        let mut chores: JoinSet<()> = JoinSet::new();
         let mut next_sweep = shared.world.now();
-        let mut reconfigured = false;
+        let mut reroutes = 0u8;
         tokio::pin!(shutdown);
         loop {
             let seen = shared.store.version();
             let now_in_force = shared.in_force();
             if !Arc::ptr_eq(&force, &now_in_force) {
                 force = now_in_force;
-                reconfigured = true;
+                // Again with the next sweep: what was still on its way into the queue under the old configuration was
+                // not there to be routed anew.
+                reroutes = 2;
+                next_sweep = shared.world.now();
                 scheduler.reconfigure(force.settings.concurrency, force.settings.retry_schedule.clone());
             }
             let now = shared.world.now();
             if now >= next_sweep {
-                // What was still on its way into the queue under the old configuration was not there to be routed anew.
-                if reconfigured && self.reroute().await.is_ok() {
-                    reconfigured = false;
+                if chores.is_empty() {
+                    chores.spawn(chore(self.clone(), reroutes > 0));
+                    reroutes = reroutes.saturating_sub(1);
                 }
-                attempt::sweep(shared).await;
                 next_sweep = now.after(SWEEP);
             }
-            let started = start_due(shared, &mut scheduler, &mut running, now).await;
+            let started = start_due(shared, &mut scheduler, &mut running, &told, now).await;
             let pause = match started {
                 Ok(()) => until(scheduler.wake_at(), next_sweep, shared.world.now()),
                 Err(error) => {
@@ -70,17 +81,57 @@ impl Pipeline {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(finished) = running.join_next(), if !running.is_empty() => {
-                    give_back(shared, &mut scheduler, finished);
-                    while let Some(finished) = running.try_join_next() {
-                        give_back(shared, &mut scheduler, finished);
+                    let next = std::iter::from_fn(|| running.try_join_next());
+                    for finished in std::iter::once(finished).chain(next) {
+                        if let Some(idle) = give_back(shared, &mut scheduler, finished) {
+                            chores.spawn(resubmit(self.clone(), idle));
+                        }
                     }
                 }
                 _ = shared.store.changed(seen), if started.is_ok() => {}
+                Some(ended) = chores.join_next(), if !chores.is_empty() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a sweep broke off; the next one takes it up");
+                    }
+                    if reroutes == 2 {
+                        next_sweep = shared.world.now();
+                    }
+                }
                 () = shared.changed.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        phase.send_replace(Phase::Finishing);
+        chores.abort_all();
         finish(running, force.settings.shutdown_grace).await;
+        while chores.join_next().await.is_some() {}
+        // What broke off is nobody's crash.
+        if let Err(error) = shared.store.stop().await {
+            tracing::error!(%error, "what was in flight could not be given back; the next start does it");
+        }
+    }
+}
+
+/// Whether the next delivery of a batch is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Working,
+    Finishing,
+}
+
+/// What is done beside the deliveries.
+async fn chore(pipeline: Pipeline, reroute: bool) {
+    if reroute && let Err(error) = pipeline.reroute().await {
+        tracing::error!(%error, "mail that waits could not be routed anew; the next start does it");
+    }
+    attempt::sweep(&pipeline.shared).await;
+}
+
+/// The mail of a next hop that has failed for long: perhaps another connector takes it today.
+async fn resubmit(pipeline: Pipeline, next_hop: NextHop) {
+    tracing::warn!(%next_hop, "no success for long; its mail is routed anew");
+    if let Err(error) = reroute::reroute_queue(&pipeline.shared, &next_hop).await {
+        tracing::error!(%error, %next_hop, "mail could not be routed anew");
     }
 }
 
@@ -89,6 +140,7 @@ async fn start_due(
     shared: &Arc<Shared>,
     scheduler: &mut Scheduler,
     running: &mut JoinSet<Finished>,
+    told: &watch::Receiver<Phase>,
     now: Timestamp,
 ) -> Result<(), QueueError> {
     for (next_hop, due) in shared.store.due(now).await? {
@@ -116,24 +168,36 @@ async fn start_due(
         let failures = scheduler.standing(slot.next_hop()).map_or(0, |standing| standing.failures);
         let next_hop_retry = settings.retry_schedule.retry_at(now, failures + 1, shared.random64());
         let (shared, next_hop) = (Arc::clone(shared), slot.next_hop().clone());
-        // A delivery in a task of its own: if it panics, its slot comes back all the same.
-        let work =
-            tokio::spawn(async move { carry_out(&shared, &next_hop, claimed.leases, next_hop_retry).await });
-        running.spawn(async move { (slot, AbortOnDrop(work).await) });
+        let (hand, told) = (Hand::of(claimed.leases), told.clone());
+        // A delivery in a task of its own: if it panics, its slot and the rest of its batch come back all the same.
+        let work = {
+            let (shared, hand) = (Arc::clone(&shared), hand.clone());
+            tokio::spawn(async move { carry_out(&shared, &next_hop, &hand, &told, next_hop_retry).await })
+        };
+        running.spawn(async move {
+            let worked = AbortOnDrop(work).await;
+            if worked.is_err() {
+                poison::broke_off(&shared, &hand, next_hop_retry).await;
+            }
+            (slot, worked)
+        });
     }
     Ok(())
 }
 
-/// One lease after another; once the next hop itself fails, the rest goes back untried.
+/// One lease after another; once the next hop itself fails, or the relay stops, the rest goes back untried.
 async fn carry_out(
     shared: &Shared,
     next_hop: &NextHop,
-    leases: Vec<Lease>,
+    hand: &Hand,
+    told: &watch::Receiver<Phase>,
     next_hop_retry: Timestamp,
 ) -> Contact {
-    let mut leases = leases.into_iter();
     let mut contact = Contact::None;
-    for lease in leases.by_ref() {
+    while contact != Contact::Failed
+        && *told.borrow() == Phase::Working
+        && let Some(lease) = hand.next()
+    {
         // Those before it may have taken long. Whoever has it by now delivers it.
         let half = lease.until.since(shared.world.now()) < shared.in_force().settings.lease / 2;
         if half && let Err(error) = shared.renew(&lease).await {
@@ -141,35 +205,54 @@ async fn carry_out(
             continue;
         }
         let span = tracing::info_span!("attempt", id = %lease.message, %next_hop);
-        contact = attempt::attempt(shared, lease, next_hop_retry).instrument(span).await;
-        if contact == Contact::Failed {
-            break;
-        }
+        contact = attempt_or_try(shared, lease, next_hop_retry).instrument(span).await;
     }
-    for untried in leases {
-        if let Err(error) = shared.store.release(untried, next_hop_retry).await {
+    for untried in hand.take_waiting() {
+        let due = if contact == Contact::Failed { next_hop_retry } else { untried.due };
+        if let Err(error) = shared.store.release(untried, due).await {
             tracing::error!(%error, %next_hop, "a delivery could not be given back; its lease will run out");
         }
     }
     contact
 }
 
-fn give_back(shared: &Shared, scheduler: &mut Scheduler, finished: Result<Finished, tokio::task::JoinError>) {
-    match finished {
-        Ok((slot, worked)) => {
-            let next_hop = slot.next_hop().clone();
-            // Its lease stays until it runs out or the next start, which counts a crash against the message.
-            let contact = worked.unwrap_or_else(|error| {
-                tracing::error!(%error, %next_hop, "a delivery broke off");
-                Contact::None
-            });
-            let held = scheduler.finished(slot, contact, shared.world.now(), shared.random64());
-            if let Some(held_until) = held {
-                tracing::warn!(%next_hop, %held_until, "next hop failed; its queue waits");
-            }
-        }
-        Err(error) => tracing::error!(%error, "a slot is lost until the next start"),
+/// An attempt; a message that was in flight when the relay died is tried when no other such one is there.
+async fn attempt_or_try(shared: &Shared, lease: Lease, next_hop_retry: Timestamp) -> Contact {
+    if lease.crashes == 0 {
+        return attempt::attempt(shared, lease, next_hop_retry).await;
     }
+    if poison::is_convicted(shared, &lease) {
+        poison::set_aside(shared, lease).await;
+        return Contact::None;
+    }
+    let Some(_trial) = shared.trials.begin(&lease.next_hop) else {
+        let due = shared.world.now().after(SUSPECT_PAUSE);
+        if let Err(error) = shared.store.release(lease, due).await {
+            tracing::error!(%error, "a delivery could not be given back; its lease will run out");
+        }
+        return Contact::None;
+    };
+    attempt::attempt(shared, lease, next_hop_retry).await
+}
+
+/// Takes a slot back; gives the next hop if it has failed for so long that its mail is to be routed anew.
+fn give_back(
+    shared: &Shared,
+    scheduler: &mut Scheduler,
+    finished: Result<Finished, tokio::task::JoinError>,
+) -> Option<NextHop> {
+    let (slot, worked) =
+        finished.inspect_err(|error| tracing::error!(%error, "a slot is lost until the next start")).ok()?;
+    let next_hop = slot.next_hop().clone();
+    let contact = worked.unwrap_or_else(|error| {
+        tracing::error!(%error, %next_hop, "a delivery broke off");
+        Contact::None
+    });
+    let now = shared.world.now();
+    let held_until = scheduler.finished(slot, contact, now, shared.random64())?;
+    tracing::warn!(%next_hop, %held_until, "next hop failed; its queue waits");
+    let idle = shared.in_force().settings.max_idle_time_before_resubmit;
+    scheduler.take_idle(&next_hop, idle, now).then_some(next_hop)
 }
 
 /// How long the loop may sleep.

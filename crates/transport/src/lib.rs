@@ -80,6 +80,7 @@ mod manage;
 pub mod observe;
 pub mod pipeline;
 mod plan;
+mod poison;
 mod receive;
 mod report;
 mod reroute;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::deliver::Delivers;
 use crate::observe::{Observe, Seen};
 use crate::plan::Plan;
+use crate::poison::Trials;
 use crate::report;
 use crate::settings::Settings;
 use crate::world::World;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) observer: Arc<dyn Observe>,
     pub(crate) world: Arc<dyn World>,
+    /// The messages that are suspected of having crashed us.
+    pub(crate) trials: Trials,
 }
 
 /// A message as a door hands it in.
@@ -137,7 +140,8 @@ impl Pipeline {
         world: Arc<dyn World>,
     ) -> Self {
         let in_force = ArcSwap::from_pointee(InForce { settings, table: Arc::new(table), delivers });
-        Self { shared: Arc::new(Shared { in_force, changed: Notify::new(), store, observer, world }) }
+        let (changed, trials) = (Notify::new(), Trials::default());
+        Self { shared: Arc::new(Shared { in_force, changed, store, observer, world, trials }) }
     }
 
     /// The names, timers and limits in force.

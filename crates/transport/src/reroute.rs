@@ -35,8 +35,14 @@ impl Pipeline {
         table: RoutingTable,
         delivers: Delivers,
     ) -> Result<(), QueueError> {
-        self.shared.replace(InForce { settings, table: Arc::new(table), delivers });
+        self.put_in_force(settings, table, delivers);
         self.reroute().await
+    }
+
+    /// The same at once: [`Pipeline::run`](Pipeline::run) routes anew, beside its deliveries. For whoever must not wait
+    /// as long as a large queue takes.
+    pub fn put_in_force(&self, settings: Settings, table: RoutingTable, delivers: Delivers) {
+        self.shared.replace(InForce { settings, table: Arc::new(table), delivers });
     }
 
     /// Routes anew what is unreachable, and what waits for a connector that is gone, disabled or out of reach.
@@ -66,7 +72,7 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
         let due = shared.first_due(next_hop, lease.received_at, now);
         for index in indices {
             settled.keep.push(if *next_hop == lease.next_hop {
-                Kept::waiting(*index, due)
+                Kept::waiting(*index, lease.due)
             } else {
                 Kept::moved(*index, due, next_hop.clone())
             });
@@ -101,7 +107,8 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
     None
 }
 
-async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueError> {
+/// Everything at one next hop, suspended or not; what stays there keeps its turn.
+pub(crate) async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueError> {
     // What stays keeps its lease until the end: given back earlier, it would be claimed again and again.
     let mut stay = Vec::new();
     loop {
@@ -117,7 +124,7 @@ async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueE
         }
     }
     for lease in stay {
-        let due = shared.first_due(next_hop, lease.received_at, shared.world.now());
+        let due = lease.due;
         shared.store.release(lease, due).await?;
     }
     Ok(())

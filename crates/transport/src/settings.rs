@@ -26,6 +26,12 @@ pub struct Settings {
     pub timers: MessageTimers,
     /// How many deliveries run at the same time.
     pub concurrency: Concurrency,
+    /// After how many crashes a message is set aside (`PoisonThreshold`), 2 unless set. A panic counts for the message
+    /// that was worked on; the end of the whole process for all that were in flight, but for its first time.
+    pub poison_threshold: u32,
+    /// How long a next hop fails without a success before its mail is routed anew (`MaxIdleTimeBeforeResubmit`), 12 hours
+    /// unless set.
+    pub max_idle_time_before_resubmit: Duration,
     /// How many `Received` fields a message may have before it is taken for a loop (`MaxHopCount`).
     pub max_hop_count: NonZeroU16,
     /// How long a delivery stays lent to us after we were last heard of; it is renewed for as long as the work lasts.
@@ -47,6 +53,8 @@ impl Settings {
             retry_schedule: RetrySchedule::default(),
             timers: MessageTimers::default(),
             concurrency: Concurrency::default(),
+            poison_threshold: 2,
+            max_idle_time_before_resubmit: Duration::from_secs(12 * 60 * 60),
             max_hop_count: NonZeroU16::new(30).unwrap_or(NonZeroU16::MIN),
             lease: Duration::from_secs(2 * 60 * 60),
             shutdown_grace: Duration::from_secs(30),

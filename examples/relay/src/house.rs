@@ -134,9 +134,7 @@ async fn reload(
     let (settings, table, delivers) = rules(configuration)?;
     let (server, listening) = server(configuration, pipeline, earlier).await?;
     let watched = watched(configuration)?;
-    if let Err(error) = pipeline.reconfigure(settings, table, delivers).await {
-        tracing::error!(%error, "mail that waits could not be routed anew; the next start does it");
-    }
+    pipeline.put_in_force(settings, table, delivers);
     Ok((Doors::open(pipeline, server, watched), listening))
 }
 
@@ -206,6 +204,8 @@ fn rules(configuration: &Configuration) -> Result<(Settings, RoutingTable, Deliv
     settings.retry_schedule = transport.retry_schedule.clone();
     settings.timers = transport.timers;
     settings.concurrency = transport.concurrency;
+    settings.poison_threshold = transport.poison_threshold;
+    settings.max_idle_time_before_resubmit = transport.max_idle_time_before_resubmit;
 
     let logins = Logins(configuration.credentials.clone());
     let smtp = SmtpDeliver::new(client(configuration)?, settings.names(), logins);

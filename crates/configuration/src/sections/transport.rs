@@ -29,6 +29,10 @@ pub struct Transport {
     pub max_content_in_memory: u64,
     /// Sender domains that `domain_secure_enabled` speaks of.
     pub tls_receive_domain_secure_list: Vec<Domain>,
+    /// After how many crashes a message is set aside.
+    pub poison_threshold: u32,
+    /// How long a next hop fails before its mail is routed anew.
+    pub max_idle_time_before_resubmit: Duration,
 }
 
 impl Default for Transport {
@@ -40,6 +44,8 @@ impl Default for Transport {
             max_connection_rate_per_minute: Some(1200),
             max_content_in_memory: 512 * MEGABYTE,
             tls_receive_domain_secure_list: Vec::new(),
+            poison_threshold: 2,
+            max_idle_time_before_resubmit: DAY / 2,
         }
     }
 }
@@ -68,7 +74,8 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Transport {
     section.set(&mut timers.delay_notification_timeout, "delay_notification_timeout", span(WAIT));
 
     section.check("mailbox_delivery_queue_retry_interval", span(SECOND..=DAY));
-    section.check("max_idle_time_before_resubmit", span(WAIT));
+    let idle = &mut transport.max_idle_time_before_resubmit;
+    section.set(idle, "max_idle_time_before_resubmit", span(WAIT));
     section.check("queue_max_idle_time", span(WAIT));
     let rate = &mut transport.max_connection_rate_per_minute;
     section.set(rate, "max_connection_rate_per_minute", or_unlimited(integer(1..=2_147_483_647)));
@@ -76,7 +83,7 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Transport {
     section.set(&mut transport.max_content_in_memory, "max_content_in_memory", memory);
     let secure = &mut transport.tls_receive_domain_secure_list;
     section.set(secure, "tls_receive_domain_secure_list", distinct(parsed("a domain")));
-    section.check("poison_threshold", integer::<u32>(1..=10));
+    section.set(&mut transport.poison_threshold, "poison_threshold", integer::<u32>(1..=10));
 
     concurrency(&mut section, &mut transport.concurrency);
     delay_notice(&mut section, &transport);

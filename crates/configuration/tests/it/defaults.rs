@@ -77,6 +77,8 @@ fn of_the_timers() {
         "transient_failure_retry_count": phases.transient_failure_retry_count => 6;
         "transient_failure_retry_interval": phases.transient_failure_retry_interval => minutes(5);
         "outbound_connection_failure_retry_interval": phases.outbound_connection_failure_retry_interval => minutes(10);
+        "poison_threshold": relay.transport.poison_threshold => 2;
+        "max_idle_time_before_resubmit": relay.transport.max_idle_time_before_resubmit => minutes(12 * 60);
         "message_retry_interval": timers.message_retry_interval => minutes(15);
         "message_expiration_timeout": timers.message_expiration_timeout => minutes(2 * 24 * 60);
         "delay_notification_timeout": timers.delay_notification_timeout => minutes(4 * 60);

@@ -150,6 +150,10 @@ async fn void_when_its_holder_starts(store: &dyn QueueStore, other: &dyn QueueSt
     clause.ok(store.settle(after, Settlement::keep(vec![Kept::waiting(0, at(1))])).await)?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 0 && after.attempts == 1, "an attempt that ends forgets them")?;
+    clause.that(clause.ok(store.stop().await)? == 1, "a server that ends in order gives back its own")?;
+    clause.that(store.settle(after, Settlement::all_leave()).await.is_err(), "which it has lost then")?;
+    let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
+    clause.that(after.crashes == 0, "and nobody has crashed")?;
     clause.that(
         clause.claim(Claim::due(hop("b"), 9, at(1), at(60))).await?.is_empty(),
         "the other server keeps its own",

@@ -265,3 +265,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_next_hop_that_fails_for_long_is_told_of_once_in_a_while() {
+    let mut scheduler = scheduler(10, 1);
+    let idle = Duration::from_millis(250);
+    let mut told = Vec::new();
+    for step in 0..8 {
+        scheduler.offer(&hop("down"), at(0));
+        let slot = scheduler.next(at(step * 100)).expect("a slot");
+        // The hold of 100 ms ends with each step; on the last the host answers.
+        let contact = if step < 7 { Contact::Failed } else { Contact::Reached };
+        scheduler.finished(slot, contact, at(step * 100), 0);
+        told.push(scheduler.take_idle(&hop("down"), idle, at(step * 100)));
+    }
+    assert_eq!(told, [false, false, false, true, false, false, true, false]);
+    assert!(!scheduler.take_idle(&hop("unknown"), idle, at(0)));
+}

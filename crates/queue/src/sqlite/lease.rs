@@ -35,6 +35,16 @@ pub(super) fn start(work: &mut Work<'_>, owner: &str) -> Result<u64, Fault> {
     Ok(freed as u64)
 }
 
+/// What this store's server holds is free at once; a command that never declared a start has no name to free by.
+pub(super) fn stop(work: &mut Work<'_>) -> Result<u64, Fault> {
+    let freed = work.connection.execute(
+        "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1
+         WHERE lease_until IS NOT NULL AND lease_owner = ?1 AND ?1 <> ''",
+        [work.owner()],
+    )?;
+    Ok(freed as u64)
+}
+
 pub(super) fn claim(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     free_expired(work, claim.now)?;
     let queue = match &claim.next_hop {

@@ -213,6 +213,10 @@ impl QueueStore for SqliteStore {
         })
     }
 
+    fn stop(&self) -> BoxFuture<'_, u64> {
+        self.writer.submit(Promise::Visible, 0, lease::stop)
+    }
+
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
         let large = self.files.large(&messages);
         self.write_with(large, move |drafts| Intake::new(messages, drafts), Intake::weight)

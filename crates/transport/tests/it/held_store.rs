@@ -32,6 +32,10 @@ impl QueueStore for HeldStore {
         held(async move { self.0.start(&owner).await })
     }
 
+    fn stop(&self) -> BoxFuture<'_, u64> {
+        held(self.0.stop())
+    }
+
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
         held(self.0.enqueue_all(messages))
     }

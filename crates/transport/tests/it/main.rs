@@ -4,6 +4,7 @@
 
 mod files;
 mod held_store;
+mod poison;
 mod receiving;
 mod reports;
 mod retries;

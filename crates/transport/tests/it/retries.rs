@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{BEGIN, Relay, delivered, host_is_down, message};
+use crate::support::{BEGIN, Relay, delivered, host_is_down, message, table};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -79,4 +79,43 @@ async fn what_was_delivered_while_the_disk_was_full_is_not_delivered_again() {
     relay.start().await;
     relay.until_empty().await;
     assert_eq!(relay.smtp.attempts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_down_for_long_has_its_mail_routed_anew() {
+    let relay = Relay::new([host_is_down()]);
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    relay.start().await;
+    relay.smtp.until(1).await;
+    // A connector that fits more closely came without a word to what waits: its own still exists.
+    let better = table(&[("Partner", &["*"]), ("Better", &["contoso.com"]), ("Fax", &["FAX:*;1"])]);
+    relay.pipeline.replace_routing_table(better).await.unwrap();
+    let queue = async || relay.waiting().await[0].next_hop.connector.clone();
+    tokio::time::sleep(MINUTE * 60 * 11).await;
+    assert_eq!(queue().await, "Partner");
+    tokio::time::sleep(MINUTE * 90).await;
+    assert_eq!(queue().await, "Better");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_moves_nobodys_turn() {
+    let relay = Relay::new([host_is_down()]);
+    relay.start().await;
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    relay.smtp.until(1).await;
+    let notified = async || {
+        let waiting = relay.waiting().await;
+        waiting
+            .into_iter()
+            .find(|listed| listed.recipients[0].recipient.address.to_string().starts_with("jane"))
+    };
+    let mut before = notified().await.unwrap();
+    while !before.delay_notified {
+        tokio::time::sleep(MINUTE / 2).await;
+        let now = notified().await.unwrap();
+        if now.attempts == before.attempts {
+            assert_eq!(now.due, before.due, "the notice of the delay is no attempt");
+        }
+        before = now;
+    }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Pretend {
     news: Notify,
     /// How long each attempt takes.
     pub(crate) takes: Mutex<Duration>,
+    /// A recipient that makes it panic.
+    pub(crate) harmful: Mutex<Option<String>>,
 }
 
 impl Pretend {
@@ -69,6 +71,7 @@ impl Pretend {
             attempts: Mutex::default(),
             news: Notify::new(),
             takes: Mutex::default(),
+            harmful: Mutex::default(),
         })
     }
 
@@ -104,7 +107,10 @@ impl Deliver for Pretend {
         self.news.notify_waiters();
         let outcomes = vec![answer.unwrap_or_else(delivered); job.envelope.recipients.len()];
         let takes = *self.takes.lock().unwrap();
+        let harmful = self.harmful.lock().unwrap().clone();
+        let harm = job.envelope.recipients.iter().any(|to| Some(to.address.to_string()) == harmful);
         Box::pin(async move {
+            assert!(!harm, "this message breaks off whoever works on it");
             tokio::time::sleep(takes).await;
             outcomes
         })
