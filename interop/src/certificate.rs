@@ -1,8 +1,10 @@
-//! A certificate authority for one test, and the certificate it gives to one host.
+//! A certificate authority for one test, and the certificate it gives to one server.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::Scratch;
 
@@ -18,20 +20,27 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Makes an authority and a certificate for the DNS name `host`, as files in `scratch`.
-    pub fn for_host(scratch: &Scratch, host: &str) -> Self {
+    /// Makes an authority and a certificate for `hosts`, DNS names or IP addresses, as files in `scratch` that are named
+    /// after the first of them.
+    pub fn for_hosts(scratch: &Scratch, hosts: &[&str]) -> Self {
+        let folder = format!("tls/{}", hosts.first().expect("a host"));
         let mut authority = CertificateParams::new(Vec::new()).expect("parameters of an authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A name of its own: OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
+        authority.distinguished_name.push(DnType::CommonName, "authority.test");
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key pair"))
             .expect("a self-signed authority");
         let key = KeyPair::generate().expect("a key pair");
-        let certificate = CertificateParams::new(vec![host.to_owned()])
-            .and_then(|parameters| parameters.signed_by(&key, &authority))
-            .expect("a certificate for a host name");
-        Self {
-            authority: scratch.write("tls/authority.pem", authority.pem()),
-            certificate: scratch.write("tls/certificate.pem", certificate.pem()),
-            key: scratch.write("tls/key.pem", key.serialize_pem()),
-        }
+        let certificate =
+            CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())
+                .and_then(|parameters| parameters.signed_by(&key, &authority))
+                .expect("a certificate for a host name");
+        let files = Self {
+            authority: scratch.write(&format!("{folder}/authority.pem"), authority.pem()),
+            certificate: scratch.write(&format!("{folder}/certificate.pem"), certificate.pem()),
+            key: scratch.write(&format!("{folder}/key.pem"), key.serialize_pem()),
+        };
+        fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).expect("close the key to others");
+        files
     }
 }

@@ -1,7 +1,7 @@
 //! How long a test waits for another process, and how it asks again in the meantime.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Long enough for a loaded two-core machine; a test that waits this long has failed.
 pub const LONGEST: Duration = Duration::from_secs(60);
@@ -14,14 +14,16 @@ pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(LONGEST, look).unwrap_or_else(|| panic!("waited {LONGEST:?} in vain for {what}"))
 }
 
-/// Looks until `look` finds something or about `longest` has passed.
+/// Looks until `look` finds something or `longest` has passed.
+#[expect(clippy::disallowed_methods, reason = "other processes live by the clock")]
 pub fn within<T>(longest: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let looks = longest.as_millis() / BETWEEN_LOOKS.as_millis();
-    for _ in 0..looks {
-        if let Some(found) = look() {
-            return Some(found);
+    let start = Instant::now();
+    loop {
+        // The last look comes after the time, however long the one before it took.
+        let late = start.elapsed() >= longest;
+        match look() {
+            None if !late => thread::sleep(BETWEEN_LOOKS),
+            found => return found,
         }
-        thread::sleep(BETWEEN_LOOKS);
     }
-    look()
 }

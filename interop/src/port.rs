@@ -1,15 +1,26 @@
-//! Free loopback ports.
+//! Free loopback ports, for programs that must be told one.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::patience;
 
-/// A port on 127.0.0.1 that nobody listens on now.
-///
-/// The kernel gives ephemeral ports out in turn, so that another test gets a different one.
+/// Below the ports that the kernel gives to clients (32768 and up), so that no connection takes one before its program does.
+const FIRST: u32 = 12_000;
+const COUNT: u32 = 20_000;
+
+/// A port on 127.0.0.1 that nobody listens on now, and that this process gives out once.
 pub fn free() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind an ephemeral loopback port");
-    listener.local_addr().expect("the address just bound")
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes side by side begin at places far apart.
+    let start = process::id().wrapping_mul(7919);
+    let candidates = (0..COUNT).map(|_| {
+        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        SocketAddr::from((Ipv4Addr::LOCALHOST, (FIRST + offset) as u16))
+    });
+    let mut free = candidates.filter(|address| TcpListener::bind(address).is_ok());
+    free.next().expect("a port that nobody listens on")
 }
 
 /// Waits until somebody accepts connections at `address`.

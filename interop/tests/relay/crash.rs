@@ -38,9 +38,9 @@ fn killed_while_a_pickup_file_waits_for_the_drop_directory() {
     let house = House::with(EVERYTHING_TO_DROP);
     let relay = house.start();
     let sample = Sample::plain();
-    house.scratch.write("Pickup/letter.tmp", &sample.content);
+    house.scratch.write("Pickup/letter.new", &sample.content);
     let pickup = house.scratch.path().join("Pickup");
-    fs::rename(pickup.join("letter.tmp"), pickup.join("letter.eml")).expect("rename into place");
+    fs::rename(pickup.join("letter.new"), pickup.join("letter.eml")).expect("rename into place");
     // Gone from Pickup under every name: the queue has it now.
     patience::until("the end of the Pickup file", || {
         fs::read_dir(&pickup).ok()?.next().is_none().then_some(())

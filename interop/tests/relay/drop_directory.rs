@@ -39,9 +39,9 @@ fn a_file_put_into_pickup_ends_in_drop_and_leaves_pickup() {
     house.scratch.folder("Drop");
     let _relay = house.start();
     let sample = Sample::plain();
-    house.scratch.write("Pickup/letter.tmp", &sample.content);
+    house.scratch.write("Pickup/letter.new", &sample.content);
     fs::rename(
-        house.scratch.path().join("Pickup/letter.tmp"),
+        house.scratch.path().join("Pickup/letter.new"),
         house.scratch.path().join("Pickup/letter.eml"),
     )
     .expect("rename into place");

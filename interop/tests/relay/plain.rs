@@ -34,7 +34,7 @@ fn the_safe_default_keeps_mail_in_drop_across_a_kill() {
 }
 
 fn put_into(pickup: &Path, content: &[u8]) {
-    let written: PathBuf = pickup.join("letter.tmp");
+    let written: PathBuf = pickup.join("letter.new");
     fs::write(&written, content).expect("write into Pickup");
     fs::rename(&written, pickup.join("letter.eml")).expect("rename into place");
 }
