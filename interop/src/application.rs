@@ -25,8 +25,13 @@ impl Application {
 
     /// Says one command and returns the whole reply, its lines joined by `\n`.
     pub fn say(&mut self, command: &str) -> io::Result<String> {
-        self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
+        self.write(format!("{command}\r\n").as_bytes())?;
         self.reply()
+    }
+
+    /// Writes bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
     }
 
     /// One transaction by DATA; `content` has CRLF line ends and is dot-stuffed here. The 250 is returned.
@@ -37,15 +42,20 @@ impl Application {
         for recipient in to {
             expect(self.say(&format!("RCPT TO:<{recipient}>"))?, '2')?;
         }
+        self.data(content)
+    }
+
+    /// `DATA` and `content`, for who has said MAIL and RCPT with parameters. The 250 is returned.
+    pub fn data(&mut self, content: &[u8]) -> io::Result<String> {
         expect(self.say("DATA")?, '3')?;
         let mut block = stuffed(content);
         block.extend_from_slice(b".\r\n");
-        self.stream.get_mut().write_all(&block)?;
+        self.write(&block)?;
         expect(self.reply()?, '2')
     }
 
     /// Reads one reply, however many lines it has.
-    fn reply(&mut self) -> io::Result<String> {
+    pub fn reply(&mut self) -> io::Result<String> {
         let mut reply = String::new();
         loop {
             let start = reply.len();

@@ -4,18 +4,20 @@
 //!   swaks or Application ──SMTP──> Relay ──SMTP, STARTTLS, AUTH──> Postfix or Sink ──> files that a test compares
 //! ```
 //!
-//! [`Postfix`] and [`swaks`] need Debian's packages `postfix`, `sasl2-bin`, `libsasl2-modules`, `swaks` and
-//! `libnet-ssleay-perl`, and root to start Postfix; the tests that use them are marked `#[ignore]` with that reason and
-//! `.ci/run` runs them. [`Application`] and [`Sink`] need nothing, so their tests run everywhere.
+//! [`Postfix`], [`Exim`], [`swaks`] and the other clients are Debian's packages, and Postfix wants root; the tests that use
+//! them are marked `#[ignore]` with that reason, and `.ci/run` installs the packages and runs them. Exim, which cannot be
+//! installed beside Postfix, is only unpacked. [`Application`] and [`Sink`] need nothing, so their tests run everywhere.
 //!
 //! Everything panics when it fails: this is a test harness, and the panic is the test's message.
 
 pub mod application;
 pub mod certificate;
+pub mod exim;
 pub mod mailbox;
 pub mod patience;
 pub mod port;
 pub mod postfix;
+pub mod program;
 pub mod relay;
 pub mod sample;
 pub mod scratch;
@@ -23,6 +25,7 @@ pub mod sink;
 pub mod swaks;
 
 pub use application::Application;
+pub use exim::Exim;
 pub use postfix::Postfix;
 pub use relay::Relay;
 pub use sample::Sample;

@@ -1,15 +1,14 @@
-//! A real Postfix as smart host, in a folder of its own, that wants STARTTLS and a password.
+//! A real Postfix in a folder of its own: a smart host that wants STARTTLS and a password, or a host that passes mail on.
 
 use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::thread;
 
 use crate::certificate::Certificate;
-use crate::{Scratch, mailbox, port};
+use crate::{Scratch, mailbox, patience, port, program};
 
 /// The name in Postfix's greeting and certificate.
 pub const HOST: &str = "smarthost.test";
@@ -21,13 +20,26 @@ pub const PASSWORD: &str = "correct horse";
 /// Debian's `nobody`, who owns the mailboxes; Postfix refuses to deliver as root.
 const MAILBOX_OWNER: u32 = 65534;
 
-/// A Postfix of its own. Whatever it accepts, for any recipient, ends in one Maildir.
+/// A Postfix of its own. Whatever it accepts, for any recipient, ends in one Maildir or goes to one next hop.
 #[derive(Debug)]
 pub struct Postfix {
     /// Keeps the folder until Postfix has stopped.
     scratch: Scratch,
     address: SocketAddr,
     certificate: Certificate,
+}
+
+/// How Postfix goes on to a next hop that wants STARTTLS and a password.
+#[derive(Clone, Copy, Debug)]
+pub struct Logon<'a> {
+    /// The PEM file to trust.
+    pub authority: &'a Path,
+    /// The name that the certificate must have.
+    pub host: &'a str,
+    /// Who logs on.
+    pub username: &'a str,
+    /// With which password.
+    pub password: &'a str,
 }
 
 impl Postfix {
@@ -38,21 +50,72 @@ impl Postfix {
         postfix
     }
 
-    /// Writes all that Postfix needs below `scratch`, and leaves it down until [`resume`](Self::resume).
+    /// Writes all that a smart host needs below `scratch`, and leaves it down until [`resume`](Self::resume).
     pub fn prepare(scratch: &Scratch) -> Self {
+        let certificate = Certificate::for_hosts(scratch, &[HOST]);
+        let home = scratch.folder("postfix");
+        let postfix = Self::prepare_with(scratch, &smart_host(&home, &certificate), certificate);
+        // Debian's Postfix looks for Cyrus SASL's configuration in `sasl/` beside main.cf.
+        scratch.write("postfix/etc/sasl/smtpd.conf", smtpd_conf(&home));
+        write_password(&home.join("sasldb2"));
+        chown(home.join("sasldb2"), Some(user_id("postfix")), None).expect("give a file to its user");
+        postfix
+    }
+
+    /// Starts a Postfix that takes everything from this machine, in clear, and passes it on to `next_hop` in clear.
+    ///
+    /// It is as gullible as Postfix was before December 2023: a line may end in a bare LF, the one with the dot too, and
+    /// what stands alone is passed on as it is.
+    pub fn passing_on_to(scratch: &Scratch, next_hop: SocketAddr) -> Self {
+        let gullible = "smtpd_forbid_bare_newline = no\nsmtpd_forbid_unauth_pipelining = no\n\
+                        cleanup_replace_stray_cr_lf = no\n";
+        Self::pass_on(scratch, next_hop, gullible)
+    }
+
+    /// The same to a next hop that wants STARTTLS and a password, and with Postfix's own care.
+    pub fn passing_on_with(scratch: &Scratch, next_hop: SocketAddr, logon: Logon<'_>) -> Self {
+        let Logon { authority, host, username, password } = logon;
+        let how = format!(
+            "smtp_tls_security_level = secure
+smtp_tls_secure_cert_match = {host}
+smtp_tls_CAfile = {}
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = static:{{{username}:{password}}}
+smtp_sasl_tls_security_options = noanonymous
+",
+            authority.display()
+        );
+        Self::pass_on(scratch, next_hop, &how)
+    }
+
+    fn pass_on(scratch: &Scratch, next_hop: SocketAddr, how: &str) -> Self {
+        let certificate = Certificate::for_hosts(scratch, &[HOST]);
+        let main_cf = format!(
+            "relayhost = [{}]:{}
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtp_dns_support_level = disabled
+minimal_backoff_time = 1s
+maximal_backoff_time = 2s
+queue_run_delay = 1s
+{how}",
+            next_hop.ip(),
+            next_hop.port()
+        );
+        let postfix = Self::prepare_with(scratch, &main_cf, certificate);
+        postfix.resume();
+        postfix
+    }
+
+    fn prepare_with(scratch: &Scratch, main_cf: &str, certificate: Certificate) -> Self {
         let home = scratch.folder("postfix");
         for folder in ["queue", "data", "mail", "etc/sasl"] {
             scratch.folder(&format!("postfix/{folder}"));
         }
         let address = port::free();
-        let certificate = Certificate::for_host(scratch, HOST);
-        scratch.write("postfix/etc/main.cf", main_cf(&home, &certificate));
+        scratch.write("postfix/etc/main.cf", common(&home) + main_cf);
         scratch.write("postfix/etc/master.cf", master_cf(address));
-        // Debian's Postfix looks for Cyrus SASL's configuration in `sasl/` beside main.cf.
-        scratch.write("postfix/etc/sasl/smtpd.conf", smtpd_conf(&home));
-        write_password(&home.join("sasldb2"));
-        let postfix = user_id("postfix");
-        for (file, owner) in [("mail", MAILBOX_OWNER), ("data", postfix), ("sasldb2", postfix)] {
+        for (file, owner) in [("mail", MAILBOX_OWNER), ("data", user_id("postfix"))] {
             chown(home.join(file), Some(owner), None).expect("give a file to its user (only root may)");
         }
         Self { scratch: scratch.clone(), address, certificate }
@@ -80,6 +143,18 @@ impl Postfix {
         mailbox::wait_for(&self.home().join("mail/inbox/new"), count)
     }
 
+    /// Waits until it has nothing left to deliver of `count` messages or more, and returns how many it took in.
+    pub fn wait_until_empty(&self, count: usize) -> usize {
+        patience::until("an empty queue of Postfix", || {
+            let log = self.log();
+            let taken = log.matches(" (queue active)").count();
+            let gone = log.lines().filter(|line| line.ends_with(": removed")).count();
+            // A message that waits for another try is active more than once.
+            let deferred = log.matches("status=deferred").count();
+            (taken >= count && gone + deferred >= taken && gone >= count).then_some(gone)
+        })
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.home().join("mail.log")).unwrap_or_default()
@@ -90,9 +165,9 @@ impl Postfix {
     }
 
     fn control(&self, verb: &str) -> Output {
-        let mut command = Command::new("postfix");
-        command.arg("-c").arg(self.home().join("etc")).arg(verb).stdin(Stdio::null());
-        command.output().expect("run postfix (Debian package postfix)")
+        let mut command = program::command("postfix");
+        command.arg("-c").arg(self.home().join("etc")).arg(verb);
+        program::run(&mut command)
     }
 }
 
@@ -105,10 +180,9 @@ impl Drop for Postfix {
     }
 }
 
-/// Takes anything from those who logged in over TLS, changes nothing in it, and delivers it all into one Maildir.
-fn main_cf(home: &Path, certificate: &Certificate) -> String {
+/// What holds for each: a folder of its own, no DNS, no aliases, nothing changed in a message.
+fn common(home: &Path) -> String {
     let home = home.display();
-    let (cert, key) = (certificate.certificate.display(), certificate.key.display());
     format!(
         "compatibility_level = 3.6
 queue_directory = {home}/queue
@@ -117,7 +191,6 @@ maillog_file = {home}/mail.log
 maillog_file_prefixes = {home}
 myhostname = {HOST}
 mydestination =
-mynetworks =
 inet_protocols = ipv4
 inet_interfaces = 127.0.0.1
 alias_maps =
@@ -126,6 +199,16 @@ local_recipient_maps =
 local_header_rewrite_clients =
 disable_mime_output_conversion = yes
 message_size_limit = 104857600
+"
+    )
+}
+
+/// Takes anything from those who logged in over TLS, changes nothing in it, and delivers it all into one Maildir.
+fn smart_host(home: &Path, certificate: &Certificate) -> String {
+    let home = home.display();
+    let (cert, key) = (certificate.certificate.display(), certificate.key.display());
+    format!(
+        "mynetworks =
 virtual_mailbox_limit = 0
 virtual_mailbox_domains = static:all
 virtual_mailbox_maps = static:inbox/
@@ -162,7 +245,9 @@ proxymap unix - - n - - proxymap
 error unix - - n - - error
 retry unix - - n - - error
 virtual unix - n n - - virtual
+smtp unix - - n - - smtp
 anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 "
     )
@@ -181,20 +266,9 @@ mech_list: PLAIN LOGIN
 
 fn write_password(file: &Path) {
     let (user, realm) = USERNAME.split_once('@').expect("a user name with its realm");
-    let mut child = Command::new("saslpasswd2")
-        .args(["-p", "-c", "-u", realm, "-f"])
-        .arg(file)
-        .arg(user)
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("run saslpasswd2 (Debian package sasl2-bin)");
-    child
-        .stdin
-        .take()
-        .expect("its standard input")
-        .write_all(PASSWORD.as_bytes())
-        .expect("pass the password");
-    assert!(child.wait().expect("wait for saslpasswd2").success(), "saslpasswd2 made no {}", file.display());
+    let mut command = program::command("saslpasswd2");
+    command.args(["-p", "-c", "-u", realm, "-f"]).arg(file).arg(user);
+    program::successful(program::run_with(&mut command, PASSWORD.as_bytes()));
 }
 
 fn user_id(name: &str) -> u32 {

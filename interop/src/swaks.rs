@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use crate::Scratch;
 use crate::application::stuffed;
+use crate::{Scratch, program};
 
 /// The command `swaks --server ADDRESS --from FROM --to TO`, for a test that wants further options.
 pub fn command(server: SocketAddr, from: &str, to: &str) -> Command {
-    let mut command = Command::new("swaks");
+    let mut command = program::command("swaks");
     command.args(["--server", &server.to_string(), "--from", from, "--to", to, "--helo", "application.test"]);
     command
 }
@@ -22,18 +22,5 @@ pub fn send(scratch: &Scratch, mut command: Command, content: &[u8]) {
     let file = tempfile::NamedTempFile::new_in(scratch.path()).expect("a file for swaks");
     fs::write(file.path(), &block).expect("write the file for swaks");
     command.arg("--no-data-fixup").arg("--data").arg(format!("@{}", file.path().display()));
-    succeed(command);
-}
-
-/// Runs swaks, and panics with the dialogue unless it ends well.
-pub fn succeed(mut command: Command) -> Output {
-    let output = command.output().expect("run swaks (Debian package swaks)");
-    assert!(
-        output.status.success(),
-        "swaks ended with {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
+    program::successful(program::run(&mut command));
 }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use postroad_interop::{Application, Relay, Scratch, port};
+use postroad_interop::{Application, Relay, Scratch, port, program as programs};
 
 /// A relay's folder, its configuration file and the address on which it takes mail.
 pub(crate) struct House {
@@ -74,6 +75,21 @@ port = {}
 "#,
         smart_host.ip(),
         smart_host.port()
+    )
+}
+
+/// The password of `joe`, who stands in the file that [`users`] writes.
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// Writes a credentials file with `joe` in it, by `relay hash-password`, and returns the lines that use it.
+pub(crate) fn users(scratch: &Scratch, mechanisms: &str) -> String {
+    let line = programs::run_with(Command::new(program()).arg("hash-password"), PASSWORD.as_bytes());
+    let line = programs::successful(line);
+    // It prints the line for the credentials file; the name in it is the postmaster's to fill in.
+    scratch.write("secrets/users.toml", line.replace("NAME", "joe"));
+    format!(
+        "auth_mechanism = [{mechanisms}]\npermission_groups = [\"exchange-users\"]\n\
+         credentials_file = \"secrets/users.toml\"\n"
     )
 }
 

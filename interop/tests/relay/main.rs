@@ -3,6 +3,7 @@
 //! The package `relay` builds this, because cargo tells only a binary's own package where it built it.
 
 mod bad_input;
+mod clients;
 mod configuration;
 mod crash;
 mod drop_directory;
@@ -17,3 +18,4 @@ mod reload;
 mod route;
 mod send;
 mod smart_host;
+mod smuggling;

@@ -1,14 +1,9 @@
 //! Who may send: strangers to our own domains at most, those who log in to everywhere.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use postroad_interop::{Sample, Scratch, mailbox};
 
-use postroad_interop::certificate::Certificate;
-use postroad_interop::{Sample, Scratch, mailbox, swaks};
+use crate::configuration::{EVERYTHING_TO_DROP, House, PASSWORD, users};
 
-use crate::configuration::{EVERYTHING_TO_DROP, House, program};
-
-const PASSWORD: &str = "correct horse";
 /// `\0joe\0correct horse` in base64.
 const PLAIN: &str = "AGpvZQBjb3JyZWN0IGhvcnNl";
 
@@ -57,60 +52,4 @@ fn who_logs_in_may_send_everywhere_and_a_wrong_password_may_not() {
     for secret in [PASSWORD, PLAIN] {
         assert!(!relay.log().contains(secret), "the password is in the log");
     }
-}
-
-#[test]
-#[ignore = "needs Debian's swaks and libnet-ssleay-perl; .ci/run runs it"]
-fn swaks_logs_in_over_starttls_and_not_before_it() {
-    let scratch = Scratch::new();
-    let certificate = Certificate::for_host(&scratch, "hub01.contoso.com");
-    let who = format!(
-        "{}\ntls_certificate = \"{}\"\ntls_key = \"{}\"\n",
-        users(&scratch, "\"tls\", \"basic-auth\", \"basic-auth-require-tls\""),
-        certificate.certificate.display(),
-        certificate.key.display()
-    );
-    let house = House::in_scratch_with(scratch, &who, EVERYTHING_TO_DROP);
-    house.scratch.folder("Drop");
-    let _relay = house.start();
-
-    let mut clear = house.application();
-    let refusal = clear.say(&format!("AUTH PLAIN {PLAIN}")).expect("a reply");
-    assert!(refusal.starts_with('5'), "a password was taken in clear: {refusal}");
-
-    for mechanism in ["PLAIN", "LOGIN"] {
-        let before = mailbox::files(&house.drop_directory()).len();
-        let mut command = swaks::command(house.listener, "joe@contoso.com", "jane@example.com");
-        command.args(["-tls", "--auth", mechanism, "--auth-user", "joe", "--auth-password", PASSWORD]);
-        let sample = Sample::plain();
-        swaks::send(&house.scratch, command, &sample.content);
-        for arrived in mailbox::wait_for(&house.drop_directory(), before + 1) {
-            sample.assert_arrived_in(&arrived);
-        }
-    }
-}
-
-/// Writes a credentials file with `joe` in it, by `relay hash-password`, and returns the lines that use it.
-fn users(scratch: &Scratch, mechanisms: &str) -> String {
-    let mut child = Command::new(program())
-        .arg("hash-password")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("relay hash-password");
-    child
-        .stdin
-        .take()
-        .expect("its standard input")
-        .write_all(PASSWORD.as_bytes())
-        .expect("pass the password");
-    let output = child.wait_with_output().expect("wait for relay hash-password");
-    assert!(output.status.success(), "{}", output.status);
-    let line = String::from_utf8(output.stdout).expect("a line of text");
-    // It prints the line for the credentials file; the name in it is the postmaster's to fill in.
-    scratch.write("secrets/users.toml", line.replace("NAME", "joe"));
-    format!(
-        "auth_mechanism = [{mechanisms}]\npermission_groups = [\"exchange-users\"]\n\
-         credentials_file = \"secrets/users.toml\"\n"
-    )
 }

@@ -1,0 +1,78 @@
+//! Postfix and Exim with our relay as their smart host, over TLS and with a password.
+
+use postroad_interop::{Application, Exim, Postfix, Sample};
+
+use crate::clients::Office;
+
+#[test]
+#[ignore = "needs root and Debian's postfix, libsasl2-modules; .ci/run runs it"]
+fn postfix_passes_on_every_sample_and_what_the_extensions_say() {
+    let office = Office::open();
+    let postfix = Postfix::passing_on_with(office.scratch(), office.house.listener, office.logon());
+    let mut application = Application::connect(postfix.address()).expect("Postfix's greeting");
+    for (number, sample) in Sample::all().iter().enumerate() {
+        let recipient = format!("{number}@example.com");
+        application.send("joe@contoso.com", &[&recipient], &sample.content).expect("a 250 of Postfix");
+    }
+    let sample = Sample::plain();
+    let commands = [
+        "MAIL FROM:<jürgen@contoso.com> SMTPUTF8 BODY=8BITMIME ENVID=here+2Bthere RET=HDRS",
+        "RCPT TO:<jörg@example.com> NOTIFY=SUCCESS,FAILURE",
+    ];
+    for command in commands {
+        let reply = application.say(command).expect("a reply");
+        assert!(reply.starts_with('2'), "{command}: {reply}");
+    }
+    application.data(&sample.content).expect("a 250 of Postfix");
+    office.assert_samples_arrived();
+    let arrived = office.arrived_for("jörg@example.com");
+    sample.assert_arrived_in(&arrived);
+    let envelope = String::from_utf8_lossy(&arrived);
+    let mut lines = envelope.lines();
+    for (line, parts) in [
+        (
+            "X-Sender",
+            &["<jürgen@contoso.com>", "BODY=8BITMIME", "RET=HDRS", "ENVID=here+2Bthere", "SMTPUTF8"][..],
+        ),
+        (
+            "X-Receiver",
+            &["<jörg@example.com>", "NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;j+C3+B6rg@example.com"],
+        ),
+    ] {
+        let line = lines.find(|found| found.starts_with(line)).unwrap_or_default();
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    let log = postfix.log();
+    assert!(log.contains("status=sent (250 2.6.0 Queued"), "{log}");
+}
+
+#[test]
+#[ignore = "needs root and Debian's postfix; .ci/run runs it"]
+fn postfix_passes_on_a_hundred_messages_at_once() {
+    let office = Office::open_to_this_machine();
+    let postfix = Postfix::passing_on_to(office.scratch(), office.house.listener);
+    let mut application = Application::connect(postfix.address()).expect("Postfix's greeting");
+    for number in 0..100 {
+        let recipient = format!("{number}@example.com");
+        application.send("joe@contoso.com", &[&recipient], &Sample::plain().content).expect("a 250");
+    }
+    assert_eq!(postfix.wait_until_empty(100), 100, "{}", postfix.log());
+    for number in 0..100 {
+        Sample::plain().assert_arrived_in(&office.arrived_for(&format!("{number}@example.com")));
+    }
+}
+
+#[test]
+#[ignore = "needs root and Debian's exim4-daemon-light, unpacked; .ci/run runs it"]
+fn exim_passes_on_every_sample_in_chunks() {
+    let office = Office::open();
+    let exim = Exim::passing_on_with(office.scratch(), office.house.listener, office.logon());
+    for (number, sample) in Sample::all().iter().enumerate() {
+        let line = exim.send("joe@contoso.com", &format!("{number}@example.com"), &sample.content);
+        // By an authenticated TLS session, certificate verified, with CHUNKING.
+        for part in ["X=TLS1.3", "CV=yes", "A=plain", " K "] {
+            assert!(line.contains(part), "no {part:?} in {line}");
+        }
+    }
+    office.assert_samples_arrived();
+}
