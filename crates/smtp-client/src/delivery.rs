@@ -204,6 +204,7 @@ impl Delivery<'_> {
         let stream = connect(purpose.address, destination.source_address, within).await?;
         let mut settings = Settings::new(destination.hello_name.clone(), host);
         settings.force_helo = destination.force_helo;
+        settings.lmtp = destination.lmtp;
         settings.starttls = match destination.tls {
             TlsPolicy::Never => StartTls::Never,
             TlsPolicy::Opportunistic => StartTls::Opportunistic,

@@ -19,6 +19,8 @@ pub struct Destination {
     pub hello_name: MailDomain,
     /// HELO instead of EHLO.
     pub force_helo: bool,
+    /// LMTP (RFC 2033) instead of SMTP: the last hop, into mailboxes, with an answer for each recipient.
+    pub lmtp: bool,
     /// What TLS has to be.
     pub tls: TlsPolicy,
     /// TLS from the first byte on, as on port 465, instead of STARTTLS.
@@ -48,6 +50,7 @@ impl Destination {
             port: 25,
             hello_name,
             force_helo: false,
+            lmtp: false,
             tls: TlsPolicy::Opportunistic,
             implicit_tls: false,
             authentication: None,
@@ -82,6 +85,7 @@ impl Destination {
             port,
             hello_name,
             force_helo,
+            lmtp,
             tls,
             implicit_tls,
             authentication,
@@ -95,6 +99,7 @@ impl Destination {
         *port == other.port
             && *hello_name == other.hello_name
             && *force_helo == other.force_helo
+            && *lmtp == other.lmtp
             && *tls == other.tls
             && *implicit_tls == other.implicit_tls
             && *source_address == other.source_address

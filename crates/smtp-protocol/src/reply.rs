@@ -144,7 +144,12 @@ pub struct ReplyReader {
     code: Option<u16>,
     lines: Vec<String>,
     total: usize,
+    /// Emptied, for the next reply.
+    spare: Vec<String>,
 }
+
+/// Room for so many lines is kept for the next reply.
+const SPARE_LINES: usize = 4;
 
 impl ReplyReader {
     /// A reader with its own limits.
@@ -155,6 +160,17 @@ impl ReplyReader {
     /// Whether no part of a reply is held.
     pub fn is_between_replies(&self) -> bool {
         self.total == 0
+    }
+
+    /// Takes a reply back that was read, so that the next one needs no memory of its own.
+    pub fn recycle(&mut self, reply: Reply) {
+        if self.lines.is_empty() {
+            self.lines = reply.lines;
+            for mut line in self.lines.drain(..).take(SPARE_LINES - self.spare.len().min(SPARE_LINES)) {
+                line.clear();
+                self.spare.push(line);
+            }
+        }
     }
 
     /// Takes bytes up to the end of one reply: how many were used, and the reply if it is whole.
@@ -202,7 +218,9 @@ impl ReplyReader {
         if self.lines.len() >= self.limits.lines {
             return Err(ReplyError::TooManyLines(self.limits.lines));
         }
-        self.lines.push(clean(text));
+        let mut clean = self.spare.pop().unwrap_or_default();
+        write_clean(text, &mut clean);
+        self.lines.push(clean);
         self.line.clear();
         if !last {
             return Ok(None);
@@ -229,8 +247,8 @@ fn reply_line(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     }
 }
 
-fn clean(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+fn write_clean(text: &[u8], clean: &mut String) {
+    clean.extend(String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '?' } else { c }));
 }
 
 #[cfg(test)]

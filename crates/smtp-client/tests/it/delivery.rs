@@ -40,11 +40,27 @@ async fn one_too_many_goes_in_another_transaction_at_once() {
 
 #[tokio::test]
 async fn a_large_message_arrives_whole() {
-    let server = Pretend::start(Behaviour::default()).await;
-    let content = b".a line that begins with a dot and goes on a little\r\n".repeat(20_000);
-    let outcomes = deliver_content(&client(), &server.destination(), &["a@b.test"], content.clone()).await;
-    assert_eq!(words(&outcomes), ["delivered"]);
-    assert!(server.seen(|seen| seen.messages[0].1 == content));
+    for capabilities in [vec![], vec!["CHUNKING"]] {
+        let server = Pretend::start(Behaviour { capabilities, ..Behaviour::default() }).await;
+        let content = b".a line that begins with a dot and goes on a little\r\n".repeat(20_000);
+        let outcomes =
+            deliver_content(&client(), &server.destination(), &["a@b.test"], content.clone()).await;
+        assert_eq!(words(&outcomes), ["delivered"]);
+        assert!(server.seen(|seen| seen.messages[0].1 == content));
+    }
+}
+
+#[tokio::test]
+async fn lmtp_is_heard_for_each_recipient() {
+    let server = Pretend::start(Behaviour { lmtp: true, ..Behaviour::default() }).await;
+    let client = client();
+    let mut destination = server.destination();
+    destination.lmtp = true;
+    for _ in 0..2 {
+        let outcomes = deliver(&client, &destination, &["a@b.test", "c@b.test"]).await;
+        assert_eq!(words(&outcomes), ["delivered", "delivered"]);
+    }
+    assert_eq!((server.heard("LHLO"), server.seen(|seen| seen.connections)), (1, 1));
 }
 
 /// Two hosts at one port: the first of them on 127.0.0.1, the second on 127.0.0.2.

@@ -1,5 +1,6 @@
 //! The client against servers that behave in every way but the right one, on loopback.
 
+mod allocations;
 mod delivery;
 mod dns_first;
 mod name_service;

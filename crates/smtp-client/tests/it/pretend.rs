@@ -12,7 +12,7 @@ use postroad_smtp_client::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +36,8 @@ pub(crate) struct Behaviour {
     pub(crate) farewell: Option<(usize, &'static str)>,
     /// Once a connection has carried a message, answers a line that begins so with this, and with nothing hangs up.
     pub(crate) second: Option<(&'static str, &'static str)>,
+    /// Answers the end of the content for each recipient.
+    pub(crate) lmtp: bool,
     /// Replies in two pieces, so that a client has more to wait for.
     pub(crate) hesitates: bool,
 }
@@ -164,7 +166,7 @@ where
         let mut reply = given.unwrap_or("250 fine\r\n").to_owned();
         match verb {
             _ if given.is_some() => {}
-            "EHLO" => {
+            "EHLO" | "LHLO" => {
                 let lines = behaviour.capabilities.iter().map(|word| format!("250-{word}\r\n"));
                 reply = std::iter::once("250-mx\r\n".to_owned())
                     .chain(lines)
@@ -182,15 +184,19 @@ where
             "MAIL" | "RSET" => recipients.clear(),
             "AUTH" => reply = "235 ok\r\n".into(),
             "QUIT" => reply = "221 bye\r\n".into(),
-            "DATA" => {
-                if stream.write_all(b"354 go on\r\n").await.is_err() {
+            "DATA" | "BDAT" => {
+                if verb == "DATA" && stream.write_all(b"354 go on\r\n").await.is_err() {
                     return false;
                 }
                 if let Some(refusal) = behaviour.refuses_content {
                     let _ = stream.write_all(refusal.as_bytes()).await;
                     return false;
                 }
-                let Some(content) = content(&mut stream).await else { return false };
+                let read = match text.strip_prefix("BDAT ") {
+                    Some(chunk) => octets(&mut stream, chunk).await,
+                    None => content(&mut stream).await,
+                };
+                let Some(content) = read else { return false };
                 let hangs_up = behaviour.second.is_some_and(|(start, _)| messages > 0 && start == ".");
                 if behaviour.hangs_up_at == Some(".") || hangs_up {
                     return false;
@@ -200,6 +206,10 @@ where
                 }
                 seen.lock().expect("no panic").messages.push((std::mem::take(&mut recipients), content));
                 messages += 1;
+                if behaviour.lmtp {
+                    reply = reply
+                        .repeat(seen.lock().expect("no panic").messages.last().map_or(0, |(to, _)| to.len()));
+                }
                 if let Some((_, farewell)) = behaviour.farewell.filter(|(after, _)| *after == messages) {
                     reply.push_str(farewell);
                     let _ = stream.write_all(reply.as_bytes()).await;
@@ -218,6 +228,13 @@ where
             return false;
         }
     }
+}
+
+/// A last chunk; `None` if it does not come.
+async fn octets<S: AsyncRead + Unpin>(stream: &mut S, chunk: &str) -> Option<Vec<u8>> {
+    let length = chunk.strip_suffix(" LAST")?.parse().ok()?;
+    let mut content = vec![0; length];
+    stream.read_exact(&mut content).await.is_ok().then_some(content)
 }
 
 /// Up to the final dot; `None` if it does not come.

@@ -1,6 +1,9 @@
 //! The content on its way out, in pieces that bound the memory it takes.
 
+use std::io::Write as _;
+
 use postroad_message::Content;
+use postroad_message::line_end::{are_crlf, with_crlf};
 
 use crate::data;
 
@@ -10,29 +13,66 @@ const PIECE: usize = 256 * 1024;
 /// `.` CRLF, behind every encoded piece and kept behind the last alone.
 const FINAL_DOT: usize = 3;
 
-/// Where in the content we are: always at the start of a line.
+/// How the server knows where the content ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// DATA: at a lone dot.
+    Dot,
+    /// BDAT: after so many bytes (RFC 3030 section 2). Lines end with CRLF all the same.
+    Length,
+    /// BDAT, and not a byte is changed: the sender declared it binary (RFC 3030 section 3).
+    Binary,
+}
+
+/// Where in the content we are: with a dot to end it always at the start of a line.
 pub(super) struct Outgoing {
     content: Content,
     at: usize,
+    framing: Framing,
 }
 
 impl Outgoing {
-    pub(super) fn new(content: Content) -> Self {
-        Self { content, at: 0 }
+    pub(super) fn new(content: &Content, framing: Framing) -> Self {
+        let content = match framing {
+            Framing::Length if !is_whole_lines(content.as_bytes()) => {
+                let mut lines = with_crlf(content.as_bytes());
+                if !lines.ends_with(b"\r\n") {
+                    lines.extend_from_slice(b"\r\n");
+                }
+                Content::from(lines)
+            }
+            _ => content.clone(),
+        };
+        Self { content, at: 0, framing }
     }
 
-    /// Writes the next piece, and the final dot behind the last. Whether that was the last.
+    /// Writes the next piece; before the first what announces it, behind the last what ends it. Whether that was the last.
     pub(super) fn write(&mut self, out: &mut Vec<u8>) -> bool {
         let rest = self.content.as_bytes().get(self.at..).unwrap_or_default();
-        let piece = rest.get(..whole_lines(rest)).unwrap_or(rest);
-        self.at += piece.len();
-        data::encode(piece, out);
-        let is_last = self.at == self.content.len();
-        if !is_last {
-            out.truncate(out.len() - FINAL_DOT);
+        if self.framing == Framing::Dot {
+            let piece = rest.get(..whole_lines(rest)).unwrap_or(rest);
+            self.at += piece.len();
+            data::encode(piece, out);
+            let is_last = self.at == self.content.len();
+            if !is_last {
+                out.truncate(out.len() - FINAL_DOT);
+            }
+            return is_last;
         }
-        is_last
+        if self.at == 0 {
+            // One chunk: there is nothing to learn between two. Writing to a Vec can't fail.
+            let _ = write!(out, "BDAT {} LAST\r\n", self.content.len());
+        }
+        let piece = rest.get(..PIECE).unwrap_or(rest);
+        self.at += piece.len();
+        out.extend_from_slice(piece);
+        self.at == self.content.len()
     }
+}
+
+/// Whether it may go by length as it is; nearly always it may.
+fn is_whole_lines(content: &[u8]) -> bool {
+    (content.is_empty() || content.ends_with(b"\r\n")) && are_crlf(content)
 }
 
 /// The length of a piece that ends after CRLF, or of everything.
@@ -52,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn in_pieces(content: &[u8]) -> (Vec<u8>, usize) {
-        let mut outgoing = Outgoing::new(Content::from(content.to_vec()));
+        let mut outgoing = Outgoing::new(&Content::from(content.to_vec()), Framing::Dot);
         let (mut wire, mut pieces) = (Vec::new(), 1);
         while !outgoing.write(&mut wire) {
             pieces += 1;
@@ -76,6 +116,21 @@ mod tests {
             assert!(wire == at_once(&content), "{} bytes in {pieces} pieces", content.len());
         }
         assert!(in_pieces(&b"a line\r\n".repeat(100_000)).1 > 3);
+    }
+
+    #[test]
+    fn a_chunk_is_announced_with_the_length_it_has() {
+        for (framing, content, wire) in [
+            (Framing::Length, &b".a\r\n"[..], &b"BDAT 4 LAST\r\n.a\r\n"[..]),
+            (Framing::Length, b"a\n.\nb", b"BDAT 9 LAST\r\na\r\n.\r\nb\r\n"),
+            (Framing::Length, b"", b"BDAT 0 LAST\r\n"),
+            (Framing::Binary, b"a\n.\n\0b", b"BDAT 6 LAST\r\na\n.\n\0b"),
+        ] {
+            let mut outgoing = Outgoing::new(&Content::from(content.to_vec()), framing);
+            let mut out = Vec::new();
+            while !outgoing.write(&mut out) {}
+            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(wire));
+        }
     }
 
     proptest! {

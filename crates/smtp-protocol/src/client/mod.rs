@@ -5,6 +5,7 @@
 //!                      └────────┴─────────┴──────────┴────────┴──> Event::Unusable             │
 //!                                                                                              │
 //!   Session::send ──> [RSET] MAIL RCPT.. DATA ──> 354 ──> content and final dot ──> reply ──> Event::Settled
+//!                                      └─> BDAT n LAST, content, where CHUNKING is offered ──┘
 //!                                                                                (one outcome for each recipient)
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! the world, in the loop that its documentation shows.
 
 mod content;
+mod dialogue;
 pub mod login;
 mod opening;
 pub mod session;

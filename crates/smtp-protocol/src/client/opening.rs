@@ -13,7 +13,7 @@ use crate::reply::{Reply, ReplyKind};
 impl Session {
     pub(super) fn greeted(&mut self, now: Instant, reply: &Reply) {
         match reply.kind() {
-            ReplyKind::Success if self.settings.force_helo => self.say_helo(now),
+            ReplyKind::Success if self.settings.force_helo && !self.settings.lmtp => self.say_helo(now),
             ReplyKind::Success => self.say_ehlo(now),
             // A host that turns us away may be one of several, or have a bad day: never the message's fault.
             _ => self.refuse_session(reply, Fault::Remote, "the server does not take our connection"),
@@ -21,7 +21,8 @@ impl Session {
     }
 
     fn say_ehlo(&mut self, now: Instant) {
-        let line = format!("EHLO {}\r\n", self.hello_name());
+        let verb = if self.settings.lmtp { "LHLO" } else { "EHLO" };
+        let line = format!("{verb} {}\r\n", self.hello_name());
         self.say(now, line.as_bytes(), State::Ehlo);
     }
 
@@ -43,6 +44,7 @@ impl Session {
                 self.capabilities = Capabilities::from_ehlo(reply);
                 self.after_hello(now);
             }
+            _ if self.settings.lmtp => self.refuse_session(reply, Fault::Remote, "the server refuses LHLO"),
             // HELO knows no STARTTLS: where TLS is required and missing, the refusal of EHLO is the end.
             ReplyKind::Permanent if self.tls.is_some() || self.settings.starttls != StartTls::Required => {
                 self.capabilities = Capabilities::default();

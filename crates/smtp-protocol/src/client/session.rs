@@ -8,6 +8,7 @@ use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope, Tl
 use zeroize::Zeroize as _;
 
 use crate::capability::Capabilities;
+use crate::client::dialogue::Spare;
 use crate::client::login::{Answer, Login};
 use crate::client::settings::Settings;
 use crate::client::transaction::Transaction;
@@ -143,6 +144,7 @@ pub struct Session {
     /// The server may still hold a transaction that RSET has to end.
     pub(super) needs_reset: bool,
     pub(super) transcript: Transcript,
+    pub(super) spare: Spare,
     reader: ReplyReader,
     out: Vec<u8>,
     out_at: usize,
@@ -182,6 +184,7 @@ impl Session {
             bindings: ChannelBindings::none(),
             refused_mechanisms: Vec::new(),
             needs_reset: false,
+            spare: Spare::default(),
             transcript: Transcript::default(),
             out: Vec::new(),
             out_at: 0,
@@ -306,7 +309,7 @@ impl Session {
         match &self.state {
             State::Closed => None,
             State::Transferring(transfer) => {
-                Some(self.deadline.map_or(transfer.deadline(), |at| at.min(transfer.deadline())))
+                Some(self.deadline.map_or(transfer.deadline, |at| at.min(transfer.deadline)))
             }
             _ => self.deadline,
         }
@@ -345,6 +348,7 @@ impl Session {
                     bytes = bytes.get(used..).unwrap_or_default();
                     if let Some(reply) = reply {
                         self.replied(now, &reply, bytes.is_empty());
+                        self.reader.recycle(reply);
                     }
                 }
                 Err(error) => {
@@ -451,7 +455,16 @@ impl Session {
         let mut failure =
             self.failure(status, Fault::Remote, Scope::NextHop, "the server closes the connection");
         failure.reply = Some(reply.to_remote());
-        self.end(failure, false);
+        let mut unanswered = false;
+        if let State::Transferring(transfer) = &mut self.state
+            && transfer.answers_each
+            && self.transmitted >= transfer.end()
+        {
+            // It is one recipient's answer. The others have none, and may have the message.
+            transfer.settle_next(|_| Outcome::Deferred(failure.clone()));
+            unanswered = true;
+        }
+        self.end(failure, unanswered);
     }
 
     /// The connection is of no use any more, for a reason that is no answer.
@@ -465,9 +478,9 @@ impl Session {
         self.wipe_output();
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Closed | State::Quitting => {}
-            State::Transferring(transfer) => {
+            State::Transferring(mut transfer) => {
                 let may_be_taken = unanswered && self.transmitted >= transfer.end();
-                let outcomes = transfer.abandon(&failure, may_be_taken);
+                let outcomes = transfer.abandon(may_be_taken, || failure.clone());
                 self.events.push_back(Event::Settled(outcomes));
             }
             _ => self.events.push_back(Event::Unusable(failure)),

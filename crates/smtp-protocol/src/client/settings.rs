@@ -14,6 +14,10 @@ pub struct Settings {
     pub hello_name: MailDomain,
     /// HELO instead of EHLO: no STARTTLS, no AUTH, no SIZE.
     pub force_helo: bool,
+    /// LMTP (RFC 2033): LHLO, and behind the content a reply for each recipient.
+    pub lmtp: bool,
+    /// Send content by BDAT (RFC 3030) where CHUNKING is offered: nothing is stuffed, and nobody has to agree on a final dot.
+    pub chunking: bool,
     /// Whether STARTTLS is used.
     pub starttls: StartTls,
     /// TLS failed with this host a moment ago and we are here in clear text instead: no secret may be sent.
@@ -38,6 +42,8 @@ impl Settings {
         Self {
             hello_name,
             force_helo: false,
+            lmtp: false,
+            chunking: true,
             starttls: StartTls::Opportunistic,
             downgraded: false,
             authentication: None,

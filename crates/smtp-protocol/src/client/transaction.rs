@@ -1,6 +1,8 @@
 //! One message on its way: the commands that carry its envelope, and what they need of the server.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::ops::Range;
 
 use postroad_address_space::{Address, Domain, MailDomain, Mailbox, encapsulation};
 use postroad_message::{
@@ -17,6 +19,8 @@ use crate::xtext;
 /// cannot do without them is refused before MAIL.
 #[derive(Clone, Debug)]
 pub struct Transaction {
+    /// Every path and original recipient, behind each other.
+    text: String,
     reverse_path: Path,
     forward_paths: Vec<Forward>,
     content: Content,
@@ -28,18 +32,18 @@ pub struct Transaction {
     require_tls: bool,
 }
 
-/// What stands between the angle brackets; the domain always in A-labels.
+/// What stands between the angle brackets, as a part of the text; the domain always in A-labels.
 #[derive(Clone, Debug)]
 struct Path {
-    text: String,
+    text: Range<usize>,
     needs_smtputf8: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Forward {
-    path: Result<Path, Failure>,
+    path: Result<Path, Box<Failure>>,
     notify: Option<Notify>,
-    original: Option<String>,
+    original: Option<Range<usize>>,
     wants_success: bool,
 }
 
@@ -53,15 +57,19 @@ impl Transaction {
         content: &Content,
         imcea_domain: Option<&Domain>,
     ) -> Self {
+        let mut text = String::with_capacity(128);
+        let reverse_path = match &envelope.reverse_path {
+            ReversePath::Null => Path { text: 0..0, needs_smtputf8: false },
+            ReversePath::Mailbox(mailbox) => Path::new(mailbox, &mut text),
+        };
+        let forward_paths = recipients
+            .into_iter()
+            .map(|recipient| Forward::new(recipient, imcea_domain, &mut text))
+            .collect();
         Self {
-            reverse_path: match &envelope.reverse_path {
-                ReversePath::Null => Path { text: String::new(), needs_smtputf8: false },
-                ReversePath::Mailbox(mailbox) => Path::new(mailbox),
-            },
-            forward_paths: recipients
-                .into_iter()
-                .map(|recipient| Forward::new(recipient, imcea_domain))
-                .collect(),
+            text,
+            reverse_path,
+            forward_paths,
             content: content.clone(),
             content_is_8bit: content.has_8bit(),
             // Without the sender's SMTPUTF8 an 8-bit header is an old program's habit, and every relay lets it pass.
@@ -124,15 +132,23 @@ impl Transaction {
                 "the header needs SMTPUTF8, which the next host does not offer",
             );
         }
-        if self.content_is_8bit && !offered.eight_bit_mime && !send_8bit_anyway {
+        if self.is_binary() && !self.goes_as_binary(offered) {
+            return refuse(
+                status(6, 3),
+                Phase::Data,
+                "the content is binary, and the next host does not offer BINARYMIME",
+            );
+        }
+        if self.content_is_8bit
+            && !offered.eight_bit_mime
+            && !send_8bit_anyway
+            && !self.goes_as_binary(offered)
+        {
             return refuse(
                 status(6, 3),
                 Phase::Data,
                 "the content is 8-bit, and the next host does not offer 8BITMIME",
             );
-        }
-        if self.body == Body::BinaryMime && !is_lines_of_text(self.content.as_bytes()) {
-            return refuse(status(6, 3), Phase::Data, "the content is binary, and can't be sent by DATA");
         }
         None
     }
@@ -140,7 +156,7 @@ impl Transaction {
     /// Why this server can't have this recipient.
     pub(crate) fn recipient_obstacle(&self, recipient: usize, offered: &Capabilities) -> Option<Failure> {
         match &self.forward_paths.get(recipient)?.path {
-            Err(failure) => Some(failure.clone()),
+            Err(failure) => Some(failure.as_ref().clone()),
             Ok(path) if path.needs_smtputf8 && !offered.smtputf8 => Some(Failure::new(
                 EnhancedStatus::permanent(6, 7),
                 Fault::Message,
@@ -154,35 +170,35 @@ impl Transaction {
 
     /// `mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF` (RFC 5321 section 4.1.1.2)
     pub(crate) fn write_mail(&self, offered: &Capabilities, out: &mut Vec<u8>) {
-        let mut line = format!("MAIL FROM:<{}>", self.reverse_path.text);
+        out.extend_from_slice(b"MAIL FROM:<");
+        out.extend_from_slice(self.part(&self.reverse_path.text));
+        out.push(b'>');
         if offered.size.is_some() {
-            // Writing to a String can't fail.
-            let _ = write!(line, " SIZE={}", self.content.len());
+            // Writing to a Vec can't fail.
+            let _ = write!(out, " SIZE={}", self.content.len());
         }
-        if offered.eight_bit_mime {
-            match (self.content_is_8bit, self.body) {
-                (true, _) | (false, Body::EightBitMime) => line.push_str(" BODY=8BITMIME"),
-                (false, Body::SevenBit | Body::BinaryMime) => {}
-            }
+        if self.goes_as_binary(offered) {
+            out.extend_from_slice(b" BODY=BINARYMIME");
+        } else if offered.eight_bit_mime && (self.content_is_8bit || self.body == Body::EightBitMime) {
+            out.extend_from_slice(b" BODY=8BITMIME");
         }
         if offered.smtputf8 && self.needs_smtputf8() {
-            line.push_str(" SMTPUTF8");
+            out.extend_from_slice(b" SMTPUTF8");
         }
         if offered.dsn {
             match self.ret {
-                Some(Return::Full) => line.push_str(" RET=FULL"),
-                Some(Return::Headers) => line.push_str(" RET=HDRS"),
+                Some(Return::Full) => out.extend_from_slice(b" RET=FULL"),
+                Some(Return::Headers) => out.extend_from_slice(b" RET=HDRS"),
                 None => {}
             }
             if let Some(id) = self.envelope_id.as_deref().filter(|id| id.is_ascii()) {
-                let _ = write!(line, " ENVID={}", xtext::encode(id));
+                let _ = write!(out, " ENVID={}", xtext::encode(id));
             }
         }
         if offered.require_tls && self.require_tls {
-            line.push_str(" REQUIRETLS");
+            out.extend_from_slice(b" REQUIRETLS");
         }
-        line.push_str("\r\n");
-        out.extend_from_slice(line.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 
     /// `rcpt = "RCPT TO:" Forward-path [SP Rcpt-parameters] CRLF` (RFC 5321 section 4.1.1.3)
@@ -192,17 +208,34 @@ impl Transaction {
         else {
             return;
         };
-        let mut line = format!("RCPT TO:<{}>", path.text);
+        out.extend_from_slice(b"RCPT TO:<");
+        out.extend_from_slice(self.part(&path.text));
+        out.push(b'>');
         if offered.dsn {
             if let Some(notify) = forward.notify {
-                let _ = write!(line, " NOTIFY={}", notify_words(notify));
+                out.extend_from_slice(b" NOTIFY=");
+                write_notify(notify, out);
             }
             if let Some(original) = &forward.original {
-                let _ = write!(line, " ORCPT={original}");
+                out.extend_from_slice(b" ORCPT=");
+                out.extend_from_slice(self.part(original));
             }
         }
-        line.push_str("\r\n");
-        out.extend_from_slice(line.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether the content goes out byte for byte (RFC 3030 section 3): only what is no text needs that.
+    pub(crate) fn goes_as_binary(&self, offered: &Capabilities) -> bool {
+        self.is_binary() && offered.binary_mime && offered.chunking
+    }
+
+    /// Whether there are bytes that DATA would change. A sender who calls text binary is taken at his content.
+    fn is_binary(&self) -> bool {
+        self.body == Body::BinaryMime && !is_lines_of_text(self.content.as_bytes())
+    }
+
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.text.as_bytes().get(range.clone()).unwrap_or_default()
     }
 
     fn needs_smtputf8(&self) -> bool {
@@ -216,41 +249,50 @@ impl Transaction {
 }
 
 impl Path {
-    fn new(mailbox: &Mailbox) -> Self {
-        let local_part = mailbox.local_part();
-        let text = match mailbox.domain() {
-            MailDomain::Name(domain) => format!("{local_part}@{}", domain.ascii()),
-            MailDomain::Literal(literal) => format!("{local_part}@{literal}"),
+    fn new(mailbox: &Mailbox, text: &mut String) -> Self {
+        let start = text.len();
+        text.push_str(mailbox.local_part());
+        text.push('@');
+        // Writing to a String can't fail.
+        let _ = match mailbox.domain() {
+            MailDomain::Name(domain) => text.write_str(domain.ascii()),
+            MailDomain::Literal(literal) => write!(text, "{literal}"),
         };
-        Self { needs_smtputf8: !text.is_ascii(), text }
+        let needs_smtputf8 = !text.get(start..).is_some_and(str::is_ascii);
+        Self { text: start..text.len(), needs_smtputf8 }
     }
 }
 
 impl Forward {
-    fn new(recipient: &Recipient, imcea_domain: Option<&Domain>) -> Self {
+    fn new(recipient: &Recipient, imcea_domain: Option<&Domain>, text: &mut String) -> Self {
+        let path = forward_path(&recipient.address, imcea_domain, text);
         // Other address types than rfc822 are ASCII; one that is not has no place in xtext and stays home.
         let original = recipient
             .original
             .as_ref()
             .filter(|original| original.address.is_ascii() && is_atom(&original.address_type))
-            .map(|original| format!("{};{}", original.address_type, xtext::encode(&original.address)));
-        Self {
-            path: forward_path(&recipient.address, imcea_domain),
-            notify: recipient.notify,
-            original,
-            wants_success: recipient.wants_success(),
-        }
+            .map(|original| {
+                let start = text.len();
+                let _ = write!(text, "{};{}", original.address_type, xtext::encode(&original.address));
+                start..text.len()
+            });
+        Self { path, notify: recipient.notify, original, wants_success: recipient.wants_success() }
     }
 }
 
-fn forward_path(address: &Address, imcea_domain: Option<&Domain>) -> Result<Path, Failure> {
-    let refuse = |fault, text: String| {
-        Failure::new(EnhancedStatus::permanent(1, 3), fault, Scope::Recipient, Phase::RcptTo, text)
+fn forward_path(
+    address: &Address,
+    imcea_domain: Option<&Domain>,
+    text: &mut String,
+) -> Result<Path, Box<Failure>> {
+    let refuse = |fault, why: String| {
+        let status = EnhancedStatus::permanent(1, 3);
+        Box::new(Failure::new(status, fault, Scope::Recipient, Phase::RcptTo, why))
     };
     match (address, imcea_domain) {
-        (Address::Smtp(mailbox), _) => Ok(Path::new(mailbox)),
+        (Address::Smtp(mailbox), _) => Ok(Path::new(mailbox, text)),
         (other, Some(domain)) => match encapsulation::encapsulate(other, domain) {
-            Ok(mailbox) => Ok(Path::new(&mailbox)),
+            Ok(mailbox) => Ok(Path::new(&mailbox, text)),
             Err(error) => Err(refuse(Fault::Message, error.to_string())),
         },
         (other, None) => Err(refuse(
@@ -268,12 +310,15 @@ fn is_atom(text: &str) -> bool {
 }
 
 /// `notify-esmtp-value = "NEVER" / 1#notify-list-element` (RFC 3461 section 4.1)
-fn notify_words(notify: Notify) -> String {
+fn write_notify(notify: Notify, out: &mut Vec<u8>) {
     if notify.is_never() {
-        return "NEVER".to_owned();
+        return out.extend_from_slice(b"NEVER");
     }
     let words = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
-    words.into_iter().filter_map(|(wanted, word)| wanted.then_some(word)).collect::<Vec<_>>().join(",")
+    for (at, (_, word)) in words.into_iter().filter(|(wanted, _)| *wanted).enumerate() {
+        out.extend_from_slice(if at > 0 { b"," } else { b"" });
+        out.extend_from_slice(word.as_bytes());
+    }
 }
 
 fn header_block_is_8bit(content: &[u8]) -> bool {

@@ -8,27 +8,49 @@ use postroad_address_space::Address;
 use postroad_message::{Content, Envelope, Recipient, ReversePath};
 use std::time::Instant;
 
+/// What a server is and offers.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    pipelining: bool,
+    chunking: bool,
+    lmtp: bool,
+}
+
+impl Manner {
+    fn all() -> impl Iterator<Item = Self> {
+        (0..8).map(|bits| Self { pipelining: bits & 1 != 0, chunking: bits & 2 != 0, lmtp: bits & 4 != 0 })
+    }
+
+    /// What answers the end of the content: two recipients are accepted.
+    fn final_replies(self) -> Vec<u8> {
+        b"250 2.0.0 queued\r\n".repeat(if self.lmtp { 2 } else { 1 })
+    }
+}
+
 /// Answers every command, and counts what it may still hear and say.
 struct Server {
-    pipelining: bool,
+    manner: Manner,
     hears: usize,
     says: usize,
     line: Vec<u8>,
     in_content: bool,
+    /// Of a chunk, still to come.
+    octets: usize,
     answers: Vec<u8>,
     said: usize,
     got_final_dot: bool,
 }
 
 impl Server {
-    fn new(pipelining: bool, hears: usize, says: usize) -> Self {
+    fn new(manner: Manner, hears: usize, says: usize) -> Self {
         let answers = b"220 mx\r\n".to_vec();
         Self {
-            pipelining,
+            manner,
             hears,
             says,
             line: Vec::new(),
             in_content: false,
+            octets: 0,
             answers,
             said: 0,
             got_final_dot: false,
@@ -40,6 +62,13 @@ impl Server {
         let taken = bytes.len().min(self.hears);
         self.hears -= taken;
         for &byte in &bytes[..taken] {
+            if self.octets > 0 {
+                self.octets -= 1;
+                if self.octets == 0 {
+                    self.content_is_whole();
+                }
+                continue;
+            }
             self.line.push(byte);
             if byte == b'\n' {
                 let line = std::mem::take(&mut self.line);
@@ -52,14 +81,25 @@ impl Server {
     fn answer(&mut self, line: &[u8]) {
         if self.in_content {
             if line == b".\r\n" {
-                (self.in_content, self.got_final_dot) = (false, true);
-                self.answers.extend_from_slice(b"250 2.0.0 queued\r\n");
+                self.in_content = false;
+                self.content_is_whole();
             }
             return;
         }
+        if let Some(length) = line.strip_prefix(b"BDAT ").and_then(|rest| rest.strip_suffix(b" LAST\r\n")) {
+            self.octets = String::from_utf8_lossy(length).parse().expect("a length");
+            return;
+        }
+        let greets: &[u8] = if self.manner.lmtp { b"LHLO" } else { b"EHLO" };
+        if line.starts_with(greets) {
+            let offers = [("PIPELINING", self.manner.pipelining), ("CHUNKING", self.manner.chunking)];
+            let lines =
+                offers.iter().filter(|(_, offered)| *offered).map(|(word, _)| format!("250-{word}\r\n"));
+            let reply = format!("250-mx\r\n{}250 SIZE\r\n", lines.collect::<String>());
+            self.answers.extend_from_slice(reply.as_bytes());
+            return;
+        }
         self.answers.extend_from_slice(match line {
-            [b'E', ..] if self.pipelining => b"250-mx\r\n250-PIPELINING\r\n250 SIZE\r\n",
-            [b'E', ..] => b"250-mx\r\n250 SIZE\r\n",
             b"RCPT TO:<no@b.test>\r\n" => b"550 5.1.1 unknown\r\n",
             b"DATA\r\n" => {
                 self.in_content = true;
@@ -68,6 +108,11 @@ impl Server {
             b"QUIT\r\n" => b"221 bye\r\n",
             _ => b"250 fine\r\n",
         });
+    }
+
+    fn content_is_whole(&mut self) {
+        self.got_final_dot = true;
+        self.answers.extend_from_slice(&self.manner.final_replies());
     }
 
     fn say(&mut self) -> Vec<u8> {
@@ -89,6 +134,7 @@ fn run(mut server: Server) -> Run {
     let now = Instant::now();
     let mut settings = Settings::new("hub.test".parse().expect("a domain"), "mx");
     settings.starttls = StartTls::Never;
+    settings.lmtp = server.manner.lmtp;
     let mut session = Session::new(settings, None, now);
     let (mut outcomes, mut unusable, mut sent) = (None, false, false);
     for _ in 0..10_000 {
@@ -147,8 +193,8 @@ fn check(run: &Run, at: &str) {
 
 #[test]
 fn a_cut_at_any_byte_leaves_one_outcome_for_each_recipient() {
-    for pipelining in [false, true] {
-        let whole = run(Server::new(pipelining, usize::MAX, usize::MAX));
+    for manner in Manner::all() {
+        let whole = run(Server::new(manner, usize::MAX, usize::MAX));
         let outcomes = whole.outcomes.expect("settled");
         assert!(matches!(
             outcomes.as_slice(),
@@ -156,21 +202,18 @@ fn a_cut_at_any_byte_leaves_one_outcome_for_each_recipient() {
         ));
         let mut ambiguous = 0;
         for says in 0..whole.server.said {
-            let cut = run(Server::new(pipelining, usize::MAX, says));
-            check(&cut, &format!("when the server's words end at byte {says}, pipelining {pipelining}"));
+            let cut = run(Server::new(manner, usize::MAX, says));
+            check(&cut, &format!("when the server's words end at byte {says}, {manner:?}"));
             ambiguous += usize::from(
                 cut.outcomes.iter().flatten().any(|outcome| matches!(outcome, Outcome::Ambiguous(_))),
             );
         }
-        assert_eq!(
-            ambiguous,
-            "250 2.0.0 queued\r\n".len(),
-            "one for each byte of the reply that may be missing"
-        );
+        let missing = manner.final_replies().len();
+        assert_eq!(ambiguous, missing, "one for each byte that may be missing, {manner:?}");
         let mut hears = 0;
         loop {
-            let cut = run(Server::new(pipelining, hears, usize::MAX));
-            check(&cut, &format!("when ours end at byte {hears}, pipelining {pipelining}"));
+            let cut = run(Server::new(manner, hears, usize::MAX));
+            check(&cut, &format!("when ours end at byte {hears}, {manner:?}"));
             if cut.server.hears > 0 {
                 break;
             }

@@ -68,6 +68,8 @@ impl Player {
                 ("tls", "opportunistic") => settings.starttls = StartTls::Opportunistic,
                 ("tls", "required") => settings.starttls = StartTls::Required,
                 ("helo", _) => settings.force_helo = true,
+                ("lmtp", _) => settings.lmtp = true,
+                ("chunking", "never") => settings.chunking = false,
                 ("downgraded", _) => settings.downgraded = true,
                 ("auth", how) => {
                     let mut authentication = Authentication::new(Credential::new("tim", Secret::new("pw")));

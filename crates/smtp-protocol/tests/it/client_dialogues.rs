@@ -31,3 +31,13 @@ fn refusals_are_each_recipients_own() {
 fn parameters_go_to_those_who_offer_them() {
     play_file(include_str!("../client_dialogues/parameters.txt"));
 }
+
+#[test]
+fn content_goes_by_length_where_that_is_offered() {
+    play_file(include_str!("../client_dialogues/chunking.txt"));
+}
+
+#[test]
+fn lmtp_answers_for_each_recipient() {
+    play_file(include_str!("../client_dialogues/lmtp.txt"));
+}

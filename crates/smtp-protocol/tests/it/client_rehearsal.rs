@@ -21,6 +21,7 @@ pub(crate) fn rehearse(data: &[u8]) {
     settings.starttls =
         [StartTls::Never, StartTls::Opportunistic, StartTls::Required][usize::from(choice % 3)];
     settings.force_helo = choice & 0x10 != 0;
+    settings.lmtp = choice & 0x80 != 0;
     if choice & 0x20 != 0 {
         let mut authentication = Authentication::new(Credential::new("tim", Secret::new("pw")));
         authentication.clear_text_allowed = choice & 0x40 != 0;
@@ -86,6 +87,7 @@ mod tests {
             b"250-STARTTLS\r\n",
             b"250-AUTH PLAIN LOGIN\r\n",
             b"250-PIPELINING\r\n",
+            b"250-CHUNKING\r\n",
             b"250-8BITMIME\r\n",
             b"250-SMTPUTF8\r\n",
             b"250-DSN\r\n",

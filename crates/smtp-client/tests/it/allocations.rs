@@ -1,0 +1,87 @@
+//! What a message costs in memory: few allocations on a connection that stands, and no more for a large one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use postroad_message::{Content, Envelope, Recipient, ReversePath};
+use postroad_smtp_client::{Destination, Hosts, SmartHost, TlsPolicy};
+
+use crate::pretend::{client, words};
+
+/// Takes everything, on a thread of its own: what it allocates is not counted.
+fn sink() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let _ = serve(&stream);
+        }
+    });
+    address
+}
+
+fn serve(mut stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut lines = BufReader::new(stream);
+    stream.write_all(b"220 sink\r\n")?;
+    let (mut line, mut in_content) = (Vec::new(), false);
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        stream.write_all(match line.as_slice() {
+            b".\r\n" => b"250 2.0.0 taken\r\n",
+            _ if in_content => continue,
+            b"DATA\r\n" => b"354 go on\r\n",
+            [b'E', ..] => b"250-sink\r\n250 PIPELINING\r\n",
+            _ => b"250 2.1.0 fine\r\n",
+        })?;
+        in_content = line == b"DATA\r\n" || (in_content && line != b".\r\n");
+    }
+}
+
+/// Allocations for each of these messages, and the most bytes held at once, once a connection stands.
+fn cost(content: Content, messages: u64) -> (u64, u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let address = sink();
+    let host = SmartHost::Address(address.ip());
+    let mut destination =
+        Destination::new(Hosts::SmartHosts(vec![host]), "hub.test".parse().expect("a domain"));
+    (destination.port, destination.max_messages_per_connection) = (address.port(), u32::MAX);
+    destination.tls = TlsPolicy::Never;
+    let mailbox = "joe@hub.test".parse().expect("a mailbox");
+    let recipients = vec![Recipient::new("jane@b.test".parse().expect("an address"))];
+    let envelope = Envelope::new(ReversePath::Mailbox(mailbox), recipients);
+    let client = {
+        let _inside = runtime.enter();
+        client()
+    };
+    let send = |times: u64| {
+        runtime.block_on(async {
+            for _ in 0..times {
+                let outcomes = client.deliver(&destination, &envelope, &envelope.recipients, &content).await;
+                assert!(outcomes.iter().all(postroad_message::Outcome::is_success), "{:?}", words(&outcomes));
+            }
+        });
+    };
+    send(5);
+    let counted = allocation_counter::measure(|| send(messages));
+    (counted.count_total / messages, counted.bytes_max)
+}
+
+#[test]
+fn a_message_costs_ten_allocations_at_most() {
+    let content = Content::from(b"a line that is like any other line\r\n".repeat(300));
+    let (allocations, _) = cost(content, 200);
+    assert!(allocations <= 10, "{allocations} allocations");
+}
+
+#[test]
+fn memory_does_not_grow_with_the_message() {
+    let content = Content::from(b".a line that begins with a dot, like any other line\r\n".repeat(100_000));
+    assert!(content.len() > 5 << 20);
+    let (_, most) = cost(content, 1);
+    assert!(most < 1 << 20, "{most} bytes");
+}
