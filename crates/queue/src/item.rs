@@ -10,6 +10,9 @@ use crate::message_id::{DeliveryId, MessageId};
 pub struct NewMessage {
     /// From whom, and how it wants to be handled. Its `recipients` are not read: the deliveries name them.
     pub envelope: Envelope,
+    /// The id it shall have, where the content names it: one of [`MessageId::ahead`]. Where another message has it already,
+    /// nothing is queued; with another id it may be. `None`: the store makes one.
+    pub id: Option<MessageId>,
     /// Exactly what will be sent.
     pub content: Content,
     /// When it was submitted: expiry and delay notice count from here.
@@ -38,6 +41,7 @@ impl NewMessage {
     ) -> Self {
         Self {
             envelope,
+            id: None,
             content,
             received_at,
             source: source.into(),

@@ -10,7 +10,7 @@ const MILLIS_SHIFT: u32 = 21;
 
 /// A message in the queue, as logs, replies and listings show it: 16 hexadecimal digits, older ones first.
 ///
-/// The store makes it. It is never used twice, also after the message is gone.
+/// The store makes it, or the door that brings the message. It is never used twice, also after the message is gone.
 ///
 /// ```
 /// use postroad_queue::MessageId;
@@ -37,6 +37,15 @@ impl MessageId {
     pub fn earliest_at(at: Timestamp) -> Self {
         let millis = u64::try_from(at.as_unix_millis()).unwrap_or(0).min((1 << 42) - (1 << 32));
         Self(millis << MILLIS_SHIFT)
+    }
+
+    /// For doors: the id of a message received at `at` that must be known before it is queued, because it stands in its
+    /// `Received` field: see [`NewMessage::id`](crate::NewMessage::id).
+    ///
+    /// `number` tells apart what came within a millisecond: its lower 20 bits count. Stores begin in the other half.
+    pub fn ahead(at: Timestamp, number: u32) -> Self {
+        const UPPER_HALF: u64 = 1 << (MILLIS_SHIFT - 1);
+        Self(Self::earliest_at(at).0 | UPPER_HALF | (u64::from(number) % UPPER_HALF))
     }
 }
 

@@ -256,6 +256,10 @@ impl ReceiveConnector {
     /// Whether this address may relay without logging on: by the Relay list, or because a link that is secured by other means
     /// (`external-authoritative`) is trusted with whoever may connect.
     pub fn relays_for(&self, client: IpAddr) -> bool {
+        // A client of which a front knows no address.
+        if client.is_unspecified() {
+            return false;
+        }
         if self.offers(AuthMechanism::ExternalAuthoritative) {
             return self.remote_span(client).is_some();
         }
@@ -354,5 +358,6 @@ mod tests {
         assert!(connector.relays_for(inside) && !connector.relays_for(outside));
         connector.relay_ip_ranges_mode = RelayIpRangesMode::AllExcept;
         assert!(!connector.relays_for(inside) && connector.relays_for(outside));
+        assert!(!connector.relays_for("0.0.0.0".parse().unwrap()));
     }
 }

@@ -1,6 +1,7 @@
 //! The pipeline: a message goes in by one door, is routed, and is durable before the door closes behind it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use arc_swap::ArcSwap;
 use postroad_connector::RoutingTable;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) observer: Arc<dyn Observe>,
     pub(crate) world: Arc<dyn World>,
+    /// Tells apart messages that are named ahead within a millisecond.
+    pub(crate) named_ahead: AtomicU32,
     /// The messages that are suspected of having crashed us.
     pub(crate) trials: Trials,
 }
@@ -48,6 +51,8 @@ pub(crate) struct Shared {
 pub struct Submission {
     /// From whom and to whom.
     pub envelope: Envelope,
+    /// The id it shall have in the queue, where its content names it; `None`: the queue makes one.
+    pub id: Option<MessageId>,
     /// Header, blank line, body, with CRLF line ends; exactly what will be sent.
     pub content: Content,
     /// Which door: `smtp`, `pickup`, `replay`, `send`.
@@ -67,6 +72,7 @@ impl Submission {
     pub fn new(envelope: Envelope, content: Content, source: &'static str) -> Self {
         Self {
             envelope,
+            id: None,
             content,
             source,
             source_key: None,
@@ -141,7 +147,9 @@ impl Pipeline {
     ) -> Self {
         let in_force = ArcSwap::from_pointee(InForce { settings, table: Arc::new(table), delivers });
         let (changed, trials) = (Notify::new(), Trials::default());
-        Self { shared: Arc::new(Shared { in_force, changed, store, observer, world, trials }) }
+        // Another process on this queue begins elsewhere.
+        let named_ahead = AtomicU32::new((world.random() & u128::from(u32::MAX)) as u32);
+        Self { shared: Arc::new(Shared { in_force, changed, store, observer, world, named_ahead, trials }) }
     }
 
     /// The names, timers and limits in force.
@@ -163,7 +171,7 @@ impl Pipeline {
 
     /// [`Pipeline::submit`] for a door that has counted the hops itself.
     pub(crate) async fn route_and_enqueue(&self, submission: Submission) -> Result<Submitted, SubmitError> {
-        let Submission { envelope, content, source, source_key, watched, rejected, client } = submission;
+        let Submission { envelope, id, content, source, source_key, watched, rejected, client } = submission;
         if envelope.recipients.is_empty() {
             return Err(SubmitError::NoRecipient);
         }
@@ -192,6 +200,7 @@ impl Pipeline {
             envelope.recipients.clear();
             let mut message = NewMessage::new(envelope, content.clone(), now, source, waiting.collect());
             message.watched = watched;
+            message.id = id;
             messages.push(message);
         }
         let about =

@@ -1,8 +1,10 @@
 //! The SMTP door: what a receive connector accepted gets its `Received` line and goes into the queue.
 
+use std::sync::atomic::Ordering;
+
 use postroad_message::trace::{Protocol, Received, Source};
 use postroad_message::{Content, Edits, Envelope, HeaderBlock, firewall};
-use postroad_queue::QueueError;
+use postroad_queue::{MessageId, QueueError};
 use postroad_smtp_server::{BoxFuture, Client, Refusal, Submit};
 
 use crate::pipeline::{Pipeline, Submission, SubmitError};
@@ -16,10 +18,14 @@ impl Submit for Pipeline {
         content: Content,
     ) -> BoxFuture<'a, Result<String, Refusal>> {
         Box::pin(async move {
-            let content = self.with_trace(client, &envelope, &content);
+            // Named before it is queued, so that the name stands in its Received field.
+            let number = self.shared.named_ahead.fetch_add(1, Ordering::Relaxed);
+            let id = MessageId::ahead(self.shared.world.now(), number);
+            let content = self.with_trace(client, &envelope, &content, &id.to_string());
             // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
             // Hops were counted by the receive connector, against its own MaxHopCount.
             let mut submission = Submission::new(envelope, content, "smtp");
+            submission.id = Some(id);
             submission.client = Some(Box::new(client.clone()));
             match self.route_and_enqueue(submission).await {
                 Ok(submitted) => Ok(submitted.id.to_string()),
@@ -34,7 +40,7 @@ impl Submit for Pipeline {
 
 impl Pipeline {
     /// The content with this hop's `Received` line, and without the organisation's fields: no stranger may bring those.
-    fn with_trace(&self, client: &Client, envelope: &Envelope, content: &Content) -> Content {
+    fn with_trace(&self, client: &Client, envelope: &Envelope, content: &Content, id: &str) -> Content {
         let header = HeaderBlock::scan(content.as_bytes());
         let mut protocol = match (client.lmtp, client.extended) {
             (true, _) => Protocol::lmtp(),
@@ -58,7 +64,7 @@ impl Pipeline {
             _ => None,
         };
         let by = client.connector_fqdn.as_deref().unwrap_or(settings.fqdn.as_str());
-        let hop = Received::new(source, by, self.shared.world.now()).recipient(only);
+        let hop = Received::new(source, by, self.shared.world.now()).id(id).recipient(only);
         let mut edits = Edits::of(&header);
         edits.merge(firewall::organization(&header));
         edits.prepend(hop.to_string());

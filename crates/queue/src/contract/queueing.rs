@@ -15,6 +15,7 @@ pub(super) async fn check(
     comes_out_as_it_went_in(&*store).await?;
     all_or_nothing(&*store).await?;
     ids_sort_by_age(&*store).await?;
+    a_door_may_name_its_message(&*store).await?;
     a_source_may_try_again(&*store).await?;
     let other = open("a second handle").await?;
     others_see_it(&*store, &*other).await
@@ -102,6 +103,18 @@ async fn ids_sort_by_age(store: &dyn QueueStore) -> Result<(), Breach> {
     ids.push(clause.ok(store.enqueue(message(&[("a", &["jane@example.com"])])?).await)?);
     clause
         .that(ids.is_sorted_by(|a, b| a < b), "a later message has a higher id, whatever the clock says")?;
+    clause.clear().await
+}
+
+async fn a_door_may_name_its_message(store: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("a door may name its message before it is queued", store);
+    let mut named = message(&[("a", &["jane@example.com"]), ("b", &["joe@contoso.com"])])?;
+    named.id = Some(MessageId::ahead(named.received_at, 7));
+    clause.that(Some(clause.ok(store.enqueue(named.clone()).await)?) == named.id, "it has that name")?;
+    clause.that(store.enqueue(named.clone()).await.is_err(), "nobody else has it")?;
+    let other = clause.ok(store.enqueue(message(&[("a", &["jane@example.com"])])?).await)?;
+    clause.that(Some(other) != named.id, "nor one that the store names")?;
+    clause.that(clause.list().await?.len() == 3, "what was refused is not there")?;
     clause.clear().await
 }
 

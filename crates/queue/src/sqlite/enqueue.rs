@@ -143,7 +143,10 @@ fn has_nothing_to_deliver(message: &NewMessage) -> bool {
 }
 
 fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<&str>) -> Result<MessageId, Fault> {
-    let id = work.new_id(MessageId::earliest_at(message.received_at));
+    let id = match message.id {
+        Some(id) => id.as_u64().cast_signed(),
+        None => work.new_id(MessageId::earliest_at(message.received_at)),
+    };
     let received_at = message.received_at.as_unix_millis();
     work.connection
         .prepare_cached(

@@ -29,6 +29,23 @@ async fn the_received_line_names_the_connector_by_its_own_fqdn() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_received_line_has_the_name_that_the_client_is_told() {
+    let relay = Relay::new([delivered(), delivered()]);
+    let envelope: Envelope = message("app@contoso.com", &["jane@contoso.com"]).envelope;
+    let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        ids.push(relay.pipeline.accept_message(&client(), envelope.clone(), content.clone()).await.unwrap());
+    }
+    relay.start().await;
+    relay.until_empty().await;
+    for (id, attempt) in ids.iter().zip(relay.smtp.attempts()) {
+        let named = format!(" with SMTP id {id}\r\n\tfor <jane@contoso.com>;");
+        assert!(attempt.content.contains(&named), "{id}: {}", attempt.content);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn hops_are_counted_by_the_connector_and_its_own_limit_holds() {
     let relay = Relay::new([delivered()]);
     accepted(&relay, &client(), &"Received: by a.test\r\n".repeat(60)).await;
