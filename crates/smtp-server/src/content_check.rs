@@ -1,6 +1,6 @@
 //! What a whole message is checked for before it is handed on: header size and hops.
 
-use postroad_message::HeaderBlock;
+use postroad_message::{EnhancedStatus, HeaderBlock};
 use postroad_smtp_protocol::server::Refusal;
 
 use crate::receive_connector::ReceiveConnector;
@@ -19,11 +19,9 @@ pub(crate) fn check(connector: &ReceiveConnector, fqdn: &str, content: &[u8]) ->
     let looped = hops > connector.max_hop_count
         || (connector.max_local_hop_count > 0 && local > connector.max_local_hop_count);
     if looped {
-        return Err(Refusal::new(
-            554,
-            postroad_message::EnhancedStatus::permanent(4, 6),
-            "Too many hops: a mail loop",
-        ));
+        // 554, as Exchange and Postfix say it.
+        let status = EnhancedStatus::permanent(4, 6);
+        return Err(Refusal::new(554, status, "Hop count exceeded - possible mail loop"));
     }
     Ok(())
 }

@@ -94,7 +94,7 @@ fn refuse_reserved(connector: &ReceiveConnector, mailbox: &Mailbox) -> Result<()
     let refused = (connector.reject_reserved_top_level_recipient_domains && top)
         || (connector.reject_reserved_second_level_recipient_domains && second)
         || (connector.reject_single_label_recipient_domains && !name.contains('.'));
-    if refused { Err(Refusal::permanent(1, 2, "Nobody has this domain")) } else { Ok(()) }
+    if refused { Err(Refusal::permanent(1, 4, "Nobody has this domain")) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use postroad_message::trace::{Protocol, Received, Source};
-use postroad_message::{Content, Edits, Envelope, HeaderBlock, firewall};
+use postroad_message::{Content, Edits, EnhancedStatus, Envelope, HeaderBlock, firewall};
 use postroad_queue::{MessageId, QueueError};
 use postroad_smtp_server::{BoxFuture, Client, Refusal, Submit};
 
@@ -78,7 +78,10 @@ fn refusal(error: &SubmitError) -> Refusal {
         SubmitError::Queue(QueueError::DiskFull { .. }) => {
             Refusal::transient(3, 1, "insufficient system storage; try again later")
         }
-        SubmitError::Loop { .. } => Refusal::permanent(4, 6, "hop count exceeded, possible mail loop"),
+        SubmitError::Loop { .. } => {
+            let status = EnhancedStatus::permanent(4, 6);
+            Refusal::new(554, status, "Hop count exceeded - possible mail loop")
+        }
         SubmitError::Undeliverable => Refusal::permanent(1, 2, "no connector takes any of the recipients"),
         SubmitError::NoRecipient | SubmitError::BadFile(_) => Refusal::permanent(5, 1, "no recipients"),
         SubmitError::Queue(_) => Refusal::transient(3, 0, "the queue cannot take it now; try again later"),

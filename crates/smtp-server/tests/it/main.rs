@@ -8,6 +8,8 @@ mod house;
 mod limits;
 #[cfg(target_os = "linux")]
 mod many;
+#[cfg(target_os = "linux")]
+mod relay_right;
 mod scenarios;
 mod stopping;
 mod tls;
