@@ -18,7 +18,9 @@
 //! assert_eq!(wire, b"Subject: dots\r\n\r\n..one\r\n.\r\n");
 //! ```
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 use postroad_message::line_end::{are_crlf, with_crlf};
 
 /// What becomes of a CR or LF that stands alone.
@@ -143,27 +145,42 @@ impl Decoder {
         Decoded { bytes, bare_line_ends: self.bare_seen, too_large }
     }
 
-    /// Takes whole lines at once, up to the next line that opens with a dot. The byte before `input` is no CR.
+    /// Takes everything up to the final dot, or up to the last byte that can be judged without its successor; at least one
+    /// byte. The byte before `input` is no CR.
     fn lines(&mut self, input: &[u8]) -> usize {
-        let (segment, state) = match memmem::find(input, b"\r\n.") {
-            Some(at) => (input.get(..at + 2).unwrap_or_default(), State::LineStart),
-            None if input.ends_with(b"\r\n") => (input, State::LineStart),
-            None if input.ends_with(b"\r") => {
-                (input.get(..input.len() - 1).unwrap_or_default(), State::CarriageReturn)
-            }
-            None => (input, State::Line),
-        };
-        if are_crlf(segment) {
-            self.push(segment);
-        } else {
-            self.bare_seen = true;
-            match self.bare {
-                BareLineEnds::Keep => self.push(segment),
-                BareLineEnds::MakeCrlf => self.push(&with_crlf(segment)),
-            }
+        let mut from = 0;
+        let mut hits = DotLines { input, at: 0 };
+        // Where a line opens with a dot the content before it goes on, and the dot stays behind.
+        for dot in &mut hits {
+            self.take(input.get(from..dot).unwrap_or_default());
+            from = dot + 1;
+            let state = match (input.get(from), input.get(from + 1)) {
+                (None, _) => State::Dot,
+                (Some(b'\r'), None) => State::DotCarriageReturn,
+                (Some(b'\r'), Some(b'\n')) => State::Ended,
+                _ => continue,
+            };
+            self.state = state;
+            self.bare_seen |= !are_crlf(input.get(..dot).unwrap_or_default());
+            return (from + 2).min(input.len());
         }
+        let (end, state) = match input {
+            [.., b'\r', b'\n'] => (input.len(), State::LineStart),
+            [.., b'\r'] => (input.len() - 1, State::CarriageReturn),
+            _ => (input.len(), State::Line),
+        };
+        self.take(input.get(from..end).unwrap_or_default());
         self.state = state;
-        segment.len() + usize::from(state == State::CarriageReturn)
+        self.bare_seen |= !are_crlf(input.get(..end).unwrap_or_default());
+        input.len()
+    }
+
+    /// A part of the content, its line ends not judged yet.
+    fn take(&mut self, part: &[u8]) {
+        match self.bare {
+            BareLineEnds::MakeCrlf if !are_crlf(part) => self.push(&with_crlf(part)),
+            BareLineEnds::MakeCrlf | BareLineEnds::Keep => self.push(part),
+        }
     }
 
     fn bare(&mut self, byte: u8) {
@@ -180,6 +197,28 @@ impl Decoder {
             self.content.extend_from_slice(bytes);
         } else if !self.content.is_empty() {
             self.content = Vec::new();
+        }
+    }
+}
+
+/// The offsets of the dots that follow CRLF.
+struct DotLines<'a> {
+    input: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for DotLines<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        // Two bytes are found without a false alarm; a searcher is not made anew for each line.
+        static DOT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n."));
+        loop {
+            let hit = self.at + DOT.find(self.input.get(self.at..)?)?;
+            self.at = hit + 1;
+            if hit > 0 && self.input.get(hit - 1) == Some(&b'\r') {
+                return Some(hit + 1);
+            }
         }
     }
 }
