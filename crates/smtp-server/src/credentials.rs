@@ -1,20 +1,14 @@
-//! The credentials file: who may log on, with argon2id hashes and never a plain password.
+//! The credentials file: who may log on, with what is kept of each password, and never a password.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use postroad_smtp_protocol::sasl::Secret;
-use tokio::sync::Semaphore;
+use postroad_smtp_protocol::sasl::{Hash, ScramVerifier, Secret, prepare_name, prepare_password};
 
-use crate::client::Client;
-use crate::receive_connector::ReceiveConnector;
-use crate::submit::BoxFuture;
-use crate::verify::{Verification, Verify};
+use crate::verify::Verification;
 
 /// Why a credentials file cannot be used. Whoever wrote it mends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +21,13 @@ pub enum CredentialsError {
     #[error("the credentials file is not TOML lines of the form name = \"hash\"")]
     Syntax,
     /// One of the hashes is none; a plain password is none.
-    #[error("the credentials file holds a value that is no argon2id hash: make one with hash-password")]
+    #[error(
+        "the credentials file holds a value that is neither an argon2id hash nor a SCRAM-SHA-256 verifier: make one with hash-password"
+    )]
     NotAHash,
+    /// Two names are one, by SASLprep.
+    #[error("the credentials file holds two names that are one to whoever types them")]
+    SameName,
     /// No randomness could be had for a salt.
     #[error("the password could not be hashed")]
     Hashing,
@@ -36,32 +35,68 @@ pub enum CredentialsError {
 
 /// Hashes a password with argon2id and a fresh salt (19 MiB, two passes): what stands in a credentials file.
 ///
+/// It is the hardest to guess at where the file is stolen, and serves PLAIN and LOGIN.
+///
 /// ```
 /// let line = format!("\"app@contoso.com\" = \"{}\"", postroad_smtp_server::hash_password(b"hunter2")?);
 /// assert!(line.starts_with("\"app@contoso.com\" = \"$argon2id$v=19$"));
 /// # Ok::<(), postroad_smtp_server::CredentialsError>(())
 /// ```
 pub fn hash_password(password: &[u8]) -> Result<String, CredentialsError> {
-    let hash = Argon2::default().hash_password(password).map_err(|_| CredentialsError::Hashing)?;
+    let prepared = prepare_password(password);
+    let hash = Argon2::default().hash_password(&prepared).map_err(|_| CredentialsError::Hashing)?;
     Ok(hash.to_string())
 }
 
+/// Makes a SCRAM-SHA-256 verifier with a fresh salt: what else may stand in a credentials file.
+///
+/// It serves SCRAM, where neither the wire nor the server ever has the password, and PLAIN and LOGIN too.
+///
+/// ```
+/// let line = format!("\"app@contoso.com\" = \"{}\"", postroad_smtp_server::scram_verifier(b"hunter2")?);
+/// assert!(line.starts_with("\"app@contoso.com\" = \"SCRAM-SHA-256$16384:"));
+/// # Ok::<(), postroad_smtp_server::CredentialsError>(())
+/// ```
+pub fn scram_verifier(password: &[u8]) -> Result<String, CredentialsError> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| CredentialsError::Hashing)?;
+    let password = Secret::new(password);
+    Ok(ScramVerifier::derive(Hash::Sha256, &password, salt, SCRAM_ITERATIONS).to_text())
+}
+
+/// Four times what RFC 7677 asks at least: milliseconds for a client in a compiled language, half a second in a slow one.
+const SCRAM_ITERATIONS: u32 = 16_384;
+
 /// Names and hashes of one file.
+///
+/// ```toml
+/// "app@contoso.com" = "$argon2id$v=19$m=19456,t=2,p=1$..."
+/// "scanner" = "SCRAM-SHA-256$16384:salt$StoredKey:ServerKey"
+/// ```
+///
+/// A client takes the strongest mechanism that it is offered. SCRAM is therefore offered where *every* line can serve it: a
+/// user with an argon2id hash alone could not log on by it.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Credentials(HashMap<String, String>);
+pub struct Credentials(BTreeMap<String, Kept>);
+
+/// What is kept of a password.
+#[derive(Clone, PartialEq, Eq)]
+enum Kept {
+    Argon2id(String),
+    Scram(ScramVerifier),
+}
 
 impl Credentials {
     /// Reads TOML lines `name = "hash"`.
     pub fn parse(text: &str) -> Result<Self, CredentialsError> {
         let document = toml_span::parse(text).map_err(|_| CredentialsError::Syntax)?;
         let table = document.as_table().ok_or(CredentialsError::Syntax)?;
-        let mut found = HashMap::new();
+        let mut found = BTreeMap::new();
         for (name, value) in table {
-            let hash = value.as_str().ok_or(CredentialsError::Syntax)?;
-            if !hash.starts_with("$argon2id$") || PasswordHash::new(hash).is_err() {
-                return Err(CredentialsError::NotAHash);
+            let kept = Kept::parse(value.as_str().ok_or(CredentialsError::Syntax)?)?;
+            if found.insert(prepare_name(&name.name).into_owned(), kept).is_some() {
+                return Err(CredentialsError::SameName);
             }
-            found.insert(name.name.to_string(), hash.to_owned());
         }
         Ok(Self(found))
     }
@@ -72,38 +107,94 @@ impl Credentials {
         Self::parse(&text)
     }
 
+    /// Whether everybody in it can log on by SCRAM-SHA-256.
+    pub fn serves_scram(&self) -> bool {
+        !self.0.is_empty() && self.0.values().all(|kept| matches!(kept, Kept::Scram(_)))
+    }
+
+    /// The verifier of this name, or a decoy; `None` where the file does not [serve SCRAM](Self::serves_scram).
+    ///
+    /// `key` is a secret that lasts: by it, a name that is not there has the same salt each time.
+    pub fn scram(&self, username: &str, key: &Secret) -> Option<ScramVerifier> {
+        let username = prepare_name(username);
+        if !self.serves_scram() {
+            return None;
+        }
+        match (self.0.get(username.as_ref()), self.stand_in(&username, key)) {
+            (Some(Kept::Scram(verifier)), _) => Some(verifier.clone()),
+            (_, Some(Kept::Scram(like))) => {
+                Some(ScramVerifier::decoy(Hash::Sha256, key, &username, like.iterations()))
+            }
+            _ => None,
+        }
+    }
+
     /// Compares; a name that is not there takes as long as one that is. Takes tens of milliseconds of a processor.
-    pub fn verify(&self, username: &str, password: &Secret) -> Verification {
-        self.verify_within(username, password, &mut Vec::new())
+    pub fn verify(&self, username: &str, password: &Secret, key: &Secret) -> Verification {
+        self.verify_within(username, password, key, &mut Vec::new())
     }
 
     /// The same, in memory that an earlier verification may have used.
-    fn verify_within(&self, username: &str, password: &Secret, memory: &mut Vec<Block>) -> Verification {
-        let known = self.0.get(username);
-        let hash = known.map_or(NOBODY, String::as_str);
-        let Ok(hash) = PasswordHash::new(hash) else { return Verification::Unavailable };
-        match (matches(&hash, password, memory), known) {
+    pub(crate) fn verify_within(
+        &self,
+        username: &str,
+        password: &Secret,
+        key: &Secret,
+        memory: &mut Vec<Block>,
+    ) -> Verification {
+        let username = prepare_name(username);
+        let known = self.0.get(username.as_ref());
+        let nobody = Kept::Argon2id(NOBODY.to_owned());
+        let kept = known.or_else(|| self.stand_in(&username, key)).unwrap_or(&nobody);
+        match (kept.matches(password, memory), known) {
             (Some(true), Some(_)) => Verification::Accepted,
             (Some(_), _) => Verification::Rejected,
             (None, _) => Verification::Unavailable,
         }
     }
+
+    /// Whose line a name that is not there is measured against: always the same one, so that strangers take as long as the
+    /// users do, one like another.
+    fn stand_in(&self, username: &str, key: &Secret) -> Option<&Kept> {
+        let decoy = ScramVerifier::decoy(Hash::Sha256, key, username, 0);
+        let number = decoy.salt().iter().rev().take(4).fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        self.0.values().nth(number.checked_rem(self.0.len())?)
+    }
 }
 
-/// Whether this is the hash of that password, compared in constant time; `None` where the hash is none we can make.
-fn matches(hash: &PasswordHash, password: &Secret, memory: &mut Vec<Block>) -> Option<bool> {
-    let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
-    let version = hash.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())?;
-    let params = Params::try_from(hash).ok()?;
-    let blocks = params.block_count();
-    if memory.len() < blocks {
-        memory.resize(blocks, Block::new());
+impl Kept {
+    fn parse(text: &str) -> Result<Self, CredentialsError> {
+        if text.starts_with("$argon2id$") && PasswordHash::new(text).is_ok() {
+            return Ok(Self::Argon2id(text.to_owned()));
+        }
+        match text.parse::<ScramVerifier>() {
+            Ok(verifier) if verifier.hash() == Hash::Sha256 => Ok(Self::Scram(verifier)),
+            _ => Err(CredentialsError::NotAHash),
+        }
     }
-    let mut computed = vec![0; expected.len()];
-    Argon2::new(Algorithm::Argon2id, version, params)
-        .hash_password_into_with_memory(password.expose(), salt, &mut computed, memory.get_mut(..blocks)?)
-        .ok()?;
-    Some(Output::new(&computed).ok()? == *expected)
+
+    /// Whether it was made of that password, compared in constant time; `None` where it is of a kind that we cannot make.
+    fn matches(&self, password: &Secret, memory: &mut Vec<Block>) -> Option<bool> {
+        let text = match self {
+            Self::Scram(verifier) => return Some(verifier.matches(password)),
+            Self::Argon2id(text) => text,
+        };
+        let hash = PasswordHash::new(text).ok()?;
+        let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+        let version =
+            hash.version.map_or(Some(Version::default()), |version| Version::try_from(version).ok())?;
+        let params = Params::try_from(&hash).ok()?;
+        let blocks = params.block_count();
+        if memory.len() < blocks {
+            memory.resize(blocks, Block::new());
+        }
+        let mut computed = vec![0; expected.len()];
+        let prepared = prepare_password(password.expose());
+        Argon2::new(Algorithm::Argon2id, version, params)
+            .hash_password_into_with_memory(&prepared, salt, &mut computed, memory.get_mut(..blocks)?)
+            .ok()?;
+        Some(Output::new(&computed).ok()? == *expected)
+    }
 }
 
 /// The number of names: hashes are not shown.
@@ -113,168 +204,91 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// A hash of nothing that anybody types, with the cost of a real one.
+/// A hash of nothing that anybody types, with the cost of a real one: for a file without a line.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$cG9zdHJvYWQtbm9ib2R5$MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
-
-/// Verifies against each receive connector's `credentials_file`, and reads a file again when it has changed.
-#[derive(Debug)]
-pub struct FileVerifier {
-    files: HashMap<String, Arc<CachedFile>>,
-    /// Each hash takes a processor and 19 MiB; logons beyond these wait.
-    at_once: Arc<Semaphore>,
-    /// The memory of hashes that are done, for the next: an allocator that is asked for 19 MiB by ever other threads keeps
-    /// a gigabyte of them, and anybody may fail to log on.
-    memory: Arc<Mutex<Vec<Vec<Block>>>>,
-}
-
-#[derive(Debug)]
-struct CachedFile {
-    path: PathBuf,
-    cached: Mutex<Option<(Stamp, Arc<Credentials>)>>,
-}
-
-type Stamp = (Option<SystemTime>, u64);
-
-impl FileVerifier {
-    /// Reads the file of each connector that names one, which blocks.
-    pub fn new<'a>(
-        connectors: impl IntoIterator<Item = &'a ReceiveConnector>,
-    ) -> Result<Self, CredentialsError> {
-        let mut files = HashMap::new();
-        for connector in connectors {
-            if let Some(path) = &connector.credentials_file {
-                let file = CachedFile { path: path.clone(), cached: Mutex::new(None) };
-                file.current()?;
-                files.insert(connector.name.clone(), Arc::new(file));
-            }
-        }
-        Ok(Self { files, at_once: Arc::new(Semaphore::new(4)), memory: Arc::default() })
-    }
-}
-
-impl CachedFile {
-    fn current(&self) -> Result<Arc<Credentials>, CredentialsError> {
-        let metadata = std::fs::metadata(&self.path).map_err(|_| CredentialsError::Unreadable)?;
-        let stamp = (metadata.modified().ok(), metadata.len());
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some((read, credentials)) if *read == stamp => Ok(Arc::clone(credentials)),
-            _ => {
-                let credentials = Arc::new(Credentials::read(&self.path)?);
-                *cached = Some((stamp, Arc::clone(&credentials)));
-                Ok(credentials)
-            }
-        }
-    }
-}
-
-impl Verify for FileVerifier {
-    fn verify<'a>(
-        &'a self,
-        client: &'a Client,
-        username: &'a str,
-        password: Secret,
-    ) -> BoxFuture<'a, Verification> {
-        Box::pin(async move {
-            let Some(file) = self.files.get(&client.connector).map(Arc::clone) else {
-                return Verification::Rejected;
-            };
-            let Ok(permit) = Arc::clone(&self.at_once).acquire_owned().await else {
-                return Verification::Unavailable;
-            };
-            let username = username.to_owned();
-            let spare = Arc::clone(&self.memory);
-            let verified = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                match file.current() {
-                    Ok(credentials) => {
-                        let locked = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-                        let mut memory = locked().pop().unwrap_or_default();
-                        let verified = credentials.verify_within(&username, &password, &mut memory);
-                        locked().push(memory);
-                        verified
-                    }
-                    Err(error) => {
-                        tracing::error!(path = %file.path.display(), %error, "logons cannot be verified");
-                        Verification::Unavailable
-                    }
-                }
-            });
-            verified.await.unwrap_or(Verification::Unavailable)
-        })
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key() -> Secret {
+        Secret::new("lasting")
+    }
+
     #[test]
     fn the_right_password_of_the_right_name() {
-        let text = format!("jane = \"{}\"\n# a comment\n", hash_password(b"secret").unwrap());
-        let credentials = Credentials::parse(&text).unwrap();
-        assert_eq!(credentials.verify("jane", &Secret::new("secret")), Verification::Accepted);
-        for (name, password) in
-            [("jane", "Secret"), ("jane", ""), ("joe", "secret"), ("Jane", "secret"), ("", "")]
-        {
-            assert_eq!(
-                credentials.verify(name, &Secret::new(password)),
-                Verification::Rejected,
-                "{name} {password}"
-            );
+        for hash in [hash_password(b"secret").unwrap(), scram_verifier(b"secret").unwrap()] {
+            let credentials = Credentials::parse(&format!("jane = \"{hash}\"\n# a comment\n")).unwrap();
+            let verify =
+                |name: &str, password: &str| credentials.verify(name, &Secret::new(password), &key());
+            assert_eq!(verify("jane", "secret"), Verification::Accepted);
+            assert_eq!(verify("ja\u{ad}ne", "sec\u{ad}ret"), Verification::Accepted, "SASLprep");
+            for (name, password) in
+                [("jane", "Secret"), ("jane", ""), ("joe", "secret"), ("Jane", "secret"), ("", "")]
+            {
+                assert_eq!(verify(name, password), Verification::Rejected, "{name} {password}");
+            }
+            assert_eq!(format!("{credentials:?}"), "Credentials(1 names)");
         }
-        assert_eq!(format!("{credentials:?}"), "Credentials(1 names)");
     }
 
     #[test]
     fn a_plain_password_in_the_file_is_refused() {
-        assert_eq!(Credentials::parse("jane = \"secret\""), Err(CredentialsError::NotAHash));
-        assert_eq!(Credentials::parse("jane = 1"), Err(CredentialsError::Syntax));
-        assert_eq!(Credentials::parse("jane"), Err(CredentialsError::Syntax));
-        assert_eq!(Credentials::parse("jane = \"$argon2id$rubbish\""), Err(CredentialsError::NotAHash));
-        assert!(PasswordHash::new(NOBODY).is_ok());
-    }
-
-    #[tokio::test]
-    async fn logons_share_the_memory_of_those_before_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("users.toml");
-        std::fs::write(&path, format!("jane = \"{}\"\n", hash_password(b"secret").unwrap())).unwrap();
-        let mut connector = ReceiveConnector::new("Applications");
-        connector.credentials_file = Some(path);
-        let verifier = FileVerifier::new([&connector]).unwrap();
-        let address = "127.0.0.1:1".parse().unwrap();
-        let client = Client::new("Applications", address, address);
-        for password in ["wrong", "secret", "worse", "secret"] {
-            let expected = if password == "secret" { Verification::Accepted } else { Verification::Rejected };
-            assert_eq!(verifier.verify(&client, "jane", Secret::new(password)).await, expected);
+        for (text, error) in [
+            ("jane = \"secret\"", CredentialsError::NotAHash),
+            ("jane = 1", CredentialsError::Syntax),
+            ("jane", CredentialsError::Syntax),
+            ("jane = \"$argon2id$rubbish\"", CredentialsError::NotAHash),
+            ("jane = \"SCRAM-SHA-256$1:c2FsdA==$AA==:AA==\"", CredentialsError::NotAHash),
+            (
+                "jane = \"SCRAM-SHA-1$4096:c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAA=\"",
+                CredentialsError::NotAHash,
+            ),
+        ] {
+            assert_eq!(Credentials::parse(text), Err(error), "{text}");
         }
-        let spare = verifier.memory.lock().unwrap();
-        assert_eq!(spare.iter().map(Vec::len).collect::<Vec<_>>(), [19456]);
+        assert!(PasswordHash::new(NOBODY).is_ok());
+        let verifier = scram_verifier(b"secret").unwrap();
+        let twice = format!("\"j\u{e4}ne\" = \"{verifier}\"\n\"ja\u{308}ne\" = \"{verifier}\"\n");
+        assert_eq!(Credentials::parse(&twice), Err(CredentialsError::SameName));
     }
 
-    #[tokio::test]
-    async fn a_changed_file_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("users.toml");
-        let line =
-            |name: &str, password: &[u8]| format!("{name} = \"{}\"\n", hash_password(password).unwrap());
-        std::fs::write(&path, line("jane", b"old")).unwrap();
-        let mut connector = ReceiveConnector::new("Applications");
-        connector.credentials_file = Some(path.clone());
-        let verifier = FileVerifier::new([&connector]).unwrap();
-        let address = "127.0.0.1:1".parse().unwrap();
-        let client = Client::new("Applications", address, address);
-        let try_one =
-            async |name: &str, password: &str| verifier.verify(&client, name, Secret::new(password)).await;
-        assert_eq!(try_one("jane", "old").await, Verification::Accepted);
-        std::fs::write(&path, line("jane", b"new") + &line("joe", b"x")).unwrap();
-        assert_eq!(try_one("jane", "old").await, Verification::Rejected);
-        assert_eq!(try_one("jane", "new").await, Verification::Accepted);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(try_one("jane", "new").await, Verification::Unavailable);
-        let stranger = Client::new("Other", address, address);
-        assert_eq!(verifier.verify(&stranger, "jane", Secret::new("new")).await, Verification::Rejected);
+    #[test]
+    fn scram_is_served_where_everybody_can_use_it() {
+        let (argon2id, scram) = (hash_password(b"secret").unwrap(), scram_verifier(b"secret").unwrap());
+        for (lines, served) in [
+            (String::new(), false),
+            (format!("jane = \"{scram}\""), true),
+            (format!("jane = \"{argon2id}\""), false),
+            (format!("jane = \"{scram}\"\njoe = \"{argon2id}\""), false),
+        ] {
+            let credentials = Credentials::parse(&lines).unwrap();
+            assert_eq!(credentials.serves_scram(), served, "{lines}");
+            assert_eq!(credentials.scram("jane", &key()).is_some(), served, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_looks_like_one_that_is() {
+        let lines: String = ["a", "b", "c"]
+            .map(|name| format!("{name} = \"{}\"\n", scram_verifier(name.as_bytes()).unwrap()))
+            .concat();
+        let credentials = Credentials::parse(&lines).unwrap();
+        let shown = |name: &str, key: &Secret| {
+            let verifier = credentials.scram(name, key).unwrap();
+            (verifier.iterations(), verifier.salt().to_vec())
+        };
+        let (iterations, salt) = shown("a", &key());
+        let stranger = shown("stranger", &key());
+        assert_eq!((stranger.0, stranger.1.len()), (iterations, salt.len()));
+        assert_eq!(stranger, shown("stranger", &key()));
+        assert_ne!(stranger, shown("stranger", &Secret::new("another")));
+        for password in ["a", "b", "c", ""] {
+            assert_eq!(
+                credentials.verify("stranger", &Secret::new(password), &key()),
+                Verification::Rejected
+            );
+        }
     }
 }

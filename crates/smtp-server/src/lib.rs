@@ -45,7 +45,8 @@
 //! * Of several connectors on one binding, the one with the most specific remote range takes the connection.
 //! * `::ffff:10.0.0.1` is 10.0.0.1 wherever addresses are compared.
 //! * A 250 to content is said only after [`Submit::accept_message`] has said that it is durable; local faults are 4yz.
-//! * Logons are taken inside TLS only where `basic-auth-require-tls` is set; passwords are compared with argon2id hashes.
+//! * Logons are taken inside TLS only where `basic-auth-require-tls` is set; the credentials
+//!   file holds argon2id hashes and SCRAM verifiers, and never a password.
 //! * Time is tokio's: a test may pause it.
 //!
 //! `examples/receive.rs` is a whole server in sixty lines.
@@ -58,6 +59,7 @@ mod content_check;
 mod content_memory;
 pub mod contradiction;
 pub mod credentials;
+pub mod file_verifier;
 mod front;
 pub mod ip_range;
 mod judgement;
@@ -76,7 +78,8 @@ pub mod verify;
 
 pub use client::Client;
 pub use contradiction::{Contradiction, validate_together};
-pub use credentials::{Credentials, CredentialsError, FileVerifier, hash_password};
+pub use credentials::{Credentials, CredentialsError, hash_password, scram_verifier};
+pub use file_verifier::FileVerifier;
 pub use ip_range::{InvalidIpRange, IpRange};
 pub use listening::Listening;
 pub use parameters::{

@@ -1,0 +1,239 @@
+//! Verifies logons against credentials files, which may change at any time.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use argon2::Block;
+use postroad_smtp_protocol::sasl::{ScramVerifier, Secret};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::client::Client;
+use crate::credentials::{Credentials, CredentialsError};
+use crate::receive_connector::ReceiveConnector;
+use crate::submit::BoxFuture;
+use crate::verify::{Verification, Verify};
+
+/// Passwords that are hashed at once, each on a processor and in 19 MiB; others wait.
+const AT_ONCE: usize = 4;
+/// How long: a client that waited longer is told 454, and may come back.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Verifies against each receive connector's `credentials_file`, and reads a file again when it has changed.
+///
+/// It offers PLAIN and LOGIN, and SCRAM-SHA-256 where the file [serves](Credentials::serves_scram) it: as the file was when
+/// somebody last logged on.
+#[derive(Debug)]
+pub struct FileVerifier {
+    files: HashMap<String, Arc<CachedFile>>,
+    at_once: Arc<Semaphore>,
+    /// The memory of hashes that are done, for the next: an allocator that is asked for 19 MiB by ever other threads keeps
+    /// a gigabyte of them, and anybody may fail to log on.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
+}
+
+#[derive(Debug)]
+struct CachedFile {
+    path: PathBuf,
+    cached: Mutex<Option<(Stamp, Arc<Credentials>)>>,
+}
+
+type Stamp = (Option<SystemTime>, u64);
+
+impl FileVerifier {
+    /// Reads the file of each connector that names one, which blocks.
+    pub fn new<'a>(
+        connectors: impl IntoIterator<Item = &'a ReceiveConnector>,
+    ) -> Result<Self, CredentialsError> {
+        let mut files = HashMap::new();
+        for connector in connectors {
+            if let Some(path) = &connector.credentials_file {
+                let file = CachedFile { path: path.clone(), cached: Mutex::new(None) };
+                file.current()?;
+                files.insert(connector.name.clone(), Arc::new(file));
+            }
+        }
+        Ok(Self { files, at_once: Arc::new(Semaphore::new(AT_ONCE)), memory: Arc::default() })
+    }
+
+    /// Leave to hash a password; `None` where too many others wait for the same.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.at_once).acquire_owned();
+        match tokio::time::timeout(LONGEST_WAIT, permit).await {
+            Ok(permit) => permit.ok(),
+            Err(_) => {
+                tracing::warn!("too many logons at once: one that waited its time is told to come back");
+                None
+            }
+        }
+    }
+}
+
+impl CachedFile {
+    fn current(&self) -> Result<Arc<Credentials>, CredentialsError> {
+        let metadata = std::fs::metadata(&self.path).map_err(|_| CredentialsError::Unreadable)?;
+        let stamp = (metadata.modified().ok(), metadata.len());
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some((read, credentials)) if *read == stamp => Ok(Arc::clone(credentials)),
+            _ => {
+                let credentials = Arc::new(Credentials::read(&self.path)?);
+                *cached = Some((stamp, Arc::clone(&credentials)));
+                Ok(credentials)
+            }
+        }
+    }
+
+    /// The same, and whoever runs the server is told why not.
+    fn current_or_told(&self) -> Option<Arc<Credentials>> {
+        let current = self.current();
+        if let Err(error) = &current {
+            tracing::error!(path = %self.path.display(), %error, "logons cannot be verified");
+        }
+        current.ok()
+    }
+
+    /// As it was read last.
+    fn serves_scram(&self) -> bool {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().is_some_and(|(_, credentials)| credentials.serves_scram())
+    }
+}
+
+impl Verify for FileVerifier {
+    fn verify<'a>(
+        &'a self,
+        client: &'a Client,
+        username: &'a str,
+        password: Secret,
+    ) -> BoxFuture<'a, Verification> {
+        Box::pin(async move {
+            let Some(file) = self.files.get(&client.connector).map(Arc::clone) else {
+                return Verification::Rejected;
+            };
+            let (Some(permit), Some(key)) = (self.permit().await, lasting_key()) else {
+                return Verification::Unavailable;
+            };
+            let username = username.to_owned();
+            let spare = Arc::clone(&self.memory);
+            let verified = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                let Some(credentials) = file.current_or_told() else { return Verification::Unavailable };
+                let locked = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut memory = locked().pop().unwrap_or_default();
+                let verified = credentials.verify_within(&username, &password, &key, &mut memory);
+                locked().push(memory);
+                verified
+            });
+            verified.await.unwrap_or(Verification::Unavailable)
+        })
+    }
+
+    fn mechanisms(&self, client: &Client) -> Vec<String> {
+        let scram = self.files.get(&client.connector).is_some_and(|file| file.serves_scram());
+        let names = if scram { &["SCRAM-SHA-256", "PLAIN", "LOGIN"][..] } else { &["PLAIN", "LOGIN"] };
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn scram<'a>(&'a self, client: &'a Client, username: &'a str) -> BoxFuture<'a, Option<ScramVerifier>> {
+        Box::pin(async move {
+            let (file, username, key) =
+                (Arc::clone(self.files.get(&client.connector)?), username.to_owned(), lasting_key()?);
+            let found = tokio::task::spawn_blocking(move || file.current_or_told()?.scram(&username, &key));
+            found.await.ok().flatten()
+        })
+    }
+}
+
+/// A secret that lasts as long as the process, across changed configurations: names that do not exist have the same salt as
+/// long.
+fn lasting_key() -> Option<Secret> {
+    static KEY: OnceLock<Secret> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Some(key.clone());
+    }
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(KEY.get_or_init(|| Secret::new(bytes)).clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::credentials::{hash_password, scram_verifier};
+
+    fn verifier(path: &Path) -> (FileVerifier, Client) {
+        let mut connector = ReceiveConnector::new("Applications");
+        connector.credentials_file = Some(path.to_owned());
+        let address = "127.0.0.1:1".parse().unwrap();
+        (FileVerifier::new([&connector]).unwrap(), Client::new("Applications", address, address))
+    }
+
+    #[tokio::test]
+    async fn logons_share_the_memory_of_those_before_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        std::fs::write(&path, format!("jane = \"{}\"\n", hash_password(b"secret").unwrap())).unwrap();
+        let (verifier, client) = verifier(&path);
+        for password in ["wrong", "secret", "worse", "secret"] {
+            let expected = if password == "secret" { Verification::Accepted } else { Verification::Rejected };
+            assert_eq!(verifier.verify(&client, "jane", Secret::new(password)).await, expected);
+        }
+        let spare = verifier.memory.lock().unwrap();
+        assert_eq!(spare.iter().map(Vec::len).collect::<Vec<_>>(), [19456]);
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        let line =
+            |name: &str, password: &[u8]| format!("{name} = \"{}\"\n", hash_password(password).unwrap());
+        std::fs::write(&path, line("jane", b"old")).unwrap();
+        let (verifier, client) = verifier(&path);
+        let try_one =
+            async |name: &str, password: &str| verifier.verify(&client, name, Secret::new(password)).await;
+        assert_eq!(try_one("jane", "old").await, Verification::Accepted);
+        std::fs::write(&path, line("jane", b"new") + &line("joe", b"x")).unwrap();
+        assert_eq!(try_one("jane", "old").await, Verification::Rejected);
+        assert_eq!(try_one("jane", "new").await, Verification::Accepted);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(try_one("jane", "new").await, Verification::Unavailable);
+        let stranger = Client::new("Other", client.peer, client.local);
+        assert_eq!(verifier.verify(&stranger, "jane", Secret::new("new")).await, Verification::Rejected);
+    }
+
+    #[tokio::test]
+    async fn what_is_offered_follows_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        let scram = format!("jane = \"{}\"\n", scram_verifier(b"secret").unwrap());
+        std::fs::write(&path, &scram).unwrap();
+        let (verifier, client) = verifier(&path);
+        assert_eq!(verifier.mechanisms(&client), ["SCRAM-SHA-256", "PLAIN", "LOGIN"]);
+        assert!(verifier.scram(&client, "jane").await.is_some());
+        let nobody = verifier.scram(&client, "nobody").await;
+        assert!(nobody.is_some() && nobody == verifier.scram(&client, "nobody").await);
+        let mixed = format!("{scram}joe = \"{}\"\n", hash_password(b"secret").unwrap());
+        std::fs::write(&path, mixed).unwrap();
+        assert_eq!(verifier.scram(&client, "jane").await, None);
+        assert_eq!(verifier.mechanisms(&client), ["PLAIN", "LOGIN"]);
+        assert_eq!(verifier.verify(&client, "jane", Secret::new("secret")).await, Verification::Accepted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_logon_waits_for_others_so_long_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        std::fs::write(&path, format!("jane = \"{}\"\n", scram_verifier(b"secret").unwrap())).unwrap();
+        let (verifier, client) = verifier(&path);
+        let busy = Arc::clone(&verifier.at_once).acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        let waited = verifier.verify(&client, "jane", Secret::new("secret")).await;
+        assert_eq!(waited, Verification::Unavailable);
+        drop(busy);
+        assert_eq!(verifier.verify(&client, "jane", Secret::new("secret")).await, Verification::Accepted);
+    }
+}
