@@ -28,6 +28,9 @@ pub enum SecretSource {
     PasswordFile(PathBuf),
     /// The value of this environment variable.
     PasswordEnvironment(String),
+    /// An OAuth 2.0 access token, the file's content without white space around it. Whoever renews the token writes it
+    /// anew; it is read again for each login.
+    TokenFile(PathBuf),
 }
 
 /// Why a secret cannot be had. All of them are ours to put right, none is the recipient's fault: mail waits.
@@ -53,7 +56,7 @@ pub enum CredentialError {
         variable: String,
     },
     /// There is nothing in the file or the variable.
-    #[error("credential {name:?}: the password is empty")]
+    #[error("credential {name:?}: the password or token is empty")]
     Empty {
         /// The credential.
         name: String,
@@ -80,6 +83,7 @@ impl Credential {
     pub fn load(&self) -> Result<sasl::Credential, CredentialError> {
         let secret = match &self.source {
             SecretSource::PasswordFile(file) => self.read(file)?,
+            SecretSource::TokenFile(file) => self.read(file)?.trim_ascii().to_vec(),
             SecretSource::PasswordEnvironment(variable) => {
                 let value = std::env::var_os(variable).ok_or_else(|| CredentialError::NotSet {
                     name: self.name.clone(),
@@ -91,7 +95,11 @@ impl Credential {
         if secret.is_empty() {
             return Err(CredentialError::Empty { name: self.name.clone() });
         }
-        Ok(sasl::Credential::new(self.username.clone(), sasl::Secret::new(secret)))
+        let (username, secret) = (self.username.clone(), sasl::Secret::new(secret));
+        Ok(match self.source {
+            SecretSource::TokenFile(_) => sasl::Credential::token(username, secret),
+            _ => sasl::Credential::new(username, secret),
+        })
     }
 
     fn read(&self, file: &PathBuf) -> Result<Vec<u8>, CredentialError> {
@@ -153,6 +161,15 @@ mod tests {
             in_file(&vec![b'x'; 65_537]),
             Err(CredentialError::TooLong { name, file: "password".into() })
         );
+    }
+
+    #[test]
+    fn a_token_is_a_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, " ya29.token\r\n\n").unwrap();
+        let loaded = Credential::new("relay", "joe", SecretSource::TokenFile(file)).load().unwrap();
+        assert!(loaded.is_same(&sasl::Credential::token("joe", sasl::Secret::new("ya29.token"))));
     }
 
     #[test]

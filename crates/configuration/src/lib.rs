@@ -65,7 +65,7 @@
 //! | `[[sender]]` | pins an `address` to a `send_connector`, or to `"platform-default"` | [`SenderPin`](postroad_connector::SenderPin) |
 //! | `[pickup]` | the directory of new messages; without the section it is not watched | [`Pickup`] |
 //! | `[replay]` | the directory of exported messages; without the section it is not watched | [`Replay`] |
-//! | `[credentials.NAME]` | `username`, and one of `password_file` and `password_env` | [`Credential`] |
+//! | `[credentials.NAME]` | `username`, and one of `password_file`, `password_env` and `token_file` (OAuth) | [`Credential`] |
 //! | `[frontend]`, `[metrics]`, `[admin]` | not available yet | |
 //!
 //! # IIS's ways, and Edge's

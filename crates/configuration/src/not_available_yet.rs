@@ -31,6 +31,19 @@ const fn row(section: &'static str, key: &'static str, asks: Asks, reason: &'sta
 
 use Asks::{AllBut, Always, Only};
 
+/// EXTERNAL waits for a client certificate to be shown.
+const SPOKEN: &[&str] = &[
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1",
+    "OAUTHBEARER",
+    "XOAUTH2",
+    "CRAM-MD5",
+    "PLAIN",
+    "LOGIN",
+];
+
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     row("admin", "", Always, "there is no management API and no status page"),
@@ -41,15 +54,14 @@ const ROWS: &[Row] = &[
     row("server", "message_tracking_log_path", AllBut(&[""]), "there is no message tracking log"),
     row("queue", "store", AllBut(&["sqlite"]), "the embedded store is the only one"),
     row("dns", "validation", AllBut(&["off"]), "DNS answers are taken as they come; leave the key out or write \"off\""),
-    row("credentials", "token_file", Always, "there is neither XOAUTH2 nor OAUTHBEARER"),
-    row("credentials", "token_command", Always, "there is neither XOAUTH2 nor OAUTHBEARER"),
+    row("credentials", "token_command", Always, "no command is run; let it write the token to a token_file, which is read anew"),
 
     row("transport", "mailbox_delivery_queue_retry_interval", AllBut(&["5m"]), "there are no mailbox queues"),
     row("transport", "queue_max_idle_time", AllBut(&["3m"]), "an empty queue is forgotten at once"),
 
     row("send_connector", "frontend_proxy_enabled", AllBut(&["false"]), "mail cannot leave through a proxy"),
     row("send_connector", "smart_host_auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
-    row("send_connector", "sasl_mechanisms", AllBut(&["PLAIN", "LOGIN"]), "PLAIN and LOGIN are the only ones"),
+    row("send_connector", "sasl_mechanisms", AllBut(SPOKEN), "there are SCRAM-SHA-256 and -1 (and -PLUS), OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN and LOGIN"),
     row("send_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
     row("send_connector", "tls_certificate_name", AllBut(&[""]), "no client certificate is shown"),
     row("send_connector", "use_external_dns_servers_enabled", AllBut(&["false"]), "there is one list of DNS servers, [dns] servers"),

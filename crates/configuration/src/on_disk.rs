@@ -183,8 +183,14 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
     }
     for (credential, places) in &written.credentials {
         need(Severity::Warning, What::Secret(credential.name.clone()), places, "");
-        if let SecretSource::PasswordFile(file) = &credential.source {
-            need(Severity::Warning, What::Private(file.clone()), places, "password_file");
+        match &credential.source {
+            SecretSource::PasswordFile(file) => {
+                need(Severity::Warning, What::Private(file.clone()), places, "password_file");
+            }
+            SecretSource::TokenFile(file) => {
+                need(Severity::Warning, What::Private(file.clone()), places, "token_file");
+            }
+            SecretSource::PasswordEnvironment(_) => {}
         }
     }
     needed

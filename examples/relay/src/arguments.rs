@@ -53,7 +53,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Queue(QueueCommand),
     /// Read a password from standard input and print the line for the credentials file
-    HashPassword,
+    HashPassword {
+        /// A SCRAM-SHA-256 verifier instead of an argon2id hash; SCRAM is offered where every user has one
+        #[arg(long)]
+        scram: bool,
+    },
     /// A tour on one machine with nothing installed
     Demo,
 }

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             Some(Command::Route(asked)) => commands::route::route(&asked),
             Some(Command::Send(asked)) => commands::send::send(&asked).await,
             Some(Command::Queue(command)) => commands::queue::queue(command).await,
-            Some(Command::HashPassword) => commands::hash_password::hash_password(),
+            Some(Command::HashPassword { scram }) => commands::hash_password::hash_password(scram),
             Some(Command::Demo) => demo::demo().await,
         }
     });

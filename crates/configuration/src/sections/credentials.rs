@@ -21,7 +21,7 @@ pub(crate) fn read(name: &str, mut section: Section<'_, '_>, folder: &Path) -> O
     let username = section.require("username", "\"relay@contoso.com\"", text_up_to(512));
     let file = section.get("password_file", path(folder)).map(SecretSource::PasswordFile);
     let variable = section.get("password_env", environment_variable).map(SecretSource::PasswordEnvironment);
-    section.check("token_file", path(folder));
+    let token = section.get("token_file", path(folder)).map(SecretSource::TokenFile);
     section.check("token_command", text_up_to(4096));
     for key in PLAIN_SECRETS {
         if section.has(key) && section.raw(key).is_some() {
@@ -45,7 +45,7 @@ pub(crate) fn read(name: &str, mut section: Section<'_, '_>, folder: &Path) -> O
         }
     }
     let places = section.close();
-    Some((Credential::new(name, username?, file.or(variable)?), places))
+    Some((Credential::new(name, username?, file.or(variable).or(token)?), places))
 }
 
 fn environment_variable(value: &Value<'_>) -> Reading<String> {
