@@ -11,7 +11,7 @@ const LONGEST_RELAY: usize = 1000;
 const FLOORS: &[&[&str]] = &[
     &["address-space"],
     &["message", "connector"],
-    &["smtp-protocol", "queue", "message-directory", "dsn"],
+    &["smtp-protocol", "queue", "message-directory", "dsn", "tracking"],
     &["smtp-client", "smtp-server"],
     &["transport"],
     &["admin", "configuration"],

@@ -51,7 +51,6 @@ const ROWS: &[Row] = &[
     row("delivery_agent_connector", "", Always, "there is no delivery agent, neither lmtp nor pipe"),
     row("frontend", "proxies", AllBut(&[]), "mail cannot leave through a proxy"),
 
-    row("server", "message_tracking_log_path", AllBut(&[""]), "there is no message tracking log"),
     row("queue", "store", AllBut(&["sqlite"]), "the embedded store is the only one"),
     row("dns", "validation", AllBut(&["off"]), "DNS answers are taken as they come; leave the key out or write \"off\""),
     row("credentials", "token_command", Always, "no command is run; let it write the token to a token_file, which is read anew"),
@@ -65,7 +64,6 @@ const ROWS: &[Row] = &[
     row("send_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
     row("send_connector", "tls_certificate_name", AllBut(&[""]), "no client certificate is shown"),
     row("send_connector", "use_external_dns_servers_enabled", AllBut(&["false"]), "there is one list of DNS servers, [dns] servers"),
-    row("send_connector", "protocol_logging_level", AllBut(&["none"]), "there is no protocol log"),
     row("send_connector", "error_policies", AllBut(&["default"]), "a reply is judged by its own code only"),
     row("send_connector", "cloud_services_mail_enabled", AllBut(&["false"]), "there is no hybrid organisation"),
     row("send_connector", "connector_type", AllBut(&["default"]), "there is no hybrid organisation"),
@@ -82,7 +80,6 @@ const ROWS: &[Row] = &[
     row("receive_connector", "extended_protection_policy", AllBut(&["none"]), "there is no integrated Windows authentication"),
     row("receive_connector", "tls_certificate_name", AllBut(&[""]), "certificates are files here: tls_certificate, tls_key, tls_certificates"),
     row("receive_connector", "tls_domain_capabilities", AllBut(&[]), "there is no hybrid organisation"),
-    row("receive_connector", "protocol_logging_level", AllBut(&["none"]), "there is no protocol log"),
     row("receive_connector", "advertise_client_settings", AllBut(&["false"]), "there is no web mail to show it"),
     row("receive_connector", "max_acknowledgement_delay", AllBut(&["30s"]), "a message is answered when it is on the disk, and no earlier"),
     row("receive_connector", "orar_enabled", AllBut(&["false"]), "XORAR is not offered"),
@@ -127,8 +124,7 @@ mod tests {
     use std::path::Path;
 
     use postroad_smtp_server::{
-        AuthMechanism, ExtendedProtectionPolicy, PermissionGroup, ProtocolLoggingLevel, ReceiveConnector,
-        TransportRole,
+        AuthMechanism, ExtendedProtectionPolicy, PermissionGroup, ReceiveConnector, TransportRole,
     };
 
     use super::*;
@@ -191,7 +187,6 @@ mod tests {
         connector.extended_protection_policy = ExtendedProtectionPolicy::Require;
         connector.tls_certificate_name = Some(String::new());
         connector.tls_domain_capabilities = vec![String::new()];
-        connector.protocol_logging_level = ProtocolLoggingLevel::Verbose;
         connector.advertise_client_settings = true;
         connector.max_acknowledgement_delay = std::time::Duration::ZERO;
         let mut missing = connector.not_available_yet();

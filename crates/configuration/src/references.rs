@@ -37,6 +37,7 @@ pub(crate) fn warn(configuration: &Configuration, written: &Written, gather: &mu
     smart_host_is_this_server(written, gather);
     servers_out_of_reach(configuration, written, gather);
     shared_drop_directories(configuration, written, gather);
+    protocol_logs_without_a_place(configuration, written, gather);
     for (credential, places) in &written.credentials {
         let named = |connector: &Connector| match connector {
             Connector::Send(send) => send.authentication_credential.as_deref() == Some(&credential.name),
@@ -44,6 +45,28 @@ pub(crate) fn warn(configuration: &Configuration, written: &Written, gather: &mu
         };
         if !configuration.connectors.iter().any(named) {
             gather.warn_at(places, "", "no connector names this credential");
+        }
+    }
+}
+
+fn protocol_logs_without_a_place(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    let logs = &configuration.server.logs;
+    let mut warn = |places: &Places, path: &str| {
+        let message = format!("is written nowhere: [server] {path} is not given");
+        gather.warn_at(places, "protocol_logging_level", message);
+    };
+    for (connector, places) in &written.receive_connectors {
+        let is_logged = connector.protocol_logging_level != postroad_smtp_server::ProtocolLoggingLevel::None;
+        if is_logged && logs.receive_protocol.is_none() {
+            warn(places, "receive_protocol_log_path");
+        }
+    }
+    for (connector, places) in &written.connectors {
+        if let Connector::Send(send) = connector
+            && send.protocol_logging_level != postroad_connector::ProtocolLoggingLevel::None
+            && logs.send_protocol.is_none()
+        {
+            warn(places, "send_protocol_log_path");
         }
     }
 }

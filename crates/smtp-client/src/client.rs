@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use postroad_message::{Content, Envelope, Outcome, Recipient};
 use postroad_smtp_protocol::client::Timeouts;
+use postroad_smtp_protocol::transcript::ProtocolLog;
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) memory: Memory,
     pub(crate) pool: Arc<Pool>,
     pub(crate) max_hosts: usize,
+    pub(crate) protocol_log: Option<Arc<dyn ProtocolLog>>,
 }
 
 /// How this relay is known to others, so that it does not deliver to itself for ever.
@@ -90,6 +92,7 @@ pub struct Builder {
     tls_configuration: Option<Arc<ClientConfig>>,
     ourselves: Ourselves,
     max_hosts: Option<usize>,
+    protocol_log: Option<Arc<dyn ProtocolLog>>,
     max_idle_connections: Option<usize>,
 }
 
@@ -162,6 +165,12 @@ impl Builder {
         self
     }
 
+    /// Keeps what is said to destinations that are [`logged_as`](Destination::logged_as) a connector.
+    pub fn protocol_log(mut self, log: Arc<dyn ProtocolLog>) -> Self {
+        self.protocol_log = Some(log);
+        self
+    }
+
     /// Reads trust anchors and the resolver's configuration.
     pub fn build(self) -> Result<SmtpClient, BuildError> {
         let resolver = match self.resolver {
@@ -177,6 +186,7 @@ impl Builder {
             memory: Memory::default(),
             pool: Pool::new(self.max_idle_connections.unwrap_or(200)),
             max_hosts: self.max_hosts.unwrap_or(10),
+            protocol_log: self.protocol_log,
         })))
     }
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use postroad_message::TlsFacts;
 use postroad_smtp_protocol::client::{Event, Input, Output, Session, Settings, Transaction};
 use postroad_smtp_protocol::sasl::{ChannelBindings, Nonce};
+use postroad_smtp_protocol::transcript::Transcript;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -99,6 +100,11 @@ impl Connection {
             opened_at: now(),
             messages: 0,
         })
+    }
+
+    /// Writes down what is said from now on.
+    pub(crate) fn transcribe(&mut self, transcript: Transcript) {
+        self.session.transcribe(transcript);
     }
 
     /// Whether it was opened for the same as is wanted now.

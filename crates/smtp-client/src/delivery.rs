@@ -2,10 +2,14 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use postroad_message::{Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Recipient, Scope};
 use postroad_smtp_protocol::client::{Event, Settings, StartTls, Transaction};
+use postroad_smtp_protocol::transcript::{Conversation, Transcript};
 use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tracing::Instrument as _;
 
 use crate::client::Inner;
 use crate::connect::connect;
@@ -98,7 +102,8 @@ impl Delivery<'_> {
                     return reached;
                 }
                 tried += 1;
-                self.try_host(&target).await;
+                let host = label(&target, SocketAddr::new(target.address, port));
+                self.try_host(&target).instrument(tracing::info_span!("connection", host)).await;
                 if self.ledger.is_settled() {
                     return reached;
                 }
@@ -202,6 +207,7 @@ impl Delivery<'_> {
         let server_name = server_name(purpose.target, &terms);
         let within = self.client.timeouts.connect;
         let stream = connect(purpose.address, destination.source_address, within).await?;
+        let mut transcript = self.transcript(purpose, &stream);
         let mut settings = Settings::new(destination.hello_name.clone(), host);
         settings.force_helo = destination.force_helo;
         settings.lmtp = destination.lmtp;
@@ -214,10 +220,27 @@ impl Delivery<'_> {
         settings.authentication = destination.authentication.clone();
         settings.send_8bit_anyway = destination.send_8bit_anyway;
         settings.timeouts = self.client.timeouts;
-        Connection::open(Box::new(stream), purpose, settings, terms, server_name).await.map_err(|why| {
-            let text = format!("the TLS handshake failed: {why}");
-            unmade(EnhancedStatus::transient(7, 5), Fault::Remote, text)
-        })
+        match Connection::open(Box::new(stream), purpose, settings, terms, server_name).await {
+            Ok(mut connection) => {
+                connection.transcribe(transcript);
+                Ok(connection)
+            }
+            Err(why) => {
+                let text = format!("the TLS handshake failed: {why}");
+                transcript.note(&text, "");
+                Err(unmade(EnhancedStatus::transient(7, 5), Fault::Remote, text))
+            }
+        }
+    }
+
+    /// Where what is said is written down, if anybody wants it.
+    fn transcript(&self, purpose: &Purpose<'_>, stream: &TcpStream) -> Transcript {
+        let (Some(log), Some(connector)) = (&self.client.protocol_log, &self.destination.logged_as) else {
+            return Transcript::default();
+        };
+        let Ok(local) = stream.local_addr() else { return Transcript::default() };
+        let session = RandomState::new().hash_one(local);
+        Transcript::begin(Arc::clone(log), Conversation::new(connector, session, local, purpose.address))
     }
 }
 

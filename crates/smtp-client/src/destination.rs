@@ -37,6 +37,8 @@ pub struct Destination {
     pub max_messages_per_connection: u32,
     /// How long a connection is kept for the next message. 10 minutes.
     pub inactivity_timeout: Duration,
+    /// Write what is said into the client's protocol log, under this connector's name.
+    pub logged_as: Option<String>,
     /// Where mail goes instead when the name service names no host to try, with terms and a login of its own: IIS's
     /// direct delivery first. A host that is down or refuses is no reason.
     pub when_dns_fails: Option<Box<Destination>>,
@@ -59,6 +61,7 @@ impl Destination {
             send_8bit_anyway: false,
             max_messages_per_connection: 20,
             inactivity_timeout: Duration::from_secs(600),
+            logged_as: None,
             when_dns_fails: None,
         }
     }
@@ -69,6 +72,7 @@ impl Destination {
             hello_name: self.hello_name.clone(),
             tls: self.tls.clone(),
             authentication: self.authentication.clone(),
+            logged_as: self.logged_as.clone(),
             imcea_domain: None,
             hosts: Hosts::SmartHosts(Vec::new()),
             when_dns_fails: None,
@@ -94,6 +98,7 @@ impl Destination {
             send_8bit_anyway,
             max_messages_per_connection: _,
             inactivity_timeout: _,
+            logged_as,
             when_dns_fails: _,
         } = self;
         *port == other.port
@@ -104,6 +109,7 @@ impl Destination {
             && *implicit_tls == other.implicit_tls
             && *source_address == other.source_address
             && *send_8bit_anyway == other.send_8bit_anyway
+            && *logged_as == other.logged_as
             && match (authentication, &other.authentication) {
                 (None, None) => true,
                 (Some(ours), Some(theirs)) => ours.is_same(theirs),

@@ -131,5 +131,6 @@ pub use destination::{CertificateName, Destination, Hosts, SmartHost, TlsPolicy,
 pub use error::BuildError;
 pub use postroad_smtp_protocol::client::{Authentication, Timeouts};
 pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
+pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
 pub use resolve::{Answer, HickoryResolver, MxRecord, Resolve, Security};
 pub use tls::TrustAnchors;

@@ -14,7 +14,7 @@ pub struct Client {
     pub connector: String,
     /// The name that connector goes by (`Fqdn`); `None`: the server's.
     pub connector_fqdn: Option<String>,
-    /// A number of its own for each session since the server started, for logs.
+    /// A number of its own for each session; logs show it as 16 hexadecimal digits.
     pub session: u64,
     /// Its address; an IPv4-mapped one is IPv4 here.
     pub peer: SocketAddr,

@@ -21,7 +21,7 @@ use crate::content_memory::Held;
 use crate::judgement::no_room;
 use crate::logon::{self, Logons};
 use crate::relay_right;
-use crate::service::{Service, session_settings};
+use crate::service::{Service, session_settings, transcript};
 
 /// What one read takes at most. It is on the stack while bytes are there to be read: a connection that waits holds none of it.
 const READ: usize = 64 * 1024;
@@ -108,8 +108,10 @@ impl<'a> Connection<'a> {
         settings.logon = logon::offer(service, &client, &ChannelBindings::none());
         settings.xclient = service.connector.takes_xclient(client.peer.ip());
         client.lmtp = settings.lmtp;
+        let mut session = Session::new(settings);
+        session.transcribe(transcript(service, &client));
         Self {
-            session: Session::new(settings),
+            session,
             client,
             reverse_path: ReversePath::Null,
             declared: 0,
@@ -133,6 +135,8 @@ impl<'a> Connection<'a> {
                 self.client.forget();
                 let (facts, certificate) = tls.facts(stream.get_ref().1);
                 drop(tls);
+                let established = format!("TLS established: {} {}", facts.version, facts.cipher);
+                self.session.transcript().note(&established, "");
                 self.client.tls = Some(facts);
                 self.client.certificate = certificate;
                 self.client.may_relay =
@@ -145,7 +149,10 @@ impl<'a> Connection<'a> {
                 }
                 hang_up(&mut stream).await;
             }
-            Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
+            Ok(Err(error)) => {
+                self.session.transcript().note("the TLS handshake failed", &error.to_string());
+                tracing::debug!(%error, "the TLS handshake failed");
+            }
             Err(_) => tracing::debug!("the TLS handshake took too long"),
         }
     }

@@ -88,6 +88,7 @@ pub use parameters::{
     UnknownKeyword,
 };
 pub use postroad_smtp_protocol::sasl::{BearerToken, ScramVerifier, Secret};
+pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
 pub use receive_connector::{CertificateFiles, ReceiveConnector};
 pub use server::Server;
 pub use server_settings::ServerSettings;

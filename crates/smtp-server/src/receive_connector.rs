@@ -312,7 +312,6 @@ impl ReceiveConnector {
             ),
             (self.tls_certificate_name.is_some(), "tls_certificate_name"),
             (!self.tls_domain_capabilities.is_empty(), "tls_domain_capabilities"),
-            (self.protocol_logging_level != default.protocol_logging_level, "protocol_logging_level"),
             (self.advertise_client_settings, "advertise_client_settings"),
             (
                 self.max_acknowledgement_delay != default.max_acknowledgement_delay,

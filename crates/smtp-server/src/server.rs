@@ -1,10 +1,11 @@
 //! The listeners: binds, accepts, admits, and stops within a bound.
 
 use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -232,7 +233,9 @@ async fn session(
     peer: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) {
-    static SESSIONS: AtomicU64 = AtomicU64::new(1);
+    // Begins anywhere, so that the logs of one run are not taken for another's.
+    static SESSIONS: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0) >> 1));
     let mut admitted = Some(admitted);
     let Ok(local) = stream.local_addr() else { return };
     // Replies are written whole; waiting for more to send only delays the client.
@@ -240,7 +243,9 @@ async fn session(
     let mut client = Client::new(reception.service.connector.name.clone(), peer, local);
     client.connector_fqdn.clone_from(&reception.service.connector.fqdn);
     client.session = SESSIONS.fetch_add(1, Ordering::Relaxed);
-    let span = tracing::info_span!("session", session = client.session, connector = %client.connector, peer = %client.peer);
+    let number = format!("{:016X}", client.session);
+    let span =
+        tracing::info_span!("session", session = number, connector = %client.connector, peer = %client.peer);
     if reception.service.connector.awaits_proxy_header(peer.ip()) {
         if front::await_header(&mut stream, &mut client).instrument(span.clone()).await.is_err() {
             return;

@@ -1,8 +1,10 @@
 //! What all receive connectors of one server share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postroad_address_space::{Domain, Mailbox};
+use postroad_smtp_protocol::transcript::ProtocolLog;
 
 /// Name, domains and bounds of a server.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct ServerSettings {
     pub shutdown_grace: Duration,
     /// How long a TLS handshake may take. 60 s unless set.
     pub tls_handshake_timeout: Duration,
+    /// Keeps what connectors with `protocol_logging_level` verbose hear and say. Nobody unless set.
+    pub protocol_log: Option<Arc<dyn ProtocolLog>>,
 }
 
 impl ServerSettings {
@@ -41,6 +45,7 @@ impl ServerSettings {
             tls_receive_domain_secure_list: Vec::new(),
             shutdown_grace: Duration::from_secs(30),
             tls_handshake_timeout: Duration::from_secs(60),
+            protocol_log: None,
         }
     }
 }

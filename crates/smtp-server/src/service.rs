@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use postroad_smtp_protocol::server::{Settings, SizeKeyword};
+use postroad_smtp_protocol::transcript::{Conversation, Transcript};
 
+use crate::client::Client;
 use crate::message_rate::MessageRate;
-use crate::parameters::{AuthMechanism, ReceiveProtocol, SizeEnabled};
+use crate::parameters::{AuthMechanism, ProtocolLoggingLevel, ReceiveProtocol, SizeEnabled};
 use crate::receive_connector::ReceiveConnector;
 use crate::server_settings::ServerSettings;
 use crate::submit::Submit;
@@ -24,6 +26,14 @@ pub(crate) struct Service {
     pub(crate) rate: MessageRate,
     /// Bytes of content that all connections of the server hold.
     pub(crate) memory: Arc<AtomicU64>,
+}
+
+/// Where what a client and we say is written down, if the connector wants that.
+pub(crate) fn transcript(service: &Service, client: &Client) -> Transcript {
+    let wanted = service.connector.protocol_logging_level == ProtocolLoggingLevel::Verbose;
+    let conversation = || Conversation::new(&client.connector, client.session, client.local, client.peer);
+    let log = service.settings.protocol_log.as_ref().filter(|_| wanted);
+    log.map_or_else(Transcript::default, |log| Transcript::begin(Arc::clone(log), conversation()))
 }
 
 /// A receive connector's parameters as its sessions understand them.

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use postroad_address_space::{AddressLiteral, Domain, MailDomain};
 use postroad_connector::{
-    self as connector, SendConnector, ServerAddress, SmartHostAuthMechanism, SmartHostType, TlsAuthLevel,
-    TlsDomain,
+    self as connector, ProtocolLoggingLevel, SendConnector, ServerAddress, SmartHostAuthMechanism,
+    SmartHostType, TlsAuthLevel, TlsDomain,
 };
 use postroad_smtp_client::{
     Authentication, CertificateName, Credential, Destination, Hosts, Mechanism, SmartHost, TlsPolicy,
@@ -90,6 +90,8 @@ fn base(connector: &SendConnector, hosts: Hosts, names: &Names, way: Way) -> Des
     destination.source_address = Some(connector.source_ip_address).filter(|address| !is_any(*address));
     destination.max_messages_per_connection = connector.smtp_max_messages_per_connection;
     destination.inactivity_timeout = connector.connection_inactivity_timeout;
+    let is_logged = connector.protocol_logging_level == ProtocolLoggingLevel::Verbose;
+    destination.logged_as = is_logged.then(|| connector.name.clone());
     destination
 }
 

@@ -12,8 +12,8 @@ use postroad_queue::SqliteStore;
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
 use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
 use postroad_transport::{
-    Credentials, Delivers, Doors, DropDeliver, NobodyWatches, Observe, Pipeline, Settings, SmtpDeliver,
-    SystemWorld, WatchedDirectory,
+    Credentials, Delivers, Doors, DropDeliver, Logs, Observe, Pipeline, Settings, SmtpDeliver, SystemWorld,
+    WatchedDirectory,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -27,6 +27,7 @@ pub(crate) struct House {
     watched: Vec<WatchedDirectory>,
     listening: Listening,
     data_directory: PathBuf,
+    logs: Logs,
     /// Held as long as the relay runs: two of them on one queue would deliver twice.
     _lock: File,
 }
@@ -51,20 +52,20 @@ impl House {
     /// Makes every part: opens the queue, finds what an earlier run left in it, and binds the listeners.
     pub(crate) async fn open(
         configuration: &Configuration,
-        observer: Arc<dyn Observe>,
+        observer: Option<Arc<dyn Observe>>,
     ) -> Result<Self, Refused> {
         let data = &configuration.server.data_directory;
         create(data)?;
         let lock = lock(&data.join("relay.lock"))?;
-        let pipeline = pipeline(configuration, open_queue(configuration)?, observer)?;
+        let (pipeline, logs) = pipeline(configuration, observer)?;
         pipeline.recover().await.map_err(|error| machine("the queue")(&error))?;
         for directory in configuration.drop_directories().values() {
             // One that is missing has nothing left over; its mail waits and says why.
             let _ = directory.sweep();
         }
-        let (server, listening) = server(configuration, &pipeline, &Listening::default()).await?;
+        let (server, listening) = server(configuration, &pipeline, &Listening::default(), &logs).await?;
         let (watched, data_directory) = (watched(configuration)?, data.clone());
-        Ok(Self { pipeline, server, watched, listening, data_directory, _lock: lock })
+        Ok(Self { pipeline, server, watched, listening, data_directory, logs, _lock: lock })
     }
 
     /// Where it listens.
@@ -81,7 +82,7 @@ impl House {
     /// is out comes home. A configuration that comes is put in force whole or not at all; sessions under the old one end as
     /// they began, and no client is refused meanwhile. Fails where a part of the relay broke off.
     pub(crate) async fn run(self, mut told: mpsc::Receiver<Configuration>) -> Result<(), JoinError> {
-        let Self { pipeline, server, watched, mut listening, data_directory, _lock } = self;
+        let Self { pipeline, server, watched, mut listening, data_directory, logs, _lock } = self;
         let mut doors = Doors::open(&pipeline, server, watched);
         let (stop, mut stopped) = watch::channel(false);
         let end = async move { drop(stopped.wait_for(|stop| *stop).await) };
@@ -92,7 +93,7 @@ impl House {
             tokio::select! {
                 told = told.recv() => match told {
                     None => break,
-                    Some(changed) => match reload(&changed, &pipeline, &listening, &data_directory).await {
+                    Some(changed) => match reload(&changed, &pipeline, &listening, &data_directory, &logs).await {
                         Ok((next, sockets)) => {
                             listening = sockets;
                             let mut before = std::mem::replace(&mut doors, next);
@@ -126,14 +127,16 @@ async fn reload(
     pipeline: &Pipeline,
     earlier: &Listening,
     data_directory: &Path,
+    logs: &Logs,
 ) -> Result<(Doors, Listening), Refused> {
     if configuration.server.data_directory != data_directory {
         let why = "data_directory cannot change while the relay runs: restart it";
         return Err(Refused(Exit::Configuration, why.to_owned()));
     }
-    let (settings, table, delivers) = rules(configuration)?;
-    let (server, listening) = server(configuration, pipeline, earlier).await?;
+    let (settings, table, delivers) = rules(configuration, logs)?;
+    let (server, listening) = server(configuration, pipeline, earlier, logs).await?;
     let watched = watched(configuration)?;
+    logs.configure(&configuration.server.logs);
     pipeline.put_in_force(settings, table, delivers);
     Ok((Doors::open(pipeline, server, watched), listening))
 }
@@ -147,7 +150,7 @@ pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTabl
 /// The pipeline of a relay that runs elsewhere, or not now: for commands that put something into its queue.
 pub(crate) fn pipeline_beside(configuration: &Configuration) -> Result<Pipeline, Refused> {
     create(&configuration.server.data_directory)?;
-    pipeline(configuration, open_queue(configuration)?, Arc::new(NobodyWatches))
+    pipeline(configuration, None).map(|(pipeline, _)| pipeline)
 }
 
 /// The same for commands that look after a queue that is there: they make none.
@@ -183,17 +186,20 @@ fn lock(path: &Path) -> Result<File, Refused> {
     }
 }
 
+/// A pipeline that tells `observer`, or else the message tracking log, of what it does.
 fn pipeline(
     configuration: &Configuration,
-    store: Arc<SqliteStore>,
-    observer: Arc<dyn Observe>,
-) -> Result<Pipeline, Refused> {
-    let (settings, table, delivers) = rules(configuration)?;
-    Ok(Pipeline::new(settings, table, store, delivers, observer, Arc::new(SystemWorld)))
+    observer: Option<Arc<dyn Observe>>,
+) -> Result<(Pipeline, Logs), Refused> {
+    let logs = Logs::open(configuration.server.fqdn.as_str(), &configuration.server.logs);
+    let observer = observer.unwrap_or(logs.message_tracking());
+    let (settings, table, delivers) = rules(configuration, &logs)?;
+    let store = open_queue(configuration)?;
+    Ok((Pipeline::new(settings, table, store, delivers, observer, Arc::new(SystemWorld)), logs))
 }
 
 /// What the pipeline goes by.
-fn rules(configuration: &Configuration) -> Result<(Settings, RoutingTable, Delivers), Refused> {
+fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, RoutingTable, Delivers), Refused> {
     let Configuration { server, transport, .. } = configuration;
     let domain = server.default_domain().clone();
     let mut settings =
@@ -208,7 +214,7 @@ fn rules(configuration: &Configuration) -> Result<(Settings, RoutingTable, Deliv
     settings.max_idle_time_before_resubmit = transport.max_idle_time_before_resubmit;
 
     let logins = Logins(configuration.credentials.clone());
-    let smtp = SmtpDeliver::new(client(configuration)?, settings.names(), logins);
+    let smtp = SmtpDeliver::new(client(configuration, logs)?, settings.names(), logins);
     let drop = DropDeliver::new(configuration.drop_directories(), domain, Arc::new(SystemWorld));
     let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop) };
     Ok((settings, routing_table(configuration)?, delivers))
@@ -229,7 +235,7 @@ impl Credentials for Logins {
     }
 }
 
-fn client(configuration: &Configuration) -> Result<SmtpClient, Refused> {
+fn client(configuration: &Configuration, logs: &Logs) -> Result<SmtpClient, Refused> {
     let anchors = match &configuration.trust_anchors {
         TrustAnchors::File(file) => smtp_client::TrustAnchors::PemFile(file.clone()),
         _ => smtp_client::TrustAnchors::System,
@@ -243,6 +249,7 @@ fn client(configuration: &Configuration) -> Result<SmtpClient, Refused> {
         .own_names([configuration.server.fqdn.to_string()])
         .timeouts(configuration.smtp_client)
         .trust_anchors(anchors)
+        .protocol_log(logs.send_protocol())
         .build()
         .map_err(|error| machine("the SMTP client")(&error))
 }
@@ -251,12 +258,14 @@ async fn server(
     configuration: &Configuration,
     pipeline: &Pipeline,
     earlier: &Listening,
+    logs: &Logs,
 ) -> Result<(Server, Listening), Refused> {
     let mut connectors = Vec::new();
     for connector in configuration.receive_connectors.iter().filter(|connector| connector.enabled) {
         connectors.push((connector.clone(), tls(connector)?));
     }
-    let settings = configuration.server_settings();
+    let mut settings = configuration.server_settings();
+    settings.protocol_log = Some(logs.receive_protocol());
     let enabled = configuration.receive_connectors.iter().filter(|connector| connector.enabled);
     let verifier =
         FileVerifier::new(enabled).map_err(|error| Refused(Exit::Configuration, error.to_string()))?;

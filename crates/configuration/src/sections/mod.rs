@@ -6,6 +6,7 @@ pub(crate) mod delivery_agent_connector;
 pub(crate) mod dns;
 pub(crate) mod foreign_connector;
 pub(crate) mod frontend;
+pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod pickup;
 pub(crate) mod queue;

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use postroad_address_space::{Domain, MailDomain, Mailbox};
+use postroad_tracking::Logs;
 
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{distinct, name, or_empty, parsed, path};
+use crate::sections::logs;
 
 /// Who this relay is, and where it keeps its things.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Server {
     pub accepted_domains: Vec<Domain>,
     /// Where mail for `<postmaster>` without a domain goes; `postmaster@` the default domain unless given.
     pub postmaster: Mailbox,
+    /// Message tracking and protocol logs, each off unless its path is given.
+    pub logs: Logs,
 }
 
 impl Server {
@@ -46,6 +50,7 @@ pub(crate) struct Given {
     root_drop_directory_path: Option<PathBuf>,
     accepted_domains: Vec<Domain>,
     postmaster: Option<Mailbox>,
+    logs: Logs,
 }
 
 impl Given {
@@ -58,6 +63,7 @@ impl Given {
             root_drop_directory_path: None,
             accepted_domains: Vec::new(),
             postmaster: None,
+            logs: Logs::default(),
         }
     }
 }
@@ -71,7 +77,7 @@ pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path) -> (Given, Place
     section.set(&mut given.root_drop_directory_path, "root_drop_directory_path", or_empty(path(folder)));
     section.set(&mut given.accepted_domains, "accepted_domains", distinct(parsed("a domain")));
     given.postmaster = section.get("postmaster", parsed("an address"));
-    section.check("message_tracking_log_path", or_empty(path(folder)));
+    given.logs = logs::read(&mut section, folder);
     let places = section.close();
     (given, places)
 }
@@ -93,6 +99,7 @@ pub(crate) fn complete(given: Given) -> Option<Server> {
         root_drop_directory_path: given.root_drop_directory_path,
         accepted_domains: given.accepted_domains,
         postmaster,
+        logs: given.logs,
     })
 }
 

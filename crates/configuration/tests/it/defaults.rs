@@ -47,6 +47,7 @@ fn of_the_server_and_its_directories() {
         "name": relay.server.name => "hub01";
         "data_directory": relay.server.data_directory => Path::new("/etc/relay-data");
         "postmaster": relay.server.postmaster.to_string() => "postmaster@hub01.contoso.com";
+        "logs": relay.server.logs => postroad_tracking::Logs::default();
         "trust_anchors": relay.trust_anchors => TrustAnchors::System;
         "dns servers": relay.dns.servers => [];
         "dns validation": relay.dns.validation => DnsValidation::Off;
@@ -164,5 +165,26 @@ fn of_the_connectors() {
         "drop_directory": relay.drop_directory(foreign) => Path::new("/etc/relay-data/Fax");
         "drop_directory_quota": foreign.drop_directory_quota => None;
         "relay_dsn_required": foreign.relay_dsn_required => false;
+    }
+}
+
+#[test]
+fn of_a_log_whose_path_is_given() {
+    let text = "[server]\nmessage_tracking_log_path = \"log\"\nsend_protocol_log_path = \"/var/log/send\"\n\
+                message_tracking_log_format = \"json\"\nsend_protocol_log_max_age = \"0s\"\n\
+                message_tracking_log_subject_logging_enabled = false\n";
+    let logs = Configuration::parse(text, Path::new("/etc/relay.toml")).unwrap().server.logs;
+    let (tracking, send) = (logs.message_tracking.unwrap(), logs.send_protocol.unwrap());
+    rows! {
+        "message_tracking_log_path": tracking.directory => Path::new("/etc/log");
+        "message_tracking_log_max_file_size": tracking.max_file_size => Some(10 << 20);
+        "message_tracking_log_max_directory_size": tracking.max_directory_size => Some(1000 << 20);
+        "message_tracking_log_max_age": tracking.max_age => minutes(30 * 24 * 60);
+        "message_tracking_log_format": tracking.format => postroad_tracking::Format::Json;
+        "message_tracking_log_subject_logging_enabled": logs.subjects => false;
+        "send_protocol_log_path": send.directory => Path::new("/var/log/send");
+        "send_protocol_log_max_directory_size": send.max_directory_size => Some(250 << 20);
+        "send_protocol_log_max_age": send.max_age => Duration::ZERO;
+        "receive_protocol_log_path": logs.receive_protocol => None;
     }
 }

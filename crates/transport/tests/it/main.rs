@@ -10,4 +10,5 @@ mod reports;
 mod retries;
 mod routing;
 mod support;
+mod tracking;
 mod watched;

@@ -14,7 +14,9 @@ use postroad_message::{
     Scope, Timestamp,
 };
 use postroad_queue::{Filter, Listed, SqliteStore};
-use postroad_transport::{Deliver, Delivers, Job, NobodyWatches, Pipeline, Settings, Submission, World};
+use postroad_transport::{
+    Deliver, Delivers, Job, NobodyWatches, Observe, Pipeline, Settings, Submission, World,
+};
 use tempfile::TempDir;
 
 use tokio::sync::Notify;
@@ -149,6 +151,10 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(smtp: impl IntoIterator<Item = Outcome>) -> Self {
+        Self::watched_by(smtp, Arc::new(NobodyWatches))
+    }
+
+    pub(crate) fn watched_by(smtp: impl IntoIterator<Item = Outcome>, observer: Arc<dyn Observe>) -> Self {
         let folder = TempDir::new().unwrap();
         let disk_full = Arc::new(AtomicUsize::new(0));
         let store = HeldStore(SqliteStore::open(folder.path().join("queue.db")).unwrap(), disk_full.clone());
@@ -162,14 +168,7 @@ impl Relay {
             Mailbox::parse("postmaster@contoso.com").unwrap(),
         );
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
-        let pipeline = Pipeline::new(
-            settings,
-            table,
-            Arc::new(store),
-            delivers,
-            Arc::new(NobodyWatches),
-            Arc::new(world),
-        );
+        let pipeline = Pipeline::new(settings, table, Arc::new(store), delivers, observer, Arc::new(world));
         Self { pipeline, smtp, drop, folder, disk_full }
     }
 

@@ -2,11 +2,9 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use postroad_configuration::{Configuration, FileWatch, QueueStore};
-use postroad_transport::NobodyWatches;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -55,7 +53,7 @@ async fn run(configuration: Configuration, file: Option<PathBuf>) -> Exit {
         eprintln!("relay: signals cannot be received");
         return Exit::Temporary;
     };
-    let house = match House::open(&configuration, Arc::new(NobodyWatches)).await {
+    let house = match House::open(&configuration, None).await {
         Ok(house) => house,
         Err(refused) => return refused.say(),
     };

@@ -1,0 +1,169 @@
+//! The message tracking log of scripted runs, as the postmaster reads it: every message followed from door to outcome by its id.
+
+use std::fs;
+use std::sync::Arc;
+
+use postroad_address_space::Address;
+use postroad_message::{
+    EnhancedStatus, Failure, Fault, Outcome, Phase, Receipt, Recipient, RemoteReply, Scope, TlsFacts,
+};
+use postroad_smtp_server::Client;
+use postroad_transport::logs::MessageTracking;
+use postroad_transport::tracking::{Format, LogSettings};
+
+use crate::support::{Relay, message, table};
+
+/// What stands in the log of this folder, ids and Message-IDs of a run made the same in every run.
+fn written(folder: &std::path::Path, ids: &[&str]) -> String {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let mut text: String = names.iter().map(|name| fs::read_to_string(name).unwrap()).collect();
+    for (number, id) in ids.iter().enumerate() {
+        text = text.replace(id, &format!("ID{number}"));
+    }
+    text.replace("\r\n", "\n").replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}
+
+fn compare(written: &str, expected: &str, file: &str) {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(format!("{}/tests/it/{file}", env!("CARGO_MANIFEST_DIR")), written).unwrap();
+    } else {
+        assert_eq!(written, expected, "BLESS=1 writes what is written now into {file}");
+    }
+}
+
+fn taken(host: &str) -> Outcome {
+    let reply = RemoteReply { code: 250, lines: vec!["2.0.0 OK, queued".to_owned()] };
+    let tls = TlsFacts { version: "TLSv1.3".into(), cipher: "X".into(), authenticated: true };
+    Outcome::Delivered(Receipt { host: host.to_owned(), reply: Some(reply), tls: Some(tls) })
+}
+
+fn refused() -> Outcome {
+    let status = EnhancedStatus::permanent(1, 1);
+    let mut failure =
+        Failure::new(status, Fault::Remote, Scope::Recipient, Phase::RcptTo, "RCPT TO was refused");
+    failure.host = Some("mx.contoso.com [192.0.2.1]:25".to_owned());
+    failure.reply = Some(RemoteReply { code: 550, lines: vec!["5.1.1 no such user; sorry".to_owned()] });
+    Outcome::Failed(failure)
+}
+
+fn silent_name_service() -> Outcome {
+    let status = EnhancedStatus::transient(4, 3);
+    Outcome::Deferred(Failure::new(status, Fault::Remote, Scope::NextHop, Phase::Lookup, "no answer"))
+}
+
+/// A log beside the relay's queue, and the relay it watches.
+fn tracked(answers: Vec<Outcome>, format: Format, subjects: bool) -> (Relay, Arc<MessageTracking>) {
+    let tracking = Arc::new(MessageTracking::new("hub01.contoso.com"));
+    let relay = Relay::watched_by(answers, tracking.clone());
+    let mut settings = LogSettings::message_tracking(relay.folder.path().join("log"));
+    settings.format = format;
+    tracking.configure(Some(&settings), subjects);
+    (relay, tracking)
+}
+
+fn application() -> Client {
+    let mut client =
+        Client::new("Applications", "10.0.0.7:4711".parse().unwrap(), "10.0.0.1:25".parse().unwrap());
+    client.hello_name = Some("app.contoso.com".to_owned());
+    client.session = 0x0123_4567_89AB_CDEF;
+    client.user = Some("=joe,\"the\" app".to_owned());
+    client.may_relay = true;
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_followed_from_their_door_to_their_outcomes() {
+    let answers = vec![silent_name_service(), refused(), taken("smtp-relay.example.com [192.0.2.25]:587")];
+    let (relay, tracking) = tracked(answers, Format::Csv, true);
+    relay.start().await;
+    let mut ids = Vec::new();
+
+    // A hostile subject, two recipients at one next hop, one at another: deferred once, then refused, and reported.
+    let mut by_smtp = message("app@sender.test", &["jane@contoso.com", "\"a;b\"@contoso.com"]);
+    by_smtp.content = b"Message-ID: <1@app>\r\nFrom: \"App, the\" <app@sender.test>\r\nSubject: =HYPERLINK(\"http://x\")\x1b[31m\r\n\
+                        2024-01-01T00:00:00.000Z,forged\r\n\r\nnot a word of this\r\n".to_vec().into();
+    by_smtp.client = Some(Box::new(application()));
+    ids.push(relay.pipeline.submit(by_smtp).await.unwrap().id.to_string());
+    relay.until_empty().await;
+
+    // A file for a gateway, and a recipient that nobody takes.
+    let mut by_pickup =
+        message("app@sender.test", &["FAX:+1 (425) 555-0100", "X400:C=US;A=Nobody;P=X;S=Doe;"]);
+    by_pickup.source = "pickup";
+    ids.push(relay.pipeline.submit(by_pickup).await.unwrap().id.to_string());
+    relay.until_empty().await;
+
+    // Nobody takes it yet, then somebody does.
+    let mut by_replay = message("<>", &["tim@elsewhere.test"]);
+    by_replay.source = "replay";
+    ids.push(relay.pipeline.submit(by_replay).await.unwrap().id.to_string());
+    relay.pipeline.replace_routing_table(table(&[("Everything", &["*"])])).await.unwrap();
+    relay.until_empty().await;
+
+    tracking.log().flush();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let written = written(&relay.folder.path().join("log"), &ids);
+    assert!(!written.contains("not a word"), "content: {written}");
+    compare(&mask_reports(&written), include_str!("tracking.csv"), "tracking.csv");
+}
+
+/// The ids of reports are new in each run: by their order.
+fn mask_reports(written: &str) -> String {
+    let mut masked = written.to_owned();
+    let mut number = 0;
+    for line in written.lines() {
+        let id = line
+            .split(',')
+            .find(|field| field.len() == 16 && field.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if let Some(id) = id.filter(|id| *id != "0123456789ABCDEF" && masked.contains(*id)) {
+            masked = masked.replace(id, &format!("REPORT{number}"));
+            number += 1;
+        }
+    }
+    masked
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_json_and_without_subjects() {
+    let (relay, tracking) = tracked(vec![taken("mx.contoso.com [192.0.2.1]:25")], Format::Json, false);
+    relay.start().await;
+    let mut mail = message("app@sender.test", &["jane@contoso.com", "\"a;b\"@contoso.com"]);
+    mail.client = Some(Box::new(application()));
+    let id = relay.pipeline.submit(mail).await.unwrap().id.to_string();
+    relay.until_empty().await;
+    tracking.log().flush();
+    let written = written(&relay.folder.path().join("log"), &[&id]);
+    compare(&written, include_str!("tracking.jsonl"), "tracking.jsonl");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_written_stops_no_mail() {
+    let (relay, tracking) = tracked(vec![taken("mx.contoso.com [192.0.2.1]:25")], Format::Csv, true);
+    // A file where the directory should be.
+    fs::write(relay.folder.path().join("log"), b"").unwrap();
+    relay.start().await;
+    for _ in 0..3 {
+        relay.pipeline.submit(message("app@sender.test", &["jane@contoso.com"])).await.unwrap();
+    }
+    relay.until_empty().await;
+    assert_eq!(relay.smtp.attempts().len(), 3);
+    tracking.log().flush();
+    assert_eq!(tracking.log().lost(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_time_is_up_fails_in_the_queue() {
+    let (relay, tracking) = tracked(vec![silent_name_service()], Format::Json, true);
+    relay.start().await;
+    relay.pipeline.submit(message("<>", &["jane@contoso.com"])).await.unwrap();
+    relay.until_empty().await;
+    tracking.log().flush();
+    let written = written(&relay.folder.path().join("log"), &[]);
+    let last = written.lines().last().unwrap();
+    for expected in ["\"event-id\":\"FAIL\"", "\"source\":\"QUEUE\"", "550 5.4.7 message expired"] {
+        assert!(last.contains(expected), "{expected} is not in {last}");
+    }
+    let to = Recipient::new(Address::parse("jane@contoso.com").unwrap());
+    assert_eq!(written.matches(&to.address.to_string()).count(), written.lines().count());
+}
