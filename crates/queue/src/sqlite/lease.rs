@@ -2,14 +2,14 @@
 
 use postroad_message::{NextHop, Timestamp};
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, ToSql, params_from_iter};
 
 use super::content_file::Drafts;
 use super::enqueue::{self, DeliveryRecord, Intake};
 use super::fault::Fault;
 use super::record::{self, moment};
 use super::result;
-use super::writer::{Labour, Work};
+use super::writer::{Damaged, Labour, Work};
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Kept, Lease, Settlement};
 use crate::listing::QueuedRecipient;
@@ -17,18 +17,21 @@ use crate::message_id::{DeliveryId, MessageId};
 
 /// What `owner` held is free at once, and whoever still believes in such a lease has lost it.
 pub(super) fn start(work: &mut Work<'_>, owner: &str) -> Result<u64, Fault> {
-    let freed = work.connection.execute(
+    let freed = each_lent(
+        work,
         "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, crashes = crashes + 1
          WHERE lease_until IS NOT NULL AND lease_owner = ?1",
-        [owner],
+        &owner,
     )?;
-    work.connection.execute(
-        "DELETE FROM queue WHERE suspended = 0
-         AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id AND lease_until IS NULL AND hold = 0)
-         AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id AND hold <> 0)
-         AND id NOT IN (SELECT queue FROM delivery WHERE lease_until IS NOT NULL)",
-        [],
-    )?;
+    work.beside_damage(Damaged::Lent, |connection| {
+        connection.execute(
+            "DELETE FROM queue WHERE suspended = 0
+             AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id AND lease_until IS NULL AND hold = 0)
+             AND NOT EXISTS (SELECT 1 FROM delivery WHERE queue = queue.id AND hold <> 0)
+             AND id NOT IN (SELECT queue FROM delivery WHERE lease_until IS NOT NULL)",
+            [],
+        )
+    })?;
     result::forget_gone(work)?;
     work.set_owner(owner);
     work.wake();
@@ -57,7 +60,10 @@ pub(super) fn claim(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, Fault
     };
     let mut leases = Vec::new();
     for delivery in candidates(work, claim, queue.map(|(id, _)| id))? {
-        if let Some(lease) = lend(work, delivery, claim.lease_until)? {
+        if leases.len() < claim.limit
+            && !work.is_damaged(Damaged::Delivery(delivery))
+            && let Some(lease) = lend(work, delivery, claim.lease_until)?
+        {
             leases.push(lease);
         }
     }
@@ -100,10 +106,7 @@ impl Labour<Vec<MessageId>> for Settling {
 fn settle(work: &mut Work<'_>, lease: &Lease, settlement: &Settlement) -> Result<(), Fault> {
     let groups = groups(lease, &settlement.keep)?;
     if groups.is_empty() {
-        let gone = work
-            .connection
-            .prepare_cached("DELETE FROM delivery WHERE id = ?1 AND generation = ?2")?
-            .execute((number(lease.delivery), lease.generation.cast_signed()))?;
+        let gone = remove_leased(work, number(lease.delivery), lease.generation.cast_signed())?;
         if gone == 0 {
             return Err(QueueError::LeaseLost { delivery: lease.delivery }.into());
         }
@@ -145,6 +148,23 @@ fn settle(work: &mut Work<'_>, lease: &Lease, settlement: &Settlement) -> Result
     Ok(())
 }
 
+/// Where a damaged neighbour page forbids that it goes, it is suspended in its place: delivered mail must not be
+/// delivered again and again.
+fn remove_leased(work: &mut Work<'_>, delivery: i64, generation: i64) -> Result<usize, Fault> {
+    let gone = work.beside_damage(Damaged::Delivery(delivery), |connection| {
+        connection
+            .prepare_cached("DELETE FROM delivery WHERE id = ?1 AND generation = ?2")?
+            .execute((delivery, generation))
+    })?;
+    match gone {
+        Some(gone) => Ok(gone),
+        None => Ok(work
+            .connection
+            .prepare_cached("UPDATE delivery SET hold = 1 WHERE id = ?1 AND generation = ?2")?
+            .execute((delivery, generation))?),
+    }
+}
+
 pub(super) fn release(work: &mut Work<'_>, lease: &Lease, due: Timestamp) -> Result<(), Fault> {
     check(work, lease)?;
     work.connection
@@ -174,17 +194,21 @@ pub(super) fn extend(
 
 /// Message and content go when nobody waits for them any more.
 pub(super) fn remove_if_done(work: &mut Work<'_>, message: i64) -> Result<(), Fault> {
-    let gone: Option<Option<String>> = work
-        .connection
-        .prepare_cached(
-            "DELETE FROM message WHERE id = ?1
-             AND NOT EXISTS (SELECT 1 FROM delivery WHERE id = ?1)
-             AND NOT EXISTS (SELECT 1 FROM delivery WHERE message = ?1 AND id <> message) RETURNING file",
-        )?
-        .query_row([message], |row| row.get(0))
-        .optional()?;
-    if let Some(file) = gone {
-        work.connection.prepare_cached("DELETE FROM content WHERE message = ?1")?.execute([message])?;
+    // What lies on a damaged page cannot be removed: it stays there, and nobody finds it any more.
+    let gone = work.beside_damage(Damaged::Message(message), |connection| {
+        connection
+            .prepare_cached(
+                "DELETE FROM message WHERE id = ?1
+                 AND NOT EXISTS (SELECT 1 FROM delivery WHERE id = ?1)
+                 AND NOT EXISTS (SELECT 1 FROM delivery WHERE message = ?1 AND id <> message) RETURNING file",
+            )?
+            .query_row([message], |row| row.get::<_, Option<String>>(0))
+            .optional()
+    })?;
+    if let Some(Some(file)) = gone {
+        work.beside_damage(Damaged::Content(message), |connection| {
+            connection.prepare_cached("DELETE FROM content WHERE message = ?1")?.execute([message])
+        })?;
         if let Some(file) = file {
             work.doom(file);
         }
@@ -192,25 +216,47 @@ pub(super) fn remove_if_done(work: &mut Work<'_>, message: i64) -> Result<(), Fa
     Ok(())
 }
 
-pub(super) fn set_aside(work: &Work<'_>, message: i64, reason: &str) -> Result<bool, Fault> {
-    let found = work
-        .connection
-        .prepare_cached("UPDATE message SET set_aside = ?2 WHERE id = ?1")?
-        .execute((message, reason))?;
+/// False where there is no such message. The reason stands with the message, if that can be written.
+pub(super) fn set_aside(work: &mut Work<'_>, message: i64, reason: &str) -> Result<bool, Fault> {
+    let found = work.beside_damage(Damaged::Message(message), |connection| {
+        connection
+            .prepare_cached("UPDATE message SET set_aside = ?2 WHERE id = ?1")?
+            .execute((message, reason))
+    })?;
     work.connection
         .prepare_cached(
             "UPDATE delivery SET hold = 2 WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message",
         )?
         .execute([message])?;
-    Ok(found > 0)
+    Ok(found != Some(0))
 }
 
 /// A lease that ran out is free for others; its generation stays, so that it can be settled until then.
-fn free_expired(work: &Work<'_>, now: Timestamp) -> Result<(), Fault> {
-    work.connection
-        .prepare_cached("UPDATE delivery SET lease_until = NULL, lease_owner = NULL WHERE lease_until <= ?1")?
-        .execute([now.as_unix_millis()])?;
-    Ok(())
+fn free_expired(work: &mut Work<'_>, now: Timestamp) -> Result<(), Fault> {
+    let sql = "UPDATE delivery SET lease_until = NULL, lease_owner = NULL WHERE lease_until <= ?1";
+    each_lent(work, sql, &now.as_unix_millis()).map(|_| ())
+}
+
+/// Changes those that are lent, all of them at once, or one by one where some lie on damaged pages.
+fn each_lent(work: &mut Work<'_>, sql: &str, value: &dyn ToSql) -> Result<usize, Fault> {
+    let all =
+        work.beside_damage(Damaged::Lent, |connection| connection.prepare_cached(sql)?.execute([value]))?;
+    if let Some(changed) = all {
+        return Ok(changed);
+    }
+    let ids: Vec<i64> = work
+        .connection
+        .prepare_cached("SELECT id FROM delivery INDEXED BY delivery_leased WHERE lease_until IS NOT NULL")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut changed = 0;
+    for id in ids {
+        let one = work.beside_damage(Damaged::Delivery(id), |connection| {
+            connection.prepare_cached(&format!("{sql} AND id = ?2"))?.execute((value, id))
+        })?;
+        changed += one.unwrap_or(0);
+    }
+    Ok(changed)
 }
 
 /// The number of a queue, and whether it is suspended.
@@ -253,7 +299,7 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
     if queue.is_none() && matches!(claim.eligible, Eligible::Due | Eligible::Waiting) {
         sql.push_str(" AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.id = d.queue AND q.suspended)");
     }
-    let limit = bind(i64::try_from(claim.limit).unwrap_or(i64::MAX));
+    let limit = bind(i64::try_from(claim.limit.saturating_add(work.count_damaged())).unwrap_or(i64::MAX));
     let waiting = format!("SELECT id, due FROM delivery AS d WHERE hold = 0{sql}");
     let held = format!("SELECT id, due FROM delivery AS d WHERE hold <> 0 AND hold = 1{sql}");
     let sql = match claim.eligible {
@@ -269,43 +315,63 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
 }
 
 /// Lends one delivery, or sets its message aside where the record cannot be read.
-fn lend(work: &Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<Lease>, Fault> {
-    let read = work
-        .connection
-        .prepare_cached(
+fn lend(work: &mut Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<Lease>, Fault> {
+    let read = work.beside_damage(Damaged::DeliveryOrMessage(delivery), |connection| {
+        let mut statement = connection.prepare_cached(
             "SELECT d.id, d.generation, d.message, q.connector, q.destination, m.envelope, d.recipients, d.received_at,
                     m.source, m.size, d.attempts, d.crashes, d.delay_notified, m.watched, d.due
              FROM delivery AS d CROSS JOIN message AS m ON m.id = d.message CROSS JOIN queue AS q ON q.id = d.queue
              WHERE d.id = ?1",
-        )?
-        .query_row([delivery], |row| read_lease(row, until));
-    let lease = match read {
-        Ok(Some(lease)) => lease,
-        Ok(None) => return damaged(work, delivery, "the envelope or the recipients cannot be read"),
-        Err(rusqlite::Error::QueryReturnedNoRows) => {
-            return damaged(work, delivery, "the message's record is missing");
+        )?;
+        match statement.query_row([delivery], |row| read_lease(row, until)) {
+            Ok(Some(lease)) => Ok(Ok(lease)),
+            Ok(None) => Ok(Err("the envelope or the recipients cannot be read")),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(Err("the message's record is missing")),
+            Err(error @ rusqlite::Error::SqliteFailure(..)) => Err(error),
+            Err(_) => Ok(Err("a record of the message is damaged")),
         }
-        Err(error) => match Fault::from(error) {
-            Fault(QueueError::Corrupt { .. }) => {
-                return damaged(work, delivery, "a record of the message is damaged");
-            }
-            fault => return Err(fault),
-        },
+    })?;
+    let lease = match read {
+        Some(Ok(lease)) => lease,
+        Some(Err(reason)) => return damaged(work, delivery, reason),
+        None => return on_a_damaged_page(work, delivery),
     };
-    work.connection
-        .prepare_cached(
-            "UPDATE delivery SET lease_until = ?2, lease_owner = ?3, generation = ?4 WHERE id = ?1",
-        )?
-        .execute((delivery, until.as_unix_millis(), work.owner(), lease.generation.cast_signed()))?;
-    Ok(Some(lease))
+    let owner = work.owner().to_owned();
+    // A page that grows may have to share with a damaged neighbour; what cannot be lent is stepped over.
+    let lent = work.beside_damage(Damaged::Delivery(delivery), |connection| {
+        connection
+            .prepare_cached(
+                "UPDATE delivery SET lease_until = ?2, lease_owner = ?3, generation = ?4 WHERE id = ?1",
+            )?
+            .execute((delivery, until.as_unix_millis(), owner, lease.generation.cast_signed()))
+    })?;
+    Ok(lent.map(|_| lease))
 }
 
-fn damaged(work: &Work<'_>, delivery: i64, reason: &str) -> Result<Option<Lease>, Fault> {
-    let message = work
-        .connection
-        .prepare_cached("SELECT message FROM delivery WHERE id = ?1")?
-        .query_row([delivery], |row| row.get(0))?;
-    set_aside(work, message, reason)?;
+fn damaged(work: &mut Work<'_>, delivery: i64, reason: &str) -> Result<Option<Lease>, Fault> {
+    // A delivery that cannot even be marked is stepped over; whoever starts next finds that out anew.
+    let message = work.beside_damage(Damaged::Delivery(delivery), |connection| {
+        connection
+            .prepare_cached("SELECT message FROM delivery WHERE id = ?1")?
+            .query_row([delivery], |row| row.get(0))
+    })?;
+    if let Some(message) = message {
+        set_aside(work, message, reason)?;
+    }
+    Ok(None)
+}
+
+/// Its own page, or that of its message: whichever it is, the other may be read.
+fn on_a_damaged_page(work: &mut Work<'_>, delivery: i64) -> Result<Option<Lease>, Fault> {
+    let message = work.beside_damage(Damaged::Delivery(delivery), |connection| {
+        connection
+            .prepare_cached("SELECT message FROM delivery WHERE id = ?1")?
+            .query_row([delivery], |row| row.get(0))
+    })?;
+    if let Some(message) = message {
+        work.damaged(Damaged::Message(message));
+        set_aside(work, message, "")?;
+    }
     Ok(None)
 }
 
@@ -337,14 +403,16 @@ fn read_lease(row: &Row<'_>, until: Timestamp) -> rusqlite::Result<Option<Lease>
 }
 
 fn next_due(work: &Work<'_>, queue: i64) -> Result<Option<Timestamp>, Fault> {
-    let due: Option<i64> = work
-        .connection
-        .prepare_cached(
-            "SELECT due FROM delivery WHERE queue = ?1 AND lease_until IS NULL AND hold = 0 ORDER BY due LIMIT 1",
-        )?
-        .query_row([queue], |row| row.get(0))
-        .optional()?;
-    Ok(due.map(moment))
+    let mut statement = work.connection.prepare_cached(
+        "SELECT id, due FROM delivery WHERE queue = ?1 AND lease_until IS NULL AND hold = 0 ORDER BY due",
+    )?;
+    let mut rows = statement.query([queue])?;
+    while let Some(row) = rows.next()? {
+        if !work.is_damaged(Damaged::Delivery(row.get(0)?)) {
+            return Ok(Some(moment(row.get(1)?)));
+        }
+    }
+    Ok(None)
 }
 
 /// Gives the hold of a delivery whose lease is still good.

@@ -1,16 +1,17 @@
-//! What a postmaster looks at and does: listings, suspend, resume, retry, remove; and contents.
+//! What a postmaster does: suspend, resume, retry, remove; and contents.
 
-use postroad_message::{Content, Envelope, NextHop, ReversePath, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use postroad_message::{Content, Envelope, NextHop, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::fault::Fault;
 use super::filter::{Conditions, FREE, TABLES};
-use super::record::{self, moment};
+use super::record;
+use super::view::next_hop;
 use super::writer::Work;
 use super::{enqueue, lease};
 use crate::error::QueueError;
-use crate::listing::{Changed, Filter, Listed, QueueSummary, State};
-use crate::message_id::{DeliveryId, MessageId};
+use crate::listing::{Changed, Filter};
+use crate::message_id::MessageId;
 
 /// Where a content lies.
 pub(super) enum Stored {
@@ -88,71 +89,6 @@ pub(super) fn envelope(connection: &Connection, message: MessageId) -> Result<En
         envelope.recipients.extend(queued.into_iter().map(|queued| queued.recipient));
     }
     Ok(envelope)
-}
-
-/// For each queue, when the first delivery that nobody works on is due.
-pub(super) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<(NextHop, Timestamp)>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT connector, destination, min(due) FROM (
-             SELECT q.connector, q.destination,
-                    (SELECT min(due) FROM delivery WHERE queue = q.id AND lease_until IS NULL AND hold = 0) AS due
-             FROM queue AS q WHERE q.suspended = 0
-             UNION ALL
-             SELECT q.connector, q.destination, d.due FROM delivery AS d JOIN queue AS q ON q.id = d.queue
-             WHERE d.lease_until <= ?1 AND d.hold = 0 AND q.suspended = 0
-         ) WHERE due IS NOT NULL GROUP BY connector, destination",
-    )?;
-    let rows =
-        statement.query_map([now.as_unix_millis()], |row| Ok((next_hop(row, 0)?, moment(row.get(2)?))))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-pub(super) fn list(connection: &Connection, filter: &Filter, now: Timestamp) -> Result<Vec<Listed>, Fault> {
-    let conditions = Conditions::new(filter, now);
-    let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-    let sql = format!(
-        "SELECT d.id, d.message, q.connector, q.destination, m.sender, d.recipients, m.size, d.received_at, m.source,
-                d.due, d.attempts, d.delay_notified, d.hold, q.suspended, d.lease_until, m.set_aside, {FREE}
-         FROM {TABLES} WHERE {} ORDER BY d.id LIMIT {limit}",
-        conditions.sql
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map(params_from_iter(conditions.values), read_listed)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-pub(super) fn queues(connection: &Connection, now: Timestamp) -> Result<Vec<QueueSummary>, Fault> {
-    let sql = format!(
-        "SELECT q.connector, q.destination, q.suspended, n.deliveries, n.active, n.held, n.aside, n.due, n.oldest
-         FROM queue AS q LEFT JOIN (
-             SELECT d.queue AS queue, count(*) AS deliveries, sum(d.hold <> 2 AND NOT {FREE}) AS active,
-                    sum(d.hold = 1 AND {FREE}) AS held, sum(d.hold = 2) AS aside,
-                    min(CASE WHEN d.hold = 0 AND {FREE} THEN d.due END) AS due, min(d.received_at) AS oldest
-             FROM delivery AS d GROUP BY d.queue
-         ) AS n ON n.queue = q.id
-         WHERE n.deliveries > 0 OR q.suspended ORDER BY q.connector, q.destination"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([now.as_unix_millis()], |row| {
-        let count = |index| row.get::<_, Option<i64>>(index).map(|count| count.unwrap_or(0).cast_unsigned());
-        let mut summary = QueueSummary::new(next_hop(row, 0)?);
-        summary.suspended_as_a_whole = row.get(2)?;
-        summary.active = count(4)?;
-        summary.suspended = count(5)?;
-        summary.set_aside = count(6)?;
-        summary.waiting = count(3)?
-            .saturating_sub(summary.active)
-            .saturating_sub(summary.suspended)
-            .saturating_sub(summary.set_aside);
-        summary.next_due = row.get::<_, Option<i64>>(7)?.map(moment);
-        if summary.suspended_as_a_whole {
-            summary.suspended += std::mem::take(&mut summary.waiting);
-            summary.next_due = None;
-        }
-        summary.oldest = row.get::<_, Option<i64>>(8)?.map(moment);
-        Ok(summary)
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn suspend(work: &mut Work<'_>, filter: &Filter, now: Timestamp) -> Result<Changed, Fault> {
@@ -245,42 +181,6 @@ fn active(work: &Work<'_>, filter: &Filter, now: Timestamp) -> Result<u64, Fault
         |row| row.get(0),
     )?;
     Ok(count.cast_unsigned())
-}
-
-fn read_listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
-    let id = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
-    let mut listed = Listed::new(
-        DeliveryId::from_u64(id(0)?),
-        MessageId::from_u64(id(1)?),
-        next_hop(row, 2)?,
-        moment(row.get(7)?),
-        moment(row.get(9)?),
-    );
-    // What is damaged in one record must not hide the others: it is listed with what can be read.
-    let text = |index| row.get::<_, Option<String>>(index).ok().flatten();
-    listed.sender = text(4).and_then(|sender| ReversePath::try_from(sender).ok());
-    listed.recipients =
-        text(5).and_then(|recipients| record::read_recipients(&recipients)).unwrap_or_default();
-    listed.size = row.get::<_, Option<i64>>(6)?.unwrap_or(0).cast_unsigned();
-    listed.source = text(8).unwrap_or_default();
-    listed.attempts = row.get(10)?;
-    listed.delay_notified = row.get(11)?;
-    let (hold, queue_suspended, lease_until, free): (i64, bool, Option<i64>, bool) =
-        (row.get(12)?, row.get(13)?, row.get(14)?, row.get(16)?);
-    listed.state = match (hold, free, lease_until) {
-        (2, _, _) => {
-            State::SetAside { reason: text(15).unwrap_or_else(|| "its record is missing".to_owned()) }
-        }
-        (_, false, Some(until)) => State::Active { until: moment(until) },
-        (1, _, _) => State::Suspended,
-        _ if queue_suspended => State::Suspended,
-        _ => State::Waiting,
-    };
-    Ok(listed)
-}
-
-fn next_hop(row: &Row<'_>, first: usize) -> rusqlite::Result<NextHop> {
-    Ok(NextHop::new(row.get::<_, String>(first)?, row.get::<_, String>(first + 1)?))
 }
 
 fn number(message: MessageId) -> i64 {

@@ -12,6 +12,7 @@ mod record;
 mod result;
 mod schema;
 mod store;
+mod view;
 mod writer;
 
 pub use options::SqliteOptions;

@@ -118,19 +118,13 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     if version < VERSION {
         migrate(&mut connection)?;
     }
-    let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    let pages = |bytes: u64| (bytes / u64::from(page_size.max(1))).clamp(1, u64::from(u32::MAX - 1));
-    let log_pages = i32::try_from(pages(options.log_size as u64)).unwrap_or(i32::MAX);
-    let _: i32 =
-        connection.pragma_update_and_check(None, "wal_autocheckpoint", log_pages, |row| row.get(0))?;
     if let Some(bytes) = options.max_size {
+        let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = (bytes / u64::from(page_size.max(1))).clamp(1, u64::from(u32::MAX - 1));
         // SQLite never goes below the pages that are there already.
-        let _: i64 = connection.pragma_update_and_check(
-            None,
-            "max_page_count",
-            pages(bytes).cast_signed(),
-            |row| row.get(0),
-        )?;
+        let _: i64 =
+            connection
+                .pragma_update_and_check(None, "max_page_count", pages.cast_signed(), |row| row.get(0))?;
     }
     Ok(connection)
 }

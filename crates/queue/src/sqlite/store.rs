@@ -17,7 +17,7 @@ use super::manage::Stored;
 use super::options::SqliteOptions;
 use super::reader::Reader;
 use super::writer::{Labour, Promise, Work, Writer};
-use super::{lease, manage, result, schema};
+use super::{lease, manage, result, schema, view};
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
 use crate::listing::{Changed, Filter, Listed, QueueSummary};
@@ -205,7 +205,7 @@ impl QueueStore for SqliteStore {
     fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
         let started =
-            self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| lease::start(work, &owner));
+            self.writer.submit(Promise::Afresh, 0, move |work: &mut Work<'_>| lease::start(work, &owner));
         Box::pin(async move {
             let freed = started.await?;
             self.sweep()?;
@@ -231,7 +231,7 @@ impl QueueStore for SqliteStore {
     }
 
     fn due(&self, now: Timestamp) -> BoxFuture<'_, Vec<(NextHop, Timestamp)>> {
-        self.reader.submit(move |connection| manage::due(connection, now))
+        self.reader.submit(move |connection| view::due(connection, now))
     }
 
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Claimed> {
@@ -281,11 +281,11 @@ impl QueueStore for SqliteStore {
     }
 
     fn list(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Vec<Listed>> {
-        self.reader.submit(move |connection| manage::list(connection, &filter, now))
+        self.reader.submit(move |connection| view::list(connection, &filter, now))
     }
 
     fn queues(&self, now: Timestamp) -> BoxFuture<'_, Vec<QueueSummary>> {
-        self.reader.submit(move |connection| manage::queues(connection, now))
+        self.reader.submit(move |connection| view::queues(connection, now))
     }
 
     fn suspend(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {

@@ -1,11 +1,14 @@
 //! The writing thread: whoever calls while a commit runs shares the next one, and is answered after it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 use tokio::sync::{oneshot, watch};
 
 use super::content_file::ContentFiles;
@@ -20,6 +23,8 @@ use crate::store::BoxFuture;
 pub(super) enum Promise {
     Durable,
     Visible,
+    /// Durable, after whatever an earlier process left in the log was carried over: it may have died of a failed sync.
+    Afresh,
 }
 
 /// What a job works with: the open transaction, and the counter that ids come from.
@@ -28,6 +33,27 @@ pub(super) struct Work<'a> {
     last_id: &'a mut i64,
     effects: &'a mut Effects,
     owner: &'a str,
+    damage: &'a mut Damage,
+}
+
+/// What lies on damaged pages, as far as anybody came across it: it is stepped over.
+#[derive(Default)]
+struct Damage {
+    known: BTreeSet<Damaged>,
+    /// Whether the job that runs has found more.
+    found: bool,
+}
+
+/// Something on a damaged page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Damaged {
+    Delivery(i64),
+    /// Of a delivery with this number: itself, or its message.
+    DeliveryOrMessage(i64),
+    Message(i64),
+    Content(i64),
+    /// One of those that are lent.
+    Lent,
 }
 
 /// What a transaction brings about beside its rows, once it is committed.
@@ -53,6 +79,40 @@ impl Work<'_> {
     /// A content file whose message is gone; it goes after the commit, never before.
     pub(super) fn doom(&mut self, file: String) {
         self.effects.doomed.push(file);
+    }
+
+    /// Does what a damaged page may prevent; `None` where it is known that one does.
+    ///
+    /// Where that turns out now, this fails, the transaction is rolled back (SQLite writes nothing more in one that met
+    /// a damaged page), and the whole group is run again, knowing it.
+    pub(super) fn beside_damage<T>(
+        &mut self,
+        what: Damaged,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Fault> {
+        if self.damage.known.contains(&what) {
+            return Ok(None);
+        }
+        act(self.connection).map(Some).map_err(|error| {
+            let fault = Fault::from(error);
+            if fault == Fault(QueueError::Corrupt { message: None }) {
+                self.damaged(what);
+            }
+            fault
+        })
+    }
+
+    pub(super) fn damaged(&mut self, what: Damaged) {
+        self.damage.found |= self.damage.known.insert(what);
+    }
+
+    pub(super) fn is_damaged(&self, what: Damaged) -> bool {
+        self.damage.known.contains(&what)
+    }
+
+    /// How many deliveries are known to be unreadable, at most.
+    pub(super) fn count_damaged(&self) -> usize {
+        self.damage.known.len()
     }
 
     /// Under which name leases are taken.
@@ -83,7 +143,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread over an open connection.
     pub(super) fn start(
-        connection: Connection,
+        mut connection: Connection,
         options: SqliteOptions,
         files: ContentFiles,
     ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
@@ -91,6 +151,15 @@ impl Writer {
         let (jobs, inbox) = sync_channel(65_536);
         let (version_sender, version) = watch::channel(0);
         let data_version = data_version(&connection);
+        // Instead of SQLite's own way, which makes the callers wait, and keeps a sync that failed to itself.
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let count = Arc::clone(&log_pages);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            count.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let log_limit = i32::try_from(options.log_size / page_size.max(1) as usize).unwrap_or(i32::MAX);
         let mut desk = Desk {
             connection,
             options,
@@ -100,6 +169,10 @@ impl Writer {
             data_version,
             owner: String::new(),
             promise: Promise::Durable,
+            suspect: false,
+            log_pages,
+            log_limit,
+            damage: Damage::default(),
         };
         let handle = thread::Builder::new().name("postroad-queue".to_owned()).spawn(move || desk.serve())?;
         Ok((Self { jobs, version }, handle))
@@ -190,6 +263,17 @@ impl<T: Send, W: Labour<T>> Job for Task<T, W> {
     }
 }
 
+/// How far a group came.
+enum Ran {
+    All,
+    /// A job failed that had already changed something, and there is no savepoint to go back to.
+    Halfway,
+    /// A job met a damaged page that it can do without, now that it is known.
+    MetDamage,
+    /// This job cannot do without.
+    Damaged(usize),
+}
+
 struct Desk {
     connection: Connection,
     options: SqliteOptions,
@@ -200,6 +284,12 @@ struct Desk {
     owner: String,
     /// What `PRAGMA synchronous` is set to at the moment.
     promise: Promise,
+    /// A sync failed: what it should have covered may be lost, whatever a second one says.
+    suspect: bool,
+    /// How many pages the log has, and with how many it is carried over.
+    log_pages: Arc<AtomicI32>,
+    log_limit: i32,
+    damage: Damage,
 }
 
 impl Desk {
@@ -249,6 +339,9 @@ impl Desk {
     fn settle(&mut self, mut group: Vec<Box<dyn Job>>) {
         let mut effects = Effects::default();
         let committed = self.commit(&mut group, &mut effects).map_err(|Fault(error)| error);
+        if matches!(committed, Err(QueueError::Io { .. })) {
+            self.suspect = true;
+        }
         if committed.is_err() {
             // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
             let _ = self.roll_back();
@@ -262,6 +355,7 @@ impl Desk {
                 self.owner = owner;
             }
         }
+        self.carry_over();
         let others = self.others_changed();
         if (effects.wake && committed.is_ok()) || others {
             self.version.send_modify(|version| *version += 1);
@@ -271,61 +365,75 @@ impl Desk {
     /// First without savepoints, which cost a copy of every page; where a job fails that has already changed
     /// something, all of it is undone and done again with a savepoint for each.
     fn commit(&mut self, group: &mut [Box<dyn Job>], effects: &mut Effects) -> Result<(), Fault> {
-        let durable = group.iter().any(|job| job.promise() == Promise::Durable);
+        self.trust_the_log(group.iter().any(|job| job.promise() == Promise::Afresh))?;
+        let durable = group.iter().any(|job| job.promise() != Promise::Visible);
         self.synchronise(if durable { Promise::Durable } else { Promise::Visible })?;
-        if !self.run_all(group, effects, false)? {
+        let mut savepoints = false;
+        let mut failed = BTreeSet::new();
+        loop {
             *effects = Effects::default();
-            self.run_all(group, effects, true)?;
+            match self.run_all(group, effects, savepoints, &failed)? {
+                Ran::All => break,
+                Ran::Halfway => savepoints = true,
+                Ran::MetDamage => {}
+                Ran::Damaged(job) => {
+                    failed.insert(job);
+                }
+            }
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
 
-    /// False where a job failed halfway and there is no savepoint to go back to.
+    /// Runs the jobs that have not failed for good, in a transaction of their own.
     fn run_all(
         &mut self,
         group: &mut [Box<dyn Job>],
         effects: &mut Effects,
         savepoints: bool,
-    ) -> Result<bool, Fault> {
+        failed: &BTreeSet<usize>,
+    ) -> Result<Ran, Fault> {
         self.roll_back()?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let before: i64 =
             self.connection.prepare_cached("SELECT last FROM counter")?.query_row([], |row| row.get(0))?;
         let mut last_id = before;
-        for job in group.iter_mut() {
+        for (index, job) in group.iter_mut().enumerate().filter(|(index, _)| !failed.contains(index)) {
             if savepoints {
                 self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
             }
             let changes = self.connection.total_changes();
             let mut its_effects = Effects::default();
+            self.damage.found = false;
             let ended = job.run(&mut Work {
                 connection: &self.connection,
                 last_id: &mut last_id,
                 effects: &mut its_effects,
                 owner: effects.owner.as_deref().unwrap_or(&self.owner),
+                damage: &mut self.damage,
             });
-            if ended.is_ok() {
-                effects.add(its_effects);
-            }
             if self.connection.is_autocommit() {
                 // SQLite undid the whole transaction (disk full, I/O error): nobody's work is there any more.
                 return Err(ended.err().unwrap_or(Fault(QueueError::Io { code: 0 })));
             }
-            if ended.is_err() && !savepoints && self.connection.total_changes() != changes {
-                return Ok(false);
-            }
-            if savepoints {
-                if ended.is_err() {
+            match ended {
+                Ok(()) => effects.add(its_effects),
+                Err(Fault(QueueError::Corrupt { .. })) if self.damage.found => return Ok(Ran::MetDamage),
+                Err(Fault(QueueError::Corrupt { .. })) => return Ok(Ran::Damaged(index)),
+                Err(_) if savepoints => {
                     self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
                 }
+                Err(_) if self.connection.total_changes() != changes => return Ok(Ran::Halfway),
+                Err(_) => {}
+            }
+            if savepoints {
                 self.connection.prepare_cached("RELEASE job")?.execute([])?;
             }
         }
         if last_id != before {
             self.connection.prepare_cached("UPDATE counter SET last = ?1")?.execute([last_id])?;
         }
-        Ok(true)
+        Ok(Ran::All)
     }
 
     fn roll_back(&self) -> Result<(), Fault> {
@@ -335,11 +443,46 @@ impl Desk {
         Ok(())
     }
 
+    /// Later commits lean on the earlier ones in the log. After a sync that failed these may never reach the disk, so
+    /// all of them are carried over into the database and synced there, and the log is begun anew, before anything is
+    /// promised again. At a start it is done to be sure, unless another process is in the way.
+    fn trust_the_log(&mut self, afresh: bool) -> Result<(), Fault> {
+        if !self.suspect && !afresh {
+            return Ok(());
+        }
+        self.roll_back()?;
+        self.synchronise(Promise::Durable)?;
+        let busy: bool =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy && self.suspect {
+            return Err(QueueError::Busy { code: 0 }.into());
+        }
+        self.suspect = false;
+        Ok(())
+    }
+
+    /// Carries a long log over into the database, after the callers have their answers. Where somebody reads the log
+    /// at the moment, the rest follows after the next commit.
+    fn carry_over(&mut self) {
+        if self.log_pages.load(Ordering::Relaxed) < self.log_limit {
+            return;
+        }
+        let done = self
+            .connection
+            .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
+            .and_then(|mut statement| statement.query_row([], |_| Ok(())));
+        if let Err(error) = done
+            && let Fault(QueueError::Io { .. }) = error.into()
+        {
+            self.suspect = true;
+        }
+    }
+
     /// In WAL mode NORMAL commits without a sync; the next FULL commit syncs what went before as well.
     fn synchronise(&mut self, promise: Promise) -> Result<(), Fault> {
         if self.promise != promise {
             self.connection.execute_batch(match promise {
-                Promise::Durable => "PRAGMA synchronous = FULL",
+                Promise::Durable | Promise::Afresh => "PRAGMA synchronous = FULL",
                 Promise::Visible => "PRAGMA synchronous = NORMAL",
             })?;
             self.promise = promise;

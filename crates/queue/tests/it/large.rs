@@ -96,7 +96,8 @@ async fn a_start_sweeps_away_what_no_message_has_and_nobody_writes() {
 
 #[tokio::test]
 async fn a_damaged_file_sets_its_message_aside_and_stops_no_other() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
         ("missing", |file| fs::remove_file(file).expect("removed")),
         ("short", |file| File::options().write(true).open(file).expect("open").set_len(19_000).expect("cut")),
         ("longer", |file| fs::write(file, body(1, LARGE + 1)).expect("written")),

@@ -7,4 +7,5 @@ mod damage;
 mod large;
 mod mail;
 mod migrated;
+mod pages;
 mod watched;
