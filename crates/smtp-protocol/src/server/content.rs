@@ -183,10 +183,9 @@ impl Session {
             self.errors += 1;
         }
         let endless = (self.settings.limits.message_size as u64).saturating_mul(PATIENCE);
-        let errors = self.settings.limits.protocol_errors.is_some_and(|most| self.errors > most);
-        if size > endless || errors {
+        if size > endless || self.erred_too_often() {
             self.write(&line);
-            return self.close();
+            return if self.erred_too_often() { self.give_up() } else { self.close() };
         }
         self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(line), replies });
     }

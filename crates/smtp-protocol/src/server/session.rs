@@ -463,10 +463,18 @@ impl Session {
     pub(super) fn protocol_error(&mut self, code: u16, status: EnhancedStatus, text: &str) {
         self.errors += 1;
         self.reply(code, status, text);
-        if self.settings.limits.protocol_errors.is_some_and(|most| self.errors > most) {
-            self.reply(421, EnhancedStatus::transient(7, 0), "Too many errors, closing the connection");
-            self.close();
+        if self.erred_too_often() {
+            self.give_up();
         }
+    }
+
+    pub(super) fn erred_too_often(&self) -> bool {
+        self.settings.limits.protocol_errors.is_some_and(|most| self.errors > most)
+    }
+
+    pub(super) fn give_up(&mut self) {
+        self.reply(421, EnhancedStatus::transient(7, 0), "Too many errors, closing the connection");
+        self.close();
     }
 
     pub(super) fn reply(&mut self, code: u16, status: EnhancedStatus, text: &str) {

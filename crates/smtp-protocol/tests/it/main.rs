@@ -7,5 +7,8 @@ mod client_rehearsal;
 mod client_with_server;
 mod logon_judge;
 mod logons;
+mod server_attacks;
+mod server_cuts;
+mod server_dialogue;
 mod server_dialogues;
 mod transcripts;

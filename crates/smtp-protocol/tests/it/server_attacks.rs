@@ -1,0 +1,159 @@
+//! Floods, lines without an end, and every way to write nearly the end of content.
+
+use postroad_message::line_end::are_crlf;
+
+use crate::server_dialogue::{Dialogue, Play, unescaped};
+
+#[test]
+fn a_hundred_thousand_commands_end_the_session() {
+    let mut play = Play::new(Dialogue::default().server());
+    let flood = b"NOOP\r\n".repeat(100_000);
+    flood.chunks(4096).for_each(|piece| play.send(piece));
+    assert!(play.closed);
+    assert!(
+        String::from_utf8_lossy(&play.replies).ends_with("421 4.7.0 Too many commands without a message\r\n")
+    );
+}
+
+/// Streamed: what is held of it stays small, and the session ends long before it does.
+#[test]
+fn a_line_of_a_gigabyte_is_not_held() {
+    for (before, most) in [
+        ("", 100_000),
+        ("HELO a\r\nAUTH LOGIN\r\n", 100_000),
+        ("HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<jane@contoso.com>\r\nDATA\r\n", 100_000),
+        ("HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<jane@contoso.com>\r\nBDAT 1073741824 LAST\r\n", 100_000),
+        ("HELO a\r\nBDAT 1073741824 LAST\r\n", 100_000),
+    ] {
+        let mut play = Play::new(Dialogue::with(&["logon", "small"]).server());
+        play.send(before.as_bytes());
+        let mut sent = 0_u64;
+        while !play.closed && sent < 1 << 30 {
+            play.send(&[b'x'; 4096]);
+            assert!(play.session.content_held() <= 1000);
+            sent += 4096;
+        }
+        let text = String::from_utf8_lossy(&play.replies).into_owned();
+        assert!(play.closed && sent < most && play.messages.is_empty(), "{before:?}: {sent}, {text}");
+        assert!(["500 5.5.2 ", "552 5.3.4 ", "503 5.5.1 "].iter().any(|last| text.contains(last)), "{text}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_of_anything_end_the_session() {
+    let logon = "AUTH PLAIN AGphbmUAd3Jvbmc=\r\n";
+    let refused = "MAIL FROM:<joe@contoso.com>\r\nRCPT TO:<bob@elsewhere.net>\r\nRSET\r\n";
+    for line in [
+        "EHLO a\r\n",
+        "RSET\r\n",
+        "VRFY jane\r\n",
+        "HELP\r\n",
+        "\r\n",
+        "BDAT 0\r\n",
+        "BDAT 1\r\nx",
+        logon,
+        refused,
+        "*\r\n",
+    ] {
+        let mut play = Play::new(Dialogue::with(&["logon"]).server());
+        play.send(b"HELO a\r\n");
+        line.as_bytes().repeat(100_000).chunks(4096).for_each(|piece| play.send(piece));
+        assert!(play.closed, "{line:?}");
+        assert!(play.replies.len() < 400_000, "{line:?}: {} bytes of replies", play.replies.len());
+        assert!(String::from_utf8_lossy(&play.replies).contains("\r\n421 4.7.0 "), "{line:?}");
+    }
+}
+
+#[test]
+fn a_response_to_a_challenge_has_its_length_too() {
+    for (length, answer) in [(12_288, "501 5.5.2 "), (12_289, "500 5.5."), (60_000, "500 5.5.")] {
+        let mut play = Play::new(Dialogue::with(&["logon"]).server());
+        play.send(b"HELO a\r\nAUTH PLAIN\r\n");
+        play.send(&[&b"A".repeat(length)[..], b"\r\nNOOP\r\n"].concat());
+        let text = String::from_utf8_lossy(&play.replies).into_owned();
+        let last = text.lines().rev().nth(1).unwrap_or_default();
+        assert!(last.starts_with(answer), "{length}: {text}");
+        assert!(text.ends_with("250 2.0.0 OK\r\n"), "{length}: {text}");
+    }
+}
+
+#[test]
+fn content_beyond_the_limit_is_read_to_its_end_or_hung_up_on() {
+    let dialogue = Dialogue::with(&["small"]);
+    for (lines, closed) in [(50, false), (150, false), (5000, true)] {
+        let mut play = Play::new(dialogue.server());
+        play.send(b"HELO a\r\nMAIL FROM:<> SIZE=10\r\nRCPT TO:<jane@contoso.com>\r\nDATA\r\n");
+        for _ in 0..lines {
+            play.send(b"12345678\r\n");
+            assert!(play.session.content_held() <= 1000);
+        }
+        play.send(b".\r\n");
+        let text = String::from_utf8_lossy(&play.replies).into_owned();
+        assert_eq!(play.messages.len(), usize::from(lines == 50), "{text}");
+        assert_eq!(text.contains("\r\n552 5.3.4 "), lines > 100, "{text}");
+        assert_eq!(play.closed, closed);
+    }
+}
+
+const FIRST: &str = "HELO a\r\nMAIL FROM:<joe@contoso.com>\r\nRCPT TO:<jane@contoso.com>\r\n";
+const SECOND: &str = "MAIL FROM:<evil@contoso.com>\r\nRCPT TO:<jane@contoso.com>\r\nDATA\r\nSubject: smuggled\r\n\r\nevil\r\n.\r\n";
+
+#[test]
+fn nothing_but_crlf_dot_crlf_ends_content() {
+    let rows: Vec<Vec<&str>> = include_str!("../ends_of_data.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert!(rows.len() > 25, "only {} rows", rows.len());
+    for row in rows {
+        let [bytes, strict, normalised, ..] = row.as_slice() else { panic!("{row:?}") };
+        for (settings, expected) in [
+            (&[][..], *strict),
+            (&["lmtp"], *strict),
+            (&["make-crlf"], *normalised),
+            (&["make-crlf", "lmtp"], *normalised),
+        ] {
+            for cut in [1, 2, 3, 5, usize::MAX] {
+                judge_end(&unescaped(bytes), settings, expected, cut);
+            }
+        }
+        by_count(&unescaped(bytes), *strict == "content");
+    }
+}
+
+fn judge_end(bytes: &[u8], settings: &[&str], expected: &str, cut: usize) {
+    let what = format!("{:?} {settings:?} cut by {cut}", String::from_utf8_lossy(bytes));
+    let mut play = Play::new(Dialogue::with(settings).server());
+    let first = if settings.contains(&"lmtp") { FIRST.replace("HELO", "LHLO") } else { FIRST.to_owned() };
+    let wire = [first.as_bytes(), b"DATA\r\nSubject: first\r\n\r\none", bytes, SECOND.as_bytes()].concat();
+    wire.chunks(cut).for_each(|piece| play.send(piece));
+    let evil = |content: &[u8]| content.windows(8).any(|part| part == b"smuggled");
+    match expected {
+        "refused" => {
+            assert_eq!(play.messages, [], "{what}");
+            assert!(play.closed && String::from_utf8_lossy(&play.replies).contains("550 5.5.2 "), "{what}");
+        }
+        "content" => {
+            let [(_, content)] = play.messages.as_slice() else { panic!("{what}: {:?}", play.messages) };
+            assert!(evil(content) && are_crlf(content) && !play.closed, "{what}");
+        }
+        // For everybody: the first message ends where any reader sees it end.
+        "ends" => assert!(
+            play.messages.iter().all(|(_, content)| are_crlf(content)) && !play.messages.is_empty(),
+            "{what}"
+        ),
+        other => panic!("{other}?"),
+    }
+}
+
+/// Content that came by count: its length says where it ends, and nothing in it does.
+fn by_count(bytes: &[u8], taken: bool) {
+    let content = [b"Subject: first\r\n\r\none", bytes, SECOND.as_bytes()].concat();
+    let mut play = Play::new(Dialogue::with(&[]).server());
+    play.send(FIRST.as_bytes());
+    play.send(format!("BDAT {} LAST\r\n", content.len()).as_bytes());
+    play.send(&content);
+    assert_eq!(play.messages.len(), usize::from(taken && are_crlf(&content)), "{bytes:?}");
+    assert!(play.messages.iter().all(|(_, taken)| *taken == content), "{bytes:?}");
+}
