@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::patience;
 
@@ -89,6 +89,15 @@ impl Relay {
     /// Sends SIGHUP: read the configuration again.
     pub fn hang_up(&self) {
         kill_process(Pid::from_child(&self.child), Signal::HUP).expect("send SIGHUP to the relay");
+    }
+
+    /// Leaves it `more` file descriptors than it has open now.
+    #[cfg(target_os = "linux")]
+    pub fn limit_descriptors(&self, more: u64) {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("its descriptors").count();
+        let most = open as u64 + more;
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("limit the relay");
     }
 
     /// What it logged so far.

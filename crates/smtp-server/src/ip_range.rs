@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use postroad_address_space::Domain;
+
 /// An inclusive range of addresses of one family.
 ///
 /// Written as one address, as `first-last`, as CIDR (host bits are allowed, as in Exchange:
@@ -26,10 +28,19 @@ pub struct IpRange {
     last: u128,
 }
 
-/// The text is no address, `first-last` of one family in rising order, or CIDR.
+/// Why a text is no range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an address range: expected an address, `first-last` or `address/prefix-length`")]
-pub struct InvalidIpRange;
+#[non_exhaustive]
+pub enum InvalidIpRange {
+    /// It is no address, `first-last` of one family in rising order, or CIDR.
+    #[error("not an address range: expected an address, `first-last` or `address/prefix-length`")]
+    Malformed,
+    /// It is a domain, which IIS looks the client's address up for.
+    #[error(
+        "not an address range but a name: whoever owns an address says what it is called, so write the addresses"
+    )]
+    Name,
+}
 
 impl IpRange {
     /// Every IPv4 address.
@@ -107,11 +118,14 @@ impl FromStr for IpRange {
 
     fn from_str(text: &str) -> Result<Self, InvalidIpRange> {
         let text = text.trim();
+        if is_name(text) {
+            return Err(InvalidIpRange::Name);
+        }
         if let Some((address, prefix)) = text.split_once('/') {
             return network(address, prefix);
         }
         if let Some((address, mask)) = text.split_once('(') {
-            return network(address, mask.strip_suffix(')').ok_or(InvalidIpRange)?);
+            return network(address, mask.strip_suffix(')').ok_or(InvalidIpRange::Malformed)?);
         }
         if let Some((first, last)) = text.split_once('-') {
             let (v6, first) = key(address(first)?);
@@ -119,21 +133,28 @@ impl FromStr for IpRange {
             return if v6 == last_v6 && first <= last {
                 Ok(Self { v6, first, last })
             } else {
-                Err(InvalidIpRange)
+                Err(InvalidIpRange::Malformed)
             };
         }
         address(text).map(Self::single)
     }
 }
 
+/// `contoso.com`, `*.contoso.com`: an entry of IIS's Relay list by domain.
+fn is_name(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    name.contains('.') && !name.split('.').any(number) && Domain::parse(name).is_ok()
+}
+
 fn address(text: &str) -> Result<IpAddr, InvalidIpRange> {
     let text = text.trim();
     let without_zone = match text.split_once('%') {
         Some((address, zone)) if !zone.is_empty() && address.contains(':') => address,
-        Some(_) => return Err(InvalidIpRange),
+        Some(_) => return Err(InvalidIpRange::Malformed),
         None => text,
     };
-    without_zone.parse().map_err(|_| InvalidIpRange)
+    without_zone.parse().map_err(|_| InvalidIpRange::Malformed)
 }
 
 fn network(base: &str, prefix: &str) -> Result<IpRange, InvalidIpRange> {
@@ -158,13 +179,13 @@ fn prefix_length(text: &str, base: IpAddr) -> Result<u32, InvalidIpRange> {
         return if mask.leading_ones() + mask.trailing_zeros() >= 32 {
             Ok(mask.leading_ones())
         } else {
-            Err(InvalidIpRange)
+            Err(InvalidIpRange::Malformed)
         };
     }
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(InvalidIpRange);
+        return Err(InvalidIpRange::Malformed);
     }
-    text.parse().ok().filter(|length| *length <= bits).ok_or(InvalidIpRange)
+    text.parse().ok().filter(|length| *length <= bits).ok_or(InvalidIpRange::Malformed)
 }
 
 fn low_bits(count: u32) -> u128 {
@@ -237,6 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_is_told_from_a_slip_of_the_pen() {
+        for (text, wrong) in [
+            ("contoso.com", InvalidIpRange::Name),
+            ("*.contoso.com", InvalidIpRange::Name),
+            ("10.0.0.x", InvalidIpRange::Malformed),
+            ("10.0.0.256", InvalidIpRange::Malformed),
+            ("*", InvalidIpRange::Malformed),
+        ] {
+            assert_eq!(text.parse::<IpRange>(), Err(wrong), "{text}");
+        }
+    }
+
+    #[test]
     fn refuses_what_is_no_range() {
         for text in [
             "",
@@ -255,7 +289,7 @@ mod tests {
             "010.0.0.1",
             "10.0.0.0(255.0.0.0",
         ] {
-            assert_eq!(text.parse::<IpRange>(), Err(InvalidIpRange), "{text:?}");
+            assert_eq!(text.parse::<IpRange>(), Err(InvalidIpRange::Malformed), "{text:?}");
         }
     }
 

@@ -6,6 +6,8 @@ mod bad_input;
 mod clients;
 mod configuration;
 mod crash;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod drop_directory;
 mod gateway;
 mod guides;

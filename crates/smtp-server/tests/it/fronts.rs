@@ -9,13 +9,15 @@ use crate::house::{House, connector};
 fn behind_a_front(change: impl FnOnce(&mut ReceiveConnector)) -> ReceiveConnector {
     let mut connector = connector("Front");
     connector.permission_groups = vec![PermissionGroup::ExchangeUsers];
-    connector.relay_ip_ranges = vec!["192.0.2.37".parse().unwrap()];
+    connector.relay_ip_ranges = vec!["192.0.2.37".parse().expect("an address")];
     change(&mut connector);
     connector
 }
 
 fn behind_a_load_balancer() -> ReceiveConnector {
-    behind_a_front(|connector| connector.proxy_protocol_ip_ranges = vec!["127.0.0.1".parse().unwrap()])
+    behind_a_front(|connector| {
+        connector.proxy_protocol_ip_ranges = vec!["127.0.0.1".parse().expect("an address")]
+    })
 }
 
 #[tokio::test]
