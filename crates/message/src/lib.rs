@@ -64,6 +64,7 @@ pub mod next_hop;
 pub mod outcome;
 pub mod recipient;
 pub mod repair;
+pub mod seven_bit;
 pub mod status;
 pub mod timestamp;
 pub mod trace;

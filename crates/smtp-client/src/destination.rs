@@ -31,7 +31,7 @@ pub struct Destination {
     pub imcea_domain: Option<Domain>,
     /// The address connections leave from.
     pub source_address: Option<IpAddr>,
-    /// Send 8-bit content to hosts without 8BITMIME as it is, instead of failing with 5.6.3.
+    /// Send 8-bit content to hosts without 8BITMIME as it is, instead of converting it.
     pub send_8bit_anyway: bool,
     /// How many messages one connection carries before it is closed; 1: it is never kept for another. 20.
     pub max_messages_per_connection: u32,

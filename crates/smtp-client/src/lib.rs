@@ -92,7 +92,8 @@
 //! [`Ambiguous`]: postroad_message::Outcome::Ambiguous
 //!
 //! Who is one too many for a server (452 4.5.3) goes in another transaction on the same connection. 8-bit content for a server
-//! without 8BITMIME fails with 5.6.3 unless [`Destination::send_8bit_anyway`]: it is not converted yet.
+//! without 8BITMIME is written as quoted-printable or base64, part by part ([`seven_bit`](postroad_message::seven_bit)); where that
+//! would break a signature it fails with 5.6.3, unless [`Destination::send_8bit_anyway`].
 //!
 //! # Connections
 //!

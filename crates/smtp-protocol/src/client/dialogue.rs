@@ -24,7 +24,8 @@ pub(super) struct Spare {
 }
 
 impl Session {
-    pub(super) fn begin_transfer(&mut self, now: Instant, transaction: Transaction) {
+    pub(super) fn begin_transfer(&mut self, now: Instant, mut transaction: Transaction) {
+        transaction.adapt(&self.capabilities, self.settings.send_8bit_anyway);
         let obstacle = transaction.obstacle(&self.capabilities, self.tls(), self.settings.send_8bit_anyway);
         let most = self.capabilities.max_recipients.unwrap_or(usize::MAX);
         let mut room = most;

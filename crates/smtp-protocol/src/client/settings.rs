@@ -26,7 +26,7 @@ pub struct Settings {
     pub authentication: Option<Authentication>,
     /// Fresh for each session, and what SCRAM cannot do without: where it is missing, no SCRAM mechanism is used.
     pub nonce: Option<Nonce>,
-    /// Send 8-bit content to a server without 8BITMIME as it is, instead of failing with 5.6.3.
+    /// Send 8-bit content to a server without 8BITMIME as it is, instead of converting it.
     pub send_8bit_anyway: bool,
     /// How long each phase may take.
     pub timeouts: Timeouts,

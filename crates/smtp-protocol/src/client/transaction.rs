@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::ops::Range;
 
 use postroad_address_space::{Address, Domain, MailDomain, Mailbox, encapsulation};
+use postroad_message::seven_bit::to_seven_bit;
 use postroad_message::{
     Body, Content, EnhancedStatus, Envelope, Failure, Fault, Notify, Phase, Recipient, Return, ReversePath,
     Scope, TlsFacts,
@@ -94,6 +95,25 @@ impl Transaction {
         self.forward_paths.get(recipient).is_some_and(|forward| forward.wants_success)
     }
 
+    /// Puts the content into seven bits, where this server takes no others and no harm is done (RFC 6152 section 3).
+    pub(crate) fn adapt(&mut self, offered: &Capabilities, send_8bit_anyway: bool) {
+        if self.is_too_wide(offered, send_8bit_anyway)
+            && let Ok(converted) = to_seven_bit(self.content.as_bytes())
+        {
+            self.content = Content::from(converted);
+            (self.content_is_8bit, self.body) = (false, Body::SevenBit);
+        }
+    }
+
+    fn is_too_wide(&self, offered: &Capabilities, send_8bit_anyway: bool) -> bool {
+        // DATA has no place for what is no text, whoever says "anyway".
+        (self.is_binary() && !self.goes_as_binary(offered))
+            || (self.content_is_8bit
+                && !offered.eight_bit_mime
+                && !send_8bit_anyway
+                && !self.goes_as_binary(offered))
+    }
+
     /// Why this server can't have the message at all, whoever it is for.
     pub(crate) fn obstacle(
         &self,
@@ -132,23 +152,11 @@ impl Transaction {
                 "the header needs SMTPUTF8, which the next host does not offer",
             );
         }
-        if self.is_binary() && !self.goes_as_binary(offered) {
-            return refuse(
-                status(6, 3),
-                Phase::Data,
-                "the content is binary, and the next host does not offer BINARYMIME",
-            );
-        }
-        if self.content_is_8bit
-            && !offered.eight_bit_mime
-            && !send_8bit_anyway
-            && !self.goes_as_binary(offered)
-        {
-            return refuse(
-                status(6, 3),
-                Phase::Data,
-                "the content is 8-bit, and the next host does not offer 8BITMIME",
-            );
+        if self.is_too_wide(offered, send_8bit_anyway) {
+            let why =
+                to_seven_bit(self.content.as_bytes()).err().map_or_else(String::new, |why| why.to_string());
+            let text = format!("the next host takes 7-bit content only, and this can't be made that: {why}");
+            return refuse(status(6, 3), Phase::Data, &text);
         }
         None
     }

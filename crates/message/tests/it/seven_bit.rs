@@ -1,0 +1,174 @@
+//! A message in seven bits holds what it held, as another parser reads it.
+
+use mail_parser::{MessageParser, MimeHeaders, PartType};
+use postroad_message::seven_bit::{Unconvertible, to_seven_bit};
+use proptest::prelude::*;
+
+/// Every part that is no container: its type, and its content decoded.
+fn parts(content: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let message = MessageParser::default().parse(content).expect("a message");
+    let mut found = Vec::new();
+    for part in &message.parts {
+        let kind = part.content_type().map_or("text/plain".to_owned(), |kind| {
+            format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or_default())
+        });
+        match &part.body {
+            PartType::Text(text) | PartType::Html(text) => found.push((kind, text.as_bytes().to_vec())),
+            PartType::Binary(bytes) | PartType::InlineBinary(bytes) => found.push((kind, bytes.to_vec())),
+            PartType::Message(inner) => found.extend(parts(inner.raw_message())),
+            PartType::Multipart(_) => {}
+        }
+    }
+    found
+}
+
+fn convert(content: &str) -> Result<String, Unconvertible> {
+    let converted = to_seven_bit(content.replace('\n', "\r\n").as_bytes())?;
+    Ok(String::from_utf8_lossy(&converted).replace("\r\n", "\n"))
+}
+
+#[test]
+fn each_part_is_written_as_it_can_be() {
+    let before = "From: a@b.test\nMIME-Version: 1.0\nContent-Transfer-Encoding: 8bit\n\
+        Content-Type: multipart/mixed; boundary=\"x;y\"\n\nfür niemanden\n--x;y\n\nplain\n--x;y  \n\
+        Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\nX-After: 1\n\n<p>ü</p>\n\n--x;y\n\
+        Content-Type: message/rfc822\n\nSubject: inner\n\nä\n--x;y\nContent-Type: application/x\n\nö\n--x;y--\nnach\n";
+    let after = "From: a@b.test\nMIME-Version: 1.0\nContent-Transfer-Encoding: 7bit\n\
+        Content-Type: multipart/mixed; boundary=\"x;y\"\n\n--x;y\n\nplain\n--x;y\n\
+        Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\nX-After: 1\n\n\
+        <p>=C3=BC</p>\n\n--x;y\nContent-Type: message/rfc822\n\nSubject: inner\nMIME-Version: 1.0\n\
+        Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n=C3=A4\n--x;y\n\
+        Content-Type: application/x\nContent-Transfer-Encoding: base64\n\nw7Y=\n\n--x;y--\n";
+    assert_eq!(convert(before).as_deref(), Ok(after));
+}
+
+#[test]
+fn what_needs_no_change_gets_none() {
+    for content in [
+        "Subject: x\n\nplain\n",
+        "Subject: gr\u{fc}n\nDKIM-Signature: v=1\n\nthe header alone has eight bits\n",
+        "MIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\nw7Y=\n",
+        "\n\n",
+        "",
+    ] {
+        assert_eq!(convert(content).as_deref(), Ok(content));
+    }
+}
+
+#[test]
+fn what_would_do_harm_is_refused() {
+    use Unconvertible::{Encoding, Signed, Structure};
+    let signed = "Content-Type: multipart/signed; boundary=b\n\n--b\n\n\u{e4}\n--b\n\nx\n--b--\n";
+    for (content, why) in [
+        ("DKIM-Signature: v=1\n\n\u{e4}\n", Signed),
+        ("ARC-Message-Signature: i=1\n\n\u{e4}\n", Signed),
+        (signed, Signed),
+        (&format!("Content-Type: message/rfc822\n\n{signed}"), Signed),
+        ("Content-Type: multipart/mixed\n\n\u{e4}\n", Structure),
+        ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\n\u{e4}\n", Structure),
+        ("Content-Type: text/plain\nContent-Type: text/html\n\n\u{e4}\n", Structure),
+        ("Content-Type: message/partial; id=1\n\n\u{e4}\n", Structure),
+        ("Content-Transfer-Encoding: base64\n\n\u{e4}\n", Encoding),
+        ("Content-Transfer-Encoding: x-uuencode\n\n\u{e4}\n", Encoding),
+        (
+            "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n--b\n\n\u{e4}\n--b--\n",
+            Encoding,
+        ),
+        (&"Content-Type: message/rfc822\n\n".repeat(60), Structure),
+    ] {
+        let content = if content.is_ascii() { format!("{content}\n\n\u{e4}\n") } else { content.to_owned() };
+        assert_eq!(convert(&content), Err(why), "{content}");
+    }
+}
+
+#[test]
+fn quoted_printable_that_is_not_quite_that_is_mended() {
+    let content = "Content-Transfer-Encoding: quoted-printable\n\na=3D\u{e4}\n";
+    assert_eq!(
+        convert(content).as_deref(),
+        Ok("Content-Transfer-Encoding: quoted-printable\n\na=3D=C3=A4\n")
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text(String),
+    Binary(Vec<u8>),
+    Attached(Box<Part>),
+    Several(Vec<Part>),
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let text = "([ -~\u{e4}\u{20ac}\t=.-]{0,90}\r\n){0,4}[a-z\u{fc} ]{0,4}".prop_map(Part::Text);
+    let binary = prop::collection::vec(any::<u8>(), 1..80).prop_map(Part::Binary);
+    let leaf = prop_oneof![3 => text, 1 => binary];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|part| Part::Attached(Box::new(part))),
+            prop::collection::vec(inner, 1..4).prop_map(Part::Several),
+        ]
+    })
+}
+
+fn write(part: &Part, depth: usize, out: &mut Vec<u8>) {
+    match part {
+        Part::Text(text) => {
+            out.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\r\n\r\n");
+            out.extend_from_slice(text.as_bytes());
+        }
+        Part::Binary(bytes) => {
+            out.extend_from_slice(
+                b"Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n",
+            );
+            out.extend_from_slice(bytes);
+        }
+        Part::Attached(inner) => {
+            out.extend_from_slice(
+                b"Content-Type: message/rfc822\r\n\r\nSubject: inner\r\nMIME-Version: 1.0\r\n",
+            );
+            write(inner, depth, out);
+        }
+        Part::Several(parts) => {
+            let head = format!("Content-Type: multipart/mixed; boundary=\"level {depth} =_\"\r\n\r\n");
+            out.extend_from_slice(head.as_bytes());
+            for part in parts {
+                out.extend_from_slice(format!("--level {depth} =_\r\n").as_bytes());
+                write(part, depth + 1, out);
+                out.extend_from_slice(b"\r\n");
+            }
+            out.extend_from_slice(format!("--level {depth} =_--").as_bytes());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn another_parser_reads_the_same_in_it(part in part()) {
+        let mut content = b"Subject: x\r\nMIME-Version: 1.0\r\n".to_vec();
+        write(&part, 0, &mut content);
+        content.extend_from_slice(b"\r\n");
+        let converted = to_seven_bit(&content).expect("nothing in the way");
+        prop_assert!(converted.is_ascii() && !converted.contains(&0), "{}", String::from_utf8_lossy(&converted));
+        prop_assert_eq!(parts(&converted), parts(&content), "{}", String::from_utf8_lossy(&converted));
+        prop_assert_eq!(to_seven_bit(&converted), Ok(converted.clone()));
+        let longest = converted.split(|&byte| byte == b'\n').map(<[u8]>::len).max();
+        prop_assert!(longest <= Some(998));
+    }
+
+    #[test]
+    fn no_bytes_break_it(content in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = to_seven_bit(&content);
+    }
+
+    #[test]
+    fn no_structure_breaks_it(lines in prop::collection::vec(prop::sample::select(vec![
+        "Content-Type: multipart/mixed; boundary=b", "Content-Type: message/rfc822", "Content-Transfer-Encoding: 8bit",
+        "Content-Type: multipart/mixed; boundary=c", "", "--b", "--b--", "--c", "--c--", "\u{e4}", "x", " ",
+    ]), 0..30)) {
+        if let Ok(converted) = to_seven_bit(lines.join("\r\n").as_bytes()) {
+            let body = postroad_message::HeaderBlock::scan(&converted).body();
+            // A header field within a part stays as it is.
+            prop_assert!(body.is_ascii() || lines.iter().filter(|line| line.starts_with("Content")).count() > 0);
+        }
+    }
+}
