@@ -14,7 +14,7 @@ use crate::problem::{Problem, ProblemKind, Severity};
 use crate::read;
 use crate::sections::dns::Dns;
 use crate::sections::pickup::Pickup;
-use crate::sections::queue::QueueStore;
+use crate::sections::queue::Queue;
 use crate::sections::replay::Replay;
 use crate::sections::server::Server;
 use crate::sections::tls::TrustAnchors;
@@ -34,7 +34,7 @@ pub struct Configuration {
     /// `[transport]`
     pub transport: Transport,
     /// `[queue]`
-    pub queue: QueueStore,
+    pub queue: Queue,
     /// `[smtp_client]`
     pub smtp_client: Timeouts,
     /// `[tls]`

@@ -119,7 +119,7 @@ pub use problem::{Place, Problem, ProblemKind, Severity};
 pub use reading::quantity::{QuantityError, parse_size, parse_span};
 pub use sections::dns::{Dns, DnsValidation};
 pub use sections::pickup::Pickup;
-pub use sections::queue::QueueStore;
+pub use sections::queue::{Queue, QueueStore};
 pub use sections::replay::Replay;
 pub use sections::server::Server;
 pub use sections::tls::TrustAnchors;

@@ -14,6 +14,7 @@ use crate::deliver::Delivers;
 use crate::observe::{Observe, Seen};
 use crate::plan::Plan;
 use crate::poison::Trials;
+use crate::pressure::Pressure;
 use crate::report;
 use crate::settings::Settings;
 use crate::world::World;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) named_ahead: AtomicU32,
     /// The messages that are suspected of having crashed us.
     pub(crate) trials: Trials,
+    /// What is known of the room on the queue's disk.
+    pub(crate) pressure: Pressure,
 }
 
 /// A message as a door hands it in.
@@ -120,6 +123,9 @@ pub enum SubmitError {
     /// A file that is no message and has no sender to be told.
     #[error("{0}")]
     BadFile(String),
+    /// The queue's disk is nearly full.
+    #[error("the queue's disk is nearly full: make room")]
+    NoRoom,
     /// The queue could not take it.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -130,6 +136,7 @@ impl SubmitError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Queue(error) => error.is_transient(),
+            Self::NoRoom => true,
             Self::NoRecipient | Self::Loop { .. } | Self::Undeliverable | Self::BadFile(_) => false,
         }
     }
@@ -146,10 +153,11 @@ impl Pipeline {
         world: Arc<dyn World>,
     ) -> Self {
         let in_force = ArcSwap::from_pointee(InForce { settings, table: Arc::new(table), delivers });
-        let (changed, trials) = (Notify::new(), Trials::default());
+        let (changed, trials, pressure) = (Notify::new(), Trials::default(), Pressure::default());
         // Another process on this queue begins elsewhere.
         let named_ahead = AtomicU32::new((world.random() & u128::from(u32::MAX)) as u32);
-        Self { shared: Arc::new(Shared { in_force, changed, store, observer, world, named_ahead, trials }) }
+        let shared = Shared { in_force, changed, store, observer, world, named_ahead, trials, pressure };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The names, timers and limits in force.
@@ -166,6 +174,9 @@ impl Pipeline {
     /// and so is the report for recipients that no connector will take.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
         self.shared.refuse_loop(&submission.content)?;
+        if self.shared.is_short_of_room(size(&submission.content)) {
+            return Err(SubmitError::NoRoom);
+        }
         self.route_and_enqueue(submission).await
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use postroad_message::trace::{Protocol, Received, Source};
-use postroad_message::{Content, Edits, EnhancedStatus, Envelope, HeaderBlock, firewall};
+use postroad_message::{Content, Edits, EnhancedStatus, Envelope, HeaderBlock, ReversePath, firewall};
 use postroad_queue::{MessageId, QueueError};
 use postroad_smtp_server::{BoxFuture, Client, Refusal, Submit};
 
@@ -11,6 +11,16 @@ use crate::pipeline::{Pipeline, Submission, SubmitError};
 
 /// `250` follows [`Pipeline::submit`], never the other way round.
 impl Submit for Pipeline {
+    fn accept_sender<'a>(
+        &'a self,
+        _: &'a Client,
+        _: &'a ReversePath,
+        size: Option<u64>,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        let short = self.shared.is_short_of_room(size.unwrap_or(0));
+        Box::pin(std::future::ready(if short { Err(no_room()) } else { Ok(()) }))
+    }
+
     fn accept_message<'a>(
         &'a self,
         client: &'a Client,
@@ -72,12 +82,14 @@ impl Pipeline {
     }
 }
 
+fn no_room() -> Refusal {
+    Refusal::transient(3, 1, "insufficient system storage; try again later")
+}
+
 /// A fault of ours is "not now", whatever it is.
 fn refusal(error: &SubmitError) -> Refusal {
     match error {
-        SubmitError::Queue(QueueError::DiskFull { .. }) => {
-            Refusal::transient(3, 1, "insufficient system storage; try again later")
-        }
+        SubmitError::NoRoom | SubmitError::Queue(QueueError::DiskFull { .. }) => no_room(),
         SubmitError::Loop { .. } => {
             let status = EnhancedStatus::permanent(4, 6);
             Refusal::new(554, status, "Hop count exceeded - possible mail loop")

@@ -1,6 +1,7 @@
 //! What the pipeline is told once, when it is built.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use postroad_address_space::{Domain, Mailbox};
@@ -32,6 +33,10 @@ pub struct Settings {
     /// How long a next hop fails without a success before its mail is routed anew (`MaxIdleTimeBeforeResubmit`), 12 hours
     /// unless set.
     pub max_idle_time_before_resubmit: Duration,
+    /// A folder on the queue's disk; `None`, as it is unless set: the room there is not looked at.
+    pub queue_folder: Option<PathBuf>,
+    /// Bytes that are to stay free there: with less, the doors take nothing in. 500 MiB unless set, as in Exchange.
+    pub minimum_free_space: u64,
     /// How many `Received` fields a message may have before it is taken for a loop (`MaxHopCount`).
     pub max_hop_count: NonZeroU16,
     /// How long a delivery stays lent to us after we were last heard of; it is renewed for as long as the work lasts.
@@ -54,6 +59,8 @@ impl Settings {
             timers: MessageTimers::default(),
             concurrency: Concurrency::default(),
             poison_threshold: 2,
+            queue_folder: None,
+            minimum_free_space: 500 * 1024 * 1024,
             max_idle_time_before_resubmit: Duration::from_secs(12 * 60 * 60),
             max_hop_count: NonZeroU16::new(30).unwrap_or(NonZeroU16::MIN),
             lease: Duration::from_secs(2 * 60 * 60),

@@ -123,7 +123,9 @@ impl Pipeline {
             if !recovered {
                 (directory, recovered) = self.recover_files(directory).await;
             }
-            let (limit, now) = (rate.allowance(instant()), self.shared.world.now());
+            // Under back-pressure the files stay where they are.
+            let allowance = if self.shared.is_short_of_room(0) { 0 } else { rate.allowance(instant()) };
+            let (limit, now) = (allowance, self.shared.world.now());
             let (returned, polled) = blocking(directory, move |directory| directory.poll(limit, now)).await;
             directory = returned;
             let mut more = false;
@@ -141,7 +143,11 @@ impl Pipeline {
                 Err(_) => {}
             }
             // With more files waiting and the minute's allowance not used up, there is no reason to wait.
-            let pause = if more && rate.allowance(instant()) > 0 { Duration::ZERO } else { poll_interval };
+            let pause = if more && limit > 0 && rate.allowance(instant()) > 0 {
+                Duration::ZERO
+            } else {
+                poll_interval
+            };
             tokio::select! {
                 () = &mut shutdown => return,
                 () = tokio::time::sleep(pause) => {}

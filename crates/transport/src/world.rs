@@ -1,4 +1,6 @@
-//! The one room of the pipeline that asks for the time and for chance.
+//! The one room of the pipeline that asks for the time, for chance and for the room on a disk.
+
+use std::path::Path;
 
 use postroad_message::Timestamp;
 
@@ -6,6 +8,12 @@ use postroad_message::Timestamp;
 pub trait World: Send + Sync + 'static {
     /// The moment now.
     fn now(&self) -> Timestamp;
+
+    /// Bytes free on the disk that this folder is on, for whoever we run as; `None` where nobody can tell.
+    fn free_space(&self, folder: &Path) -> Option<u64> {
+        let _ = folder;
+        None
+    }
 
     /// 128 bits that nobody can guess: Message-IDs, boundaries, jitter.
     fn random(&self) -> u128;
@@ -20,6 +28,11 @@ impl World for SystemWorld {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn free_space(&self, folder: &Path) -> Option<u64> {
+        let disk = rustix::fs::statvfs(folder).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn random(&self) -> u128 {

@@ -155,7 +155,7 @@ pub(crate) fn pipeline_beside(configuration: &Configuration) -> Result<Pipeline,
 
 /// The same for commands that look after a queue that is there: they make none.
 pub(crate) fn pipeline_of_queue(configuration: &Configuration) -> Result<Pipeline, Refused> {
-    match &configuration.queue {
+    match &configuration.queue.store {
         QueueStore::Sqlite(queue) if !queue.exists() => {
             let text = format!("{}: there is no queue; --config names another", queue.display());
             Err(Refused(Exit::Unavailable, text))
@@ -165,7 +165,7 @@ pub(crate) fn pipeline_of_queue(configuration: &Configuration) -> Result<Pipelin
 }
 
 fn open_queue(configuration: &Configuration) -> Result<Arc<SqliteStore>, Refused> {
-    let QueueStore::Sqlite(queue) = &configuration.queue else {
+    let QueueStore::Sqlite(queue) = &configuration.queue.store else {
         return Err(Refused(Exit::Configuration, "only the embedded queue is available yet".to_owned()));
     };
     SqliteStore::open(queue).map(Arc::new).map_err(|error| machine(queue.display())(&error))
@@ -210,6 +210,8 @@ fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, Routin
     settings.retry_schedule = transport.retry_schedule.clone();
     settings.timers = transport.timers;
     settings.concurrency = transport.concurrency;
+    settings.queue_folder = Some(server.data_directory.clone());
+    settings.minimum_free_space = configuration.queue.minimum_free_space;
     settings.poison_threshold = transport.poison_threshold;
     settings.max_idle_time_before_resubmit = transport.max_idle_time_before_resubmit;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::reading::section::Section;
-use crate::reading::value::{one_of, path};
+use crate::reading::value::{one_of, path, size};
 
 /// Where accepted mail waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,14 +13,29 @@ pub enum QueueStore {
     Sqlite(PathBuf),
 }
 
+/// `[queue]`: where accepted mail waits, and how much room it leaves to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queue {
+    /// The store.
+    pub store: QueueStore,
+    /// Bytes that are to stay free on its disk: with less, nothing more is taken in.
+    pub minimum_free_space: u64,
+}
+
+/// Exchange's constant for the disk of its queue database.
+const MINIMUM_FREE_SPACE: u64 = 500 * 1024 * 1024;
+
 /// The embedded store's file in the data directory.
 const FILE: &str = "queue.db";
 
-pub(crate) fn default(data_directory: &Path) -> QueueStore {
-    QueueStore::Sqlite(data_directory.join(FILE))
+pub(crate) fn default(data_directory: &Path) -> Queue {
+    let store = QueueStore::Sqlite(data_directory.join(FILE));
+    Queue { store, minimum_free_space: MINIMUM_FREE_SPACE }
 }
 
-pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path, data_directory: &Path) -> QueueStore {
+pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path, data_directory: &Path) -> Queue {
+    let mut queue = default(data_directory);
     let store = section.get("store", one_of(&[("sqlite", "sqlite"), ("postgresql", "postgresql")]));
     section.check("url_file", path(folder));
     if section.has("url_file") && store != Some("postgresql") {
@@ -33,6 +48,7 @@ pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path, data_directory: 
             "\"postgresql\" needs url_file, as in url_file = \"secrets/queue-url\"",
         );
     }
+    section.set(&mut queue.minimum_free_space, "minimum_free_space", size(0..=u64::MAX));
     section.close();
-    default(data_directory)
+    queue
 }

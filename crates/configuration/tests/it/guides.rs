@@ -114,7 +114,7 @@ fn iis_and_edge_have_their_ways() {
 fn the_complete_file_says_what_it_says() {
     let relay = good(include_str!("../good/complete.toml"));
     assert_eq!(relay.server.name, "Hub01");
-    assert_eq!(relay.queue, QueueStore::Sqlite("/etc/postroad/relay-data/queue.db".into()));
+    assert_eq!(relay.queue.store, QueueStore::Sqlite("/etc/postroad/relay-data/queue.db".into()));
     assert_eq!(relay.topology.servers.len(), 2);
     assert_eq!(relay.dns.servers, ["127.0.0.1:5353".parse().unwrap()]);
     assert_eq!(relay.receive_connectors[0].tls_key.as_deref(), Some(Path::new("/etc/postroad/tls/key.pem")));

@@ -1,5 +1,6 @@
 //! The embedded store under crashes, damage, company and a full disk.
 
+mod backlog;
 mod company;
 mod crash;
 mod crash_states;

@@ -1,7 +1,11 @@
 //! What the SMTP door does to a message before the queue has it.
 
-use postroad_message::{Content, Envelope};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use postroad_message::{Content, Envelope, ReversePath};
 use postroad_smtp_server::{Client, Submit};
+use postroad_transport::{SubmitError, WatchedDirectory};
 
 use crate::support::{Relay, delivered, message};
 
@@ -49,4 +53,44 @@ async fn the_received_line_has_the_name_that_the_client_is_told() {
 async fn hops_are_counted_by_the_connector_and_its_own_limit_holds() {
     let relay = Relay::new([delivered()]);
     accepted(&relay, &client(), &"Received: by a.test\r\n".repeat(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_comes_in_while_the_disk_is_nearly_full_and_all_of_it_afterwards() {
+    let relay = Relay::new([delivered()]);
+    let settings = &mut relay.pipeline.settings();
+    settings.queue_folder = Some(relay.folder.path().to_owned());
+    settings.minimum_free_space = 1_000;
+    relay.put_in_force(settings.clone());
+    let sender = ReversePath::try_from("<app@contoso.com>".to_owned()).unwrap();
+    let asked = async |size| {
+        relay.pipeline.accept_sender(&client(), &sender, size).await.map_err(|no| format!("{no:?}"))
+    };
+    let pickup = relay.folder.path().join("Pickup");
+    std::fs::create_dir(&pickup).unwrap();
+    std::fs::write(pickup.join("a.eml"), "From: erp@sender.test\nTo: jane@contoso.com\n\nAt four.\n")
+        .unwrap();
+    let watched = || {
+        let directory = WatchedDirectory::pickup(&pickup, Default::default());
+        relay.pipeline.clone().watch(directory, tokio::time::sleep(Duration::from_secs(1)))
+    };
+
+    relay.free.store(999, Ordering::Relaxed);
+    assert!(
+        asked(None).await.is_err_and(|no| no.contains("insufficient system storage")),
+        "said before the content comes"
+    );
+    assert_eq!(
+        relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await,
+        Err(SubmitError::NoRoom)
+    );
+    watched().await;
+    assert!(pickup.join("a.eml").exists(), "Pickup leaves its files where they are");
+
+    relay.free.store(5_000, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(asked(Some(4_000)).await, Ok(()));
+    assert!(asked(Some(4_001)).await.is_err(), "its declared size would not fit");
+    watched().await;
+    assert!(!pickup.join("a.eml").exists());
 }

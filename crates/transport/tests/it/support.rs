@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,7 @@ use crate::held_store::HeldStore;
 pub(crate) struct TestWorld {
     start: tokio::time::Instant,
     counter: AtomicU64,
+    free: Arc<AtomicU64>,
 }
 
 pub(crate) const BEGIN: Timestamp = Timestamp::from_unix_millis(1_711_903_005_000);
@@ -38,6 +40,10 @@ impl World for TestWorld {
 
     fn random(&self) -> u128 {
         u128::from(self.counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn free_space(&self, _: &Path) -> Option<u64> {
+        Some(self.free.load(Ordering::Relaxed))
     }
 }
 
@@ -147,6 +153,8 @@ pub(crate) struct Relay {
     pub(crate) folder: TempDir,
     /// How many settlements more find the queue's disk full.
     pub(crate) disk_full: Arc<AtomicUsize>,
+    /// Bytes free on the queue's disk, where somebody looks.
+    pub(crate) free: Arc<AtomicU64>,
 }
 
 impl Relay {
@@ -160,7 +168,9 @@ impl Relay {
         let store = HeldStore(SqliteStore::open(folder.path().join("queue.db")).unwrap(), disk_full.clone());
         let (smtp, drop) = (Pretend::new(smtp), Pretend::new([]));
         let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone() };
-        let world = TestWorld { start: tokio::time::Instant::now(), counter: AtomicU64::new(1) };
+        let free = Arc::new(AtomicU64::new(u64::MAX));
+        let (start, counter) = (tokio::time::Instant::now(), AtomicU64::new(1));
+        let world = TestWorld { start, counter, free: free.clone() };
         let settings = Settings::new(
             "Hub01",
             Domain::parse("hub01.contoso.com").unwrap(),
@@ -169,7 +179,14 @@ impl Relay {
         );
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
         let pipeline = Pipeline::new(settings, table, Arc::new(store), delivers, observer, Arc::new(world));
-        Self { pipeline, smtp, drop, folder, disk_full }
+        Self { pipeline, smtp, drop, folder, disk_full, free }
+    }
+
+    /// The same table and ways out under other settings.
+    pub(crate) fn put_in_force(&self, settings: Settings) {
+        let delivers = Delivers { smtp: self.smtp.clone(), drop: self.drop.clone() };
+        let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
+        self.pipeline.put_in_force(settings, table, delivers);
     }
 
     /// Delivers in the background until dropped with the test's runtime.

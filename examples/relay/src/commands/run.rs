@@ -122,7 +122,7 @@ fn welcome(configuration: &Configuration, house: &House) {
     for directory in configuration.drop_directories().values() {
         println!("  Drop    {}", directory.path().display());
     }
-    if let QueueStore::Sqlite(queue) = &configuration.queue {
+    if let QueueStore::Sqlite(queue) = &configuration.queue.store {
         println!("  queue   {}", queue.display());
     }
     println!("try: swaks --server {listener} --from joe@contoso.com --to jane@contoso.com");
