@@ -360,6 +360,11 @@ impl Scheduler {
         if let Some(queue) = self.queues.remove(&id) {
             self.ids.remove(&queue.next_hop);
         }
+        // A bad day's tables are given back; at a quarter, so that this is paid for by what was forgotten.
+        if self.queues.len() < self.queues.capacity() / 4 {
+            self.queues.shrink_to(self.queues.len() * 2);
+            self.ids.shrink_to(self.ids.len() * 2);
+        }
     }
 }
 
