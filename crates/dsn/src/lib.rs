@@ -36,8 +36,11 @@
 //! * Its reverse-path is null, and none is written for a message whose own reverse-path is null.
 //! * Whatever came from outside (replies, addresses, ENVID, ORCPT, subjects) is cleaned: it stays on its line, and within
 //!   ASCII. What lies beyond is written `\x{HEX}` in addresses and texts (RFC 6533).
-//! * It is 7-bit, except where the sender said `RET=FULL` for an 8-bit message.
-//! * The parts are `text/plain`, `message/delivery-status`, then `message/rfc822` or `text/rfc822-headers`.
+//! * It is 7-bit, except where the sender said `RET=FULL` for an 8-bit message, or used SMTPUTF8 and there is something
+//!   beyond ASCII to tell: then its parts are those of RFC 6533.
+//! * The parts are `text/plain`, `message/delivery-status`, then `message/rfc822` or `text/rfc822-headers`;
+//!   in an international report `message/global-delivery-status`, then `message/global` or `message/global-headers`.
+//! * No line is longer than 998 octets.
 //!
 //! mail-builder writes the MIME frame. Date, Message-ID and boundary are given to it, so that it asks no clock, and every
 //! part names its transfer encoding, so that it re-encodes nothing.

@@ -6,7 +6,7 @@ use postroad_message::{
     Timestamp,
 };
 
-use crate::clean::{ascii, push_field};
+use crate::clean::{Letters, address_xtext, push_field};
 use crate::owed::Action;
 use crate::report::Wording;
 
@@ -85,35 +85,44 @@ impl RecipientReport {
     }
 
     /// `per-recipient-fields` (RFC 3464 section 2.3), the blank line before them included.
-    pub(crate) fn push_fields(&self, block: &mut String, wording: Wording, retry_until: Option<Timestamp>) {
+    pub(crate) fn push_fields(
+        &self,
+        block: &mut String,
+        wording: Wording,
+        retry_until: Option<Timestamp>,
+        letters: Letters,
+    ) {
         block.push_str("\r\n");
+        let mut push = |name: &str, value: &str| push_field(block, name, value, letters);
         if let Some(original) = &self.original {
-            push_field(
-                block,
-                "Original-Recipient",
-                &format!("{};{}", original.address_type, original.address),
-            );
+            push("Original-Recipient", &written_address(&original.address_type, &original.address, letters));
         }
-        let address_type = if self.address.is_ascii() { self.address_type.as_str() } else { "utf-8" };
-        push_field(block, "Final-Recipient", &format!("{address_type};{}", self.address));
-        push_field(block, "Action", &self.action.to_string());
-        push_field(block, "Status", &self.written_status(wording).to_string());
+        push("Final-Recipient", &written_address(&self.address_type, &self.address, letters));
+        push("Action", &self.action.to_string());
+        push("Status", &self.written_status(wording).to_string());
         if let Some(name) = self.host.as_deref().and_then(|host| host.split_whitespace().next()) {
-            push_field(block, "Remote-MTA", &format!("dns;{name}"));
+            push("Remote-MTA", &format!("dns;{name}"));
         }
         match &self.reply {
-            Some(reply) => push_field(block, "Diagnostic-Code", &format!("smtp;{reply}")),
+            Some(reply) => push("Diagnostic-Code", &format!("smtp;{reply}")),
             None if self.action == Action::Failed || self.action == Action::Delayed => {
-                push_field(block, "Diagnostic-Code", &format!("x-postroad;{}", self.text));
+                push("Diagnostic-Code", &format!("x-postroad;{}", self.text));
             }
             None => (),
         }
         if let Some(at) = self.last_attempt {
-            push_field(block, "Last-Attempt-Date", &at.to_rfc5322());
+            push("Last-Attempt-Date", &at.to_rfc5322());
         }
         if let Some(until) = retry_until.filter(|_| self.action == Action::Delayed) {
-            push_field(block, "Will-Retry-Until", &until.to_rfc5322());
+            push("Will-Retry-Until", &until.to_rfc5322());
         }
+    }
+
+    /// Whether anything that is written of it lies beyond ASCII.
+    pub(crate) fn needs_unicode(&self) -> bool {
+        let original = self.original.as_ref().is_some_and(|original| !original.address.is_ascii());
+        let reply = || self.reply.as_ref().is_some_and(|reply| !reply.to_string().is_ascii());
+        original || !self.address.is_ascii() || reply()
     }
 
     /// Exchange writes `failed` beside 4.4.7 for an expired message; to everyone else the digit and the action agree.
@@ -126,12 +135,24 @@ impl RecipientReport {
         }
     }
 
-    /// The address for a person, in printable ASCII.
-    pub(crate) fn shown_address(&self) -> String {
+    /// The address for a person.
+    pub(crate) fn shown_address(&self, letters: Letters) -> String {
         match self.address_type.as_str() {
-            "rfc822" => ascii(&self.address, 320),
-            other => ascii(&format!("{}:{}", other.to_ascii_uppercase(), self.address), 320),
+            "rfc822" => letters.clean(&self.address, 320),
+            other => letters.clean(&format!("{}:{}", other.to_ascii_uppercase(), self.address), 320),
         }
+    }
+}
+
+/// `address-type ";" generic-address`. Beyond ASCII the type is `utf-8` (RFC 6533 section 3), as it is where the sender
+/// said so: in a 7-bit report as `utf-8-addr-xtext`, in an international one as it is.
+fn written_address(address_type: &str, address: &str, letters: Letters) -> String {
+    let mailbox = address_type.eq_ignore_ascii_case("rfc822") || address_type.eq_ignore_ascii_case("utf-8");
+    let unicode = !address.is_ascii() || address_type.eq_ignore_ascii_case("utf-8");
+    match (mailbox && unicode, letters) {
+        (true, Letters::Ascii) => format!("utf-8;{}", address_xtext(address)),
+        (true, Letters::Unicode) => format!("utf-8;{address}"),
+        (false, _) => format!("{address_type};{address}"),
     }
 }
 

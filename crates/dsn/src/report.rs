@@ -11,7 +11,7 @@ use postroad_address_space::{Address, Mailbox};
 use postroad_message::line_end::normalise;
 use postroad_message::{Body, Content, Envelope, HeaderBlock, Recipient, Return, ReversePath, Timestamp};
 
-use crate::clean::{ascii, push_field};
+use crate::clean::{Letters, ascii, push_field};
 use crate::owed::Action;
 use crate::recipient::RecipientReport;
 use crate::text;
@@ -101,7 +101,9 @@ pub struct Stamp<'a> {
 ///
 /// How much comes back (RFC 3461 section 4.3): the whole original only with a failure, unless the sender said `RET=HDRS` or
 /// it is longer than [`Report::headers_only_above`]; else its header. An original with bytes above 127 comes back whole
-/// only where the sender said `RET=FULL`; the report's envelope then says `BODY=8BITMIME`. Every other report is 7-bit.
+/// only where the sender said `RET=FULL`; the report's envelope then says `BODY=8BITMIME`. Binary content, and lines of more
+/// than 998 octets, never do. A sender who used SMTPUTF8 gets an international report (RFC 6533: `message/global-delivery-status`,
+/// `message/global` or `message/global-headers`) where there is something beyond ASCII to tell. Every other report is 7-bit.
 pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Content)> {
     let sender = report.envelope.reverse_path.mailbox()?;
     let action = report.gravest()?;
@@ -109,29 +111,42 @@ pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Conte
     let content_type = ContentType::new("multipart/report")
         .attribute("report-type", "delivery-status")
         .attribute("boundary", boundary);
+    let letters = letters(report, sender);
+    let (text_type, status_type, encoding) = match letters {
+        Letters::Ascii => ("text/plain; charset=us-ascii", "message/delivery-status", "7bit"),
+        Letters::Unicode => ("text/plain; charset=utf-8", "message/global-delivery-status", "8bit"),
+    };
+    let (original_type, original_encoding, original) = original(report, letters);
+    // The frame is of the kind of its widest part (RFC 2045 section 6.4); 7-bit goes without saying.
+    let eight_bit = encoding == "8bit" || original_encoding == "8bit";
     let parts = vec![
-        part("text/plain; charset=us-ascii", None, text::text(report).into_bytes()),
-        part("message/delivery-status", None, delivery_status(report).into_bytes()),
-        original(report),
+        part(text_type, encoding, text::text(report, letters).into_bytes()),
+        part(status_type, encoding, delivery_status(report, letters).into_bytes()),
+        part(original_type, original_encoding, original),
     ];
+    let mut frame = MimePart::new(content_type, parts);
+    if eight_bit {
+        frame = frame.transfer_encoding("8bit");
+    }
     let mut message = MessageBuilder::new()
         .header("From", Raw::new(format!("<{}>", report.postmaster)))
         .header("To", Raw::new(format!("<{sender}>")))
-        .header("Subject", Raw::new(subject(report, action)))
+        .header("Subject", Raw::new(subject(report, action, letters)))
         .header("Date", Raw::new(stamp.date.to_rfc5322()))
         .header("Message-ID", Raw::new(ascii(stamp.message_id, 250)))
         .header("Auto-Submitted", Raw::new("auto-replied"));
     if let Some(id) = original_message_id(report.content) {
         message = message.header("In-Reply-To", Raw::new(id.clone())).header("References", Raw::new(id));
     }
-    let message = message.header("MIME-Version", Raw::new("1.0")).body(MimePart::new(content_type, parts));
+    let message = message.header("MIME-Version", Raw::new("1.0")).body(frame);
     // Writing into memory cannot fail.
     let content = Content::from(message.write_to_vec().unwrap_or_default());
     let recipient = Recipient::new(Address::Smtp(sender.clone()));
     let mut envelope = Envelope::new(ReversePath::Null, vec![recipient]);
     // RFC 8689 section 5: a report tells of the original, and is protected as it was to be.
     envelope.require_tls = report.envelope.require_tls;
-    envelope.smtputf8 = sender.needs_smtputf8() || report.postmaster.needs_smtputf8();
+    envelope.smtputf8 =
+        letters == Letters::Unicode || sender.needs_smtputf8() || report.postmaster.needs_smtputf8();
     if content.has_8bit() {
         envelope.body = Body::EightBitMime;
     }
@@ -139,42 +154,92 @@ pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Conte
 }
 
 /// A part that is written as it is: naming the transfer encoding keeps mail-builder from choosing another.
-fn part(content_type: &str, encoding: Option<&str>, body: Vec<u8>) -> MimePart<'static> {
+fn part(content_type: &str, encoding: &str, body: Vec<u8>) -> MimePart<'static> {
     MimePart::new(ContentType::new(content_type.to_owned()), BodyPart::Binary(Cow::Owned(body)))
-        .transfer_encoding(encoding.unwrap_or("7bit").to_owned())
+        .transfer_encoding(encoding.to_owned())
+}
+
+/// Unicode for a sender who used SMTPUTF8, and so can read it, where there is something beyond ASCII to tell.
+fn letters(report: &Report<'_>, sender: &Mailbox) -> Letters {
+    let reads_it = report.envelope.smtputf8 || sender.needs_smtputf8();
+    let needs_it = || {
+        sender.needs_smtputf8()
+            || report.recipients.iter().any(RecipientReport::needs_unicode)
+            || std::str::from_utf8(header(report.content)).is_ok_and(|header| !header.is_ascii())
+    };
+    if reads_it && needs_it() { Letters::Unicode } else { Letters::Ascii }
+}
+
+/// The fields of the original's header.
+fn header(content: &Content) -> &[u8] {
+    let fields = HeaderBlock::scan(content.as_bytes()).fields_end();
+    content.as_bytes().get(..fields).unwrap_or_default()
 }
 
 /// `delivery-status-content = per-message-fields 1*( CRLF per-recipient-fields )` (RFC 3464 section 2.1).
-fn delivery_status(report: &Report<'_>) -> String {
+fn delivery_status(report: &Report<'_>, letters: Letters) -> String {
     let mut block = String::with_capacity(512);
     if let Some(id) = &report.envelope.envelope_id {
-        push_field(&mut block, "Original-Envelope-Id", id);
+        push_field(&mut block, "Original-Envelope-Id", id, letters);
     }
-    push_field(&mut block, "Reporting-MTA", &format!("dns;{}", report.reporting_mta));
+    push_field(&mut block, "Reporting-MTA", &format!("dns;{}", report.reporting_mta), letters);
     if let Some(at) = report.arrived_at {
-        push_field(&mut block, "Arrival-Date", &at.to_rfc5322());
+        push_field(&mut block, "Arrival-Date", &at.to_rfc5322(), letters);
     }
     for recipient in report.recipients {
-        recipient.push_fields(&mut block, report.wording, report.retry_until);
+        recipient.push_fields(&mut block, report.wording, report.retry_until, letters);
     }
     block
 }
 
-fn original(report: &Report<'_>) -> MimePart<'static> {
+/// The longest line of 7-bit and 8-bit content, its end aside (RFC 5322 section 2.1.1).
+const LONGEST_LINE: usize = 998;
+
+/// Type, transfer encoding and bytes of the third part.
+fn original(report: &Report<'_>, letters: Letters) -> (&'static str, &'static str, Vec<u8>) {
     let content = report.content;
     let small = content.len() <= report.headers_only_above;
+    let eight_bit = content.has_8bit();
     let whole = match report.envelope.ret {
         Some(Return::Full) => small,
         Some(Return::Headers) => false,
-        None => small && !content.has_8bit(),
+        None => small && !eight_bit,
     };
-    if whole && report.has(Action::Failed) {
-        let encoding = if content.has_8bit() { "8bit" } else { "7bit" };
-        return part("message/rfc822", Some(encoding), printable(&normalise(content.as_bytes()), true));
+    if whole && report.has(Action::Failed) && report.envelope.body != Body::BinaryMime {
+        let body = printable(&normalise(content.as_bytes()), true);
+        // A message within a message may be neither base64 nor quoted-printable (RFC 2046 section 5.2.1), and binary
+        // is for those who asked for it: what has longer lines comes back as its header.
+        if body.split(|&byte| byte == b'\n').all(|line| line.len() <= LONGEST_LINE + 1) {
+            let kind = if letters == Letters::Unicode { "message/global" } else { "message/rfc822" };
+            return (kind, if eight_bit { "8bit" } else { "7bit" }, body);
+        }
     }
-    let header = HeaderBlock::scan(content.as_bytes());
-    let fields = content.as_bytes().get(..header.fields_end()).unwrap_or_default();
-    part("text/rfc822-headers", None, printable(&normalise(fields), false))
+    match letters {
+        Letters::Unicode => ("message/global-headers", "8bit", header_lines(content, true)),
+        Letters::Ascii => ("text/rfc822-headers", "7bit", header_lines(content, false)),
+    }
+}
+
+/// The header, its lines cut where they are longer than any may be: a field goes on after the cut.
+fn header_lines(content: &Content, eight_bit: bool) -> Vec<u8> {
+    let fields = printable(&normalise(header(content)), eight_bit);
+    let mut lines = Vec::with_capacity(fields.len());
+    for line in fields.split_inclusive(|&byte| byte == b'\n') {
+        let mut rest = line;
+        while rest.len() > LONGEST_LINE + 2 {
+            let mut cut = LONGEST_LINE - 8;
+            // Never within a character.
+            while cut > 1 && rest.get(cut).is_some_and(|byte| byte & 0xC0 == 0x80) {
+                cut -= 1;
+            }
+            let (piece, after) = rest.split_at(cut);
+            lines.extend_from_slice(piece);
+            lines.extend_from_slice(b"\r\n ");
+            rest = after;
+        }
+        lines.extend_from_slice(rest);
+    }
+    lines
 }
 
 /// What no mail may hold becomes `?`: NUL always, bytes above 127 where the part is 7-bit.
@@ -182,13 +247,17 @@ fn printable(bytes: &[u8], eight_bit: bool) -> Vec<u8> {
     bytes.iter().map(|&byte| if byte == 0 || (byte > 127 && !eight_bit) { b'?' } else { byte }).collect()
 }
 
-fn subject(report: &Report<'_>, action: Action) -> String {
+fn subject(report: &Report<'_>, action: Action, letters: Letters) -> String {
     let (word, _) = text::heading(action);
     let header = HeaderBlock::scan(report.content.as_bytes());
     let original = header.field("Subject").map(|field| field.unfolded().into_owned()).unwrap_or_default();
     match std::str::from_utf8(&original) {
-        Ok(subject) if !subject.is_empty() && subject.is_ascii() && subject.len() <= 400 => {
-            format!("{word}: {}", ascii(subject, 400))
+        Ok(subject)
+            if !subject.is_empty()
+                && subject.len() <= 400
+                && (subject.is_ascii() || letters == Letters::Unicode) =>
+        {
+            format!("{word}: {}", letters.clean(subject, 400))
         }
         _ => format!("{word}: your message"),
     }

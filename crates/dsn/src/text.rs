@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use postroad_message::HeaderBlock;
 
-use crate::clean::ascii;
+use crate::clean::{Letters, ascii};
 use crate::owed::Action;
 use crate::recipient::RecipientReport;
 use crate::report::{Report, Wording};
@@ -29,8 +29,8 @@ pub(crate) fn heading(action: Action) -> (&'static str, &'static str) {
     }
 }
 
-/// Plain text in ASCII, CRLF lines.
-pub(crate) fn text(report: &Report<'_>) -> String {
+/// Plain text, CRLF lines.
+pub(crate) fn text(report: &Report<'_>, letters: Letters) -> String {
     let mut text = String::with_capacity(1024);
     let mut actions: Vec<_> = report.recipients.iter().map(|recipient| recipient.action).collect();
     actions.sort_unstable();
@@ -40,8 +40,8 @@ pub(crate) fn text(report: &Report<'_>) -> String {
         line(&mut text, opening);
         line(&mut text, "");
         for recipient in report.recipients.iter().filter(|recipient| recipient.action == action) {
-            line(&mut text, &format!("  {}", recipient.shown_address()));
-            line(&mut text, &format!("    {}", ascii(&recipient.text, 600)));
+            line(&mut text, &format!("  {}", recipient.shown_address(letters)));
+            line(&mut text, &format!("    {}", letters.clean(&recipient.text, 600)));
         }
         line(&mut text, "");
     }
@@ -50,35 +50,38 @@ pub(crate) fn text(report: &Report<'_>) -> String {
         line(&mut text, "");
     }
     if report.wording == Wording::Exchange {
-        diagnostics(&mut text, report);
+        diagnostics(&mut text, report, letters);
     }
     text
 }
 
 /// The section that help desks ask for: generating server, each recipient with what was said, the original's header.
-fn diagnostics(text: &mut String, report: &Report<'_>) {
+fn diagnostics(text: &mut String, report: &Report<'_>, letters: Letters) {
     line(text, "Diagnostic information for administrators:");
     line(text, "");
     line(text, &format!("Generating server: {}", ascii(report.reporting_mta, 255)));
     line(text, "");
     for recipient in report.recipients {
-        diagnostic(text, recipient);
+        diagnostic(text, recipient, letters);
     }
     line(text, "Original message headers:");
     line(text, "");
     for field in HeaderBlock::scan(report.content.as_bytes()).fields().take(MOST_FIELDS_SHOWN) {
         let value = field.unfolded();
-        line(text, &format!("{}: {}", ascii(field.name(), 80), ascii(&String::from_utf8_lossy(&value), 800)));
+        line(
+            text,
+            &format!("{}: {}", ascii(field.name(), 80), letters.clean(&String::from_utf8_lossy(&value), 800)),
+        );
     }
 }
 
-fn diagnostic(text: &mut String, recipient: &RecipientReport) {
-    line(text, &recipient.shown_address());
+fn diagnostic(text: &mut String, recipient: &RecipientReport, letters: Letters) {
+    line(text, &recipient.shown_address(letters));
     let status = recipient.written_status(Wording::Exchange);
     let host = recipient.host.as_deref().map(|host| format!("Remote server: {} - ", ascii(host, 255)));
     let said = match &recipient.reply {
-        Some(reply) => ascii(&reply.to_string(), 600),
-        None => ascii(&recipient.text, 600),
+        Some(reply) => letters.clean(&reply.to_string(), 600),
+        None => letters.clean(&recipient.text, 600),
     };
     line(text, &format!("{}{status} - {said}", host.unwrap_or_default()));
     line(text, "");

@@ -39,6 +39,21 @@ fn a_failure_brings_the_whole_original_back() {
 }
 
 #[test]
+fn a_sender_who_used_smtputf8_reads_his_own_letters() {
+    let mut envelope = sender("bücher@contoso.com");
+    envelope.smtputf8 = true;
+    let mut jurgen = recipient("jürgen@fabrikam.com");
+    jurgen.original =
+        Some(OriginalRecipient { address_type: "utf-8".into(), address: "j+ü@contoso.com".into() });
+    let outcome = refused(550, EnhancedStatus::permanent(1, 1), "5.1.1 jürgen ist unbekannt");
+    let about = [RecipientReport::new(Action::Failed, &jurgen, &outcome).last_attempt(AT)];
+    check("failed-international", &envelope, &about, |report| report.wording = Wording::Exchange);
+    // Who did not use it may not be able to read it: the same in ASCII.
+    let about = [RecipientReport::new(Action::Failed, &jurgen, &outcome)];
+    check("failed-beyond-ascii", &sender("app@contoso.com"), &about, |_| ());
+}
+
+#[test]
 fn exchange_wording_tells_administrators_more_and_keeps_4_4_7() {
     let mut envelope = sender("app@contoso.com");
     envelope.ret = Some(Return::Headers);

@@ -95,6 +95,38 @@ fn how_much_comes_back() {
 }
 
 #[test]
+fn what_comes_back_is_labelled_as_what_it_is() {
+    let long = [b"Subject: ", &[b'x'; 2_000][..], b"\r\n\r\n", &[b'y'; 999][..], b"\r\n"].concat();
+    let fits = [b"Subject: x\r\n\r\n", &[b'y'; 998][..], b"\r\n"].concat();
+    let utf8 = "Subject: Bücher\r\n\r\nGrüße\r\n".as_bytes();
+    // (original, SMTPUTF8, RET=FULL, BODY=BINARYMIME) and what comes back
+    for (original, smtputf8, full, binary, kind) in [
+        (&fits[..], false, true, false, "message/rfc822"),
+        (&fits[..], false, true, true, "text/rfc822-headers"),
+        (&long[..], false, true, false, "text/rfc822-headers"),
+        (utf8, false, true, false, "message/rfc822"),
+        (utf8, false, false, false, "text/rfc822-headers"),
+        (utf8, true, true, false, "message/global"),
+        (utf8, true, false, false, "message/global-headers"),
+        (&fits[..], true, true, false, "message/rfc822"),
+    ] {
+        let mut envelope = sender("app@contoso.com");
+        envelope.ret = full.then_some(Return::Full);
+        envelope.smtputf8 = smtputf8;
+        envelope.body = if binary { Body::BinaryMime } else { Body::EightBitMime };
+        let (to, content) = written(&envelope, original, &jane(), |_| ()).unwrap();
+        let text = String::from_utf8_lossy(content.as_bytes()).into_owned();
+        assert!(text.contains(&format!("Content-Type: {kind}\r\n")), "{kind}: {text}");
+        let international = kind.starts_with("message/global");
+        let status = if international { "message/global-delivery-status" } else { "message/delivery-status" };
+        assert!(text.contains(&format!("Content-Type: {status}\r\n")), "{text}");
+        assert_eq!(to.smtputf8, international, "{kind}");
+        assert_eq!(to.body == Body::EightBitMime, content.has_8bit(), "{kind}");
+        assert!(text.split("\r\n").all(|line| line.len() <= 998), "{kind}");
+    }
+}
+
+#[test]
 fn a_success_never_brings_the_body_back() {
     let mut envelope = sender("app@contoso.com");
     envelope.ret = Some(Return::Full);
