@@ -23,9 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .into();
     }
 
-    let table = RoutingTable::build(connectors()?, topology(), Vec::new()).map_err(|contradictions| {
-        contradictions.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    })?;
+    let table = RoutingTable::build(connectors()?, topology(), Vec::new())?;
     let sender = Sender::Mailbox(Mailbox::parse("newsletter@contoso.com")?);
     for argument in &arguments {
         let recipient = Address::parse(argument)?;

@@ -47,6 +47,50 @@ impl fmt::Display for Contradiction {
 
 impl std::error::Error for Contradiction {}
 
+/// Everything that contradicts itself in what a [`RoutingTable`](crate::RoutingTable) was to be built from, at least one;
+/// printed one a line. The same connectors give the same answer again.
+///
+/// ```
+/// use postroad_connector::{RoutingTable, SendConnector, Topology};
+///
+/// let named = |name| SendConnector::new(name, vec!["SMTP:*;1".parse().unwrap()]).into();
+/// let found = RoutingTable::build(vec![named("Out"), named("out")], Topology::new("Hub01"), vec![]).unwrap_err();
+/// assert_eq!(found[0].parameters(), ["name"]);
+/// let error: Box<dyn std::error::Error> = found.into(); // so that `?` does
+/// assert!(error.to_string().contains("name"), "{error}");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradictions(pub(crate) Vec<Contradiction>);
+
+impl fmt::Display for Contradictions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, contradiction) in self.0.iter().enumerate() {
+            f.write_str(if number > 0 { "\n" } else { "" })?;
+            contradiction.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Contradictions {}
+
+impl std::ops::Deref for Contradictions {
+    type Target = [Contradiction];
+
+    fn deref(&self) -> &[Contradiction] {
+        &self.0
+    }
+}
+
+impl IntoIterator for Contradictions {
+    type Item = Contradiction;
+    type IntoIter = std::vec::IntoIter<Contradiction>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// Who holds the parameters of a contradiction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

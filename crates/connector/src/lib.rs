@@ -106,7 +106,7 @@ pub use accepted_domains::AcceptedDomains;
 pub use attachment::Tier;
 pub use authentication::{SaslMechanism, SmartHostAuthMechanism};
 pub use connector::Connector;
-pub use contradiction::{Contradiction, Ranged, Rule, Subject};
+pub use contradiction::{Contradiction, Contradictions, Ranged, Rule, Subject};
 pub use delivery_agent::DeliveryAgentConnector;
 pub use delivery_type::DeliveryType;
 pub use error::{Expected, ParseError};

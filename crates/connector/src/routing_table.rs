@@ -7,7 +7,7 @@ use postroad_address_space::{Address, AddressSpace, AddressSpaceMap, Specificity
 
 use crate::attachment::{self, Attachments, Binding, Tier};
 use crate::connector::Connector;
-use crate::contradiction::{Contradiction, Rule, Subject};
+use crate::contradiction::{Contradiction, Contradictions, Rule, Subject};
 use crate::delivery_type::DeliveryType;
 use crate::prospect::Prospect;
 use crate::reach::{Distances, Proximity};
@@ -84,10 +84,10 @@ impl RoutingTable {
         mut connectors: Vec<Connector>,
         topology: Topology,
         pins: Vec<SenderPin>,
-    ) -> Result<Self, Vec<Contradiction>> {
+    ) -> Result<Self, Contradictions> {
         let contradictions = validate(&connectors, &topology, &pins);
         if !contradictions.is_empty() {
-            return Err(contradictions);
+            return Err(Contradictions(contradictions));
         }
         connectors.sort_by_cached_key(|connector| connector.name().to_lowercase());
         let distances = Distances::new(&topology);
