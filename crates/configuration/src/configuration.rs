@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use postroad_connector::{Connector, Contradiction, ForeignConnector, RoutingTable, SenderPin, Topology};
+use postroad_connector::{Connector, Contradictions, ForeignConnector, RoutingTable, SenderPin, Topology};
 use postroad_message_directory::DropDirectory;
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_server::{ReceiveConnector, ServerSettings};
@@ -109,7 +109,7 @@ impl Configuration {
     ///
     /// # Errors
     /// None for a configuration as it was parsed: what contradicts itself was refused there. A changed one may have some.
-    pub fn routing_table(&self) -> Result<RoutingTable, Vec<Contradiction>> {
+    pub fn routing_table(&self) -> Result<RoutingTable, Contradictions> {
         RoutingTable::build(self.connectors.clone(), self.topology.clone(), self.sender_pins.clone())
     }
 

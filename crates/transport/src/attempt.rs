@@ -1,12 +1,13 @@
 //! One attempt at one delivery, and what it leaves behind in the queue.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use postroad_connector::Connector;
 use postroad_message::{
     Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
 };
-use postroad_queue::{Claim, Contact, Lease, MessageId, QueueError, Settlement};
+use postroad_queue::{Claim, Contact, Lease, MessageId, NewMessage, QueueError, Settlement};
 use tracing::Instrument as _;
 
 use crate::deliver::Job;
@@ -62,7 +63,7 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     contact
 }
 
-/// Gives up what has waited too long, and tells the senders of what takes long: due or not.
+/// Gives up what has waited too long, and tells the senders of what takes long: due or not, one report for a message.
 pub(crate) async fn sweep(shared: &Shared) {
     let (now, settings) = (shared.world.now(), &shared.in_force().settings);
     let until = now.after(settings.lease);
@@ -72,48 +73,88 @@ pub(crate) async fn sweep(shared: &Shared) {
     ];
     for claim in claims {
         loop {
-            let claimed = match shared.store.claim(claim.clone()).await {
-                Ok(claimed) => claimed.leases,
+            match sweep_batch(shared, &claim).await {
+                Ok(claimed) if claimed == SWEEP_BATCH => {}
+                Ok(_) => break,
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot be swept");
                     return;
                 }
-            };
-            let last = claimed.len() < SWEEP_BATCH;
-            for lease in claimed {
-                let span = tracing::info_span!("overdue", id = %lease.message, next_hop = %lease.next_hop);
-                overdue(shared, lease).instrument(span).await;
-            }
-            if last {
-                break;
             }
         }
     }
 }
 
-/// Settles a delivery that is past a timer, without an attempt.
-async fn overdue(shared: &Shared, lease: Lease) {
+/// Gives how many deliveries the claim found, those aside that belong to the same messages.
+async fn sweep_batch(shared: &Shared, claim: &Claim) -> Result<usize, QueueError> {
+    let claimed = shared.store.claim(claim.clone()).await?.leases;
+    let found = claimed.len();
+    let mut messages: BTreeMap<MessageId, Vec<Lease>> = BTreeMap::new();
+    for lease in claimed {
+        messages.entry(lease.message).or_default().push(lease);
+    }
+    for (message, mut leases) in messages {
+        if found == SWEEP_BATCH {
+            let mut others = claim.clone();
+            others.message = Some(message);
+            leases.extend(shared.store.claim(others).await?.leases);
+        }
+        let span = tracing::info_span!("overdue", id = %message);
+        overdue(shared, leases).instrument(span).await;
+    }
+    Ok(found)
+}
+
+/// Settles the deliveries of one message that are past a timer, without an attempt.
+///
+/// Their one report goes with the first of them. Should we die before the others are settled, their recipients are
+/// told a second time; nobody is left untold.
+async fn overdue(shared: &Shared, leases: Vec<Lease>) {
+    let Some(first) = leases.first() else { return };
+    let content = match shared.store.content(first.message).await {
+        Ok(content) => content,
+        Err(error) => {
+            tracing::error!(id = %first.message, %error, "the content cannot be read");
+            return;
+        }
+    };
+    let (mut envelope, received_at) = (first.envelope.clone(), first.received_at);
+    envelope.recipients.clear();
+    let mut together = Settled::default();
+    let mut each = Vec::new();
+    for lease in leases {
+        let settled = overdue_one(shared, &lease);
+        let before = envelope.recipients.len();
+        envelope.recipients.extend(lease.envelope.recipients.iter().cloned());
+        let moved = |(index, of): &(usize, Outcome)| (before + index, of.clone());
+        together.left.extend(settled.left.iter().map(moved));
+        let moved = |(index, of): &(usize, Failure)| (before + index, of.clone());
+        together.delayed.extend(settled.delayed.iter().map(moved));
+        each.push((lease, settled));
+    }
+    let original = Original { envelope: &envelope, content: &content, received_at, attempted_at: None };
+    let mut reports = report::reports(shared, &original, &together);
+    for (lease, settled) in each {
+        let given_up = leaving(&lease, &settled.left);
+        for (recipient, outcome) in &given_up {
+            log(&lease, recipient, outcome);
+        }
+        let reports = std::mem::take(&mut reports);
+        if !finish_with(shared, lease, settled, given_up, &content, false, reports).await {
+            // Without the report nobody else may count as told; what is still lent comes back with its lease.
+            return;
+        }
+    }
+}
+
+fn overdue_one(shared: &Shared, lease: &Lease) -> Settled {
     let last = |index: usize| lease.last_failures.get(index).cloned().flatten();
     let outcomes: Vec<Outcome> = (0..lease.envelope.recipients.len())
         .map(|index| Outcome::Deferred(last(index).unwrap_or_else(|| waiting(&lease.next_hop))))
         .collect();
-    let due = shared.first_due(&lease.next_hop, lease.received_at, shared.world.now());
-    let moments = shared.moments(due);
-    let judged = settlement::judge(&lease, outcomes, &moments);
-    let mut settled = settlement::settle(&lease, judged, &moments);
-    let given_up = leaving(&lease, &settled.left);
-    for (recipient, outcome) in &given_up {
-        log(&lease, recipient, outcome);
-    }
-    // A notice is no attempt: whoever waits keeps his turn.
-    for kept in &mut settled.keep {
-        kept.failure = None;
-        kept.due = lease.due;
-    }
-    match shared.store.content(lease.message).await {
-        Ok(content) => finish_as(shared, lease, settled, given_up, &content, false).await,
-        Err(error) => tracing::error!(id = %lease.message, %error, "the content cannot be read"),
-    }
+    let moments = shared.moments(lease.due);
+    let judged = settlement::judge(lease, outcomes, &moments);
+    settlement::settle_overdue(lease, judged, &moments)
 }
 
 /// Works for as long as it takes, and keeps the delivery lent to us meanwhile: nobody else may begin it as well.
@@ -172,11 +213,24 @@ pub(crate) async fn finish_as(
     content: &Content,
     attempted: bool,
 ) {
-    let now = shared.world.now();
-    let attempted_at = attempted.then_some(now);
+    let attempted_at = attempted.then(|| shared.world.now());
     let original =
         Original { envelope: &lease.envelope, content, received_at: lease.received_at, attempted_at };
     let reports = report::reports(shared, &original, &settled);
+    finish_with(shared, lease, settled, observed, content, attempted, reports).await;
+}
+
+/// The same with reports that are made; false where nothing was written down.
+async fn finish_with(
+    shared: &Shared,
+    lease: Lease,
+    settled: Settled,
+    observed: Observed,
+    content: &Content,
+    attempted: bool,
+    reports: Vec<NewMessage>,
+) -> bool {
+    let now = shared.world.now();
     let results = if lease.watched { leaving(&lease, &settled.left) } else { Vec::new() };
     let mut settlement =
         if attempted { Settlement::keep(settled.keep) } else { Settlement::reroute(settled.keep) };
@@ -198,9 +252,13 @@ pub(crate) async fn finish_as(
                 tracing::info!(id = %report, about = %lease.message, "report queued");
             }
             report::observe(shared, &seen, &ids, &reports);
+            true
         }
         // Nothing was written down, so the delivery comes again when its lease runs out: a duplicate, not a loss.
-        Err(error) => tracing::error!(id = %lease.message, %error, "the outcome could not be written down"),
+        Err(error) => {
+            tracing::error!(id = %lease.message, %error, "the outcome could not be written down");
+            false
+        }
     }
 }
 
@@ -281,6 +339,7 @@ impl Shared {
             timers: self.in_force().settings.timers,
             next_hop_retry,
             random: self.random64(),
+            wording: self.in_force().settings.dsn_wording,
         }
     }
 }

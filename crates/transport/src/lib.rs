@@ -28,7 +28,7 @@
 //! let settings = Settings::new("Hub01", Domain::parse("hub01.contoso.com")?, domain.clone(), postmaster);
 //!
 //! let gateway = Connector::Foreign(ForeignConnector::new("Fax Gateway", vec!["FAX:*;1".parse()?]));
-//! let table = RoutingTable::build(vec![gateway], Topology::new("Hub01"), vec![]).expect("no contradictions");
+//! let table = RoutingTable::build(vec![gateway], Topology::new("Hub01"), vec![])?;
 //! let world = Arc::new(SystemWorld);
 //! let drops = BTreeMap::from([("Fax Gateway".to_owned(), DropDirectory::new(folder.path()))]);
 //! let delivers = Delivers {
@@ -99,6 +99,7 @@ pub use doors::Doors;
 pub use logs::Logs;
 pub use observe::{NobodyWatches, Observe, Seen};
 pub use pipeline::{Pipeline, Submission, SubmitError, Submitted};
+pub use postroad_dsn::Wording;
 pub use postroad_tracking as tracking;
 pub use settings::Settings;
 pub use watch::WatchedDirectory;

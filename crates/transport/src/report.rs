@@ -117,6 +117,7 @@ fn message(shared: &Shared, original: &Original<'_>, recipients: &[RecipientRepo
     let (settings, now) = (&force.settings, shared.world.now());
     let fqdn = settings.fqdn.as_str();
     let mut report = Report::new(original.envelope, original.content, recipients, fqdn, &settings.postmaster);
+    report.wording = settings.dsn_wording;
     report.arrived_at = Some(original.received_at);
     report.retry_until = Some(settings.timers.expires_at(original.received_at));
     let message_id = repair::new_message_id(shared.world.random().to_be_bytes(), settings.default_domain());

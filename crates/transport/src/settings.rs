@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use postroad_address_space::{Domain, Mailbox};
+use postroad_dsn::Wording;
 use postroad_queue::{Concurrency, MessageTimers, RetrySchedule};
 
 use crate::dial::Names;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub timers: MessageTimers,
     /// How many deliveries run at the same time.
     pub concurrency: Concurrency,
+    /// How reports are worded; in Exchange's an expired message is 4.4.7.
+    pub dsn_wording: Wording,
     /// After how many crashes a message is set aside (`PoisonThreshold`), 2 unless set. A panic counts for the message
     /// that was worked on; the end of the whole process for all that were in flight, but for its first time.
     pub poison_threshold: u32,
@@ -58,6 +61,7 @@ impl Settings {
             retry_schedule: RetrySchedule::default(),
             timers: MessageTimers::default(),
             concurrency: Concurrency::default(),
+            dsn_wording: Wording::Plain,
             poison_threshold: 2,
             queue_folder: None,
             minimum_free_space: 500 * 1024 * 1024,

@@ -1,5 +1,6 @@
 //! From the outcomes of one attempt to what stays, what leaves and what the sender is told: pure.
 
+use postroad_dsn::Wording;
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope, Timestamp};
 use postroad_queue::{Contact, Kept, Lease, MessageTimers};
 
@@ -22,6 +23,8 @@ pub(crate) struct Moments {
     pub(crate) next_hop_retry: Timestamp,
     /// For jitter.
     pub(crate) random: u64,
+    /// How reports are worded, which decides the status of an expired message.
+    pub(crate) wording: Wording,
 }
 
 /// One outcome for each recipient, as it counts from here on: a recipient without one is deferred, so that nothing is
@@ -31,25 +34,33 @@ pub(crate) fn judge(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments) ->
     let missing = std::iter::repeat_with(|| Outcome::Deferred(no_answer()));
     let judged = outcomes.into_iter().chain(missing).map(|outcome| match outcome {
         Outcome::Deferred(failure) | Outcome::Ambiguous(failure) if expired => {
-            Outcome::Failed(expiry(failure))
+            Outcome::Failed(expiry(failure, moments.wording))
         }
         outcome => outcome,
     });
     judged.take(lease.envelope.recipients.len()).collect()
 }
 
-/// Sorts what [`judge`] gave: who stays until when, who leaves, who hears of the delay.
+/// The same without an attempt: whoever stays keeps his turn and his last failure, and the sender hears of the delay.
+pub(crate) fn settle_overdue(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments) -> Settled {
+    let mut settled = settle(lease, outcomes, moments);
+    let owes_delay = moments.timers.owes_delay_notice(lease.received_at, lease.delay_notified, moments.now);
+    for kept in &mut settled.keep {
+        kept.due = lease.due;
+        let failure = kept.failure.take().filter(|_| owes_delay);
+        settled.delayed.extend(failure.map(|failure| (kept.index, failure)));
+    }
+    settled
+}
+
+/// Sorts what [`judge`] gave: who stays until when, who leaves.
 pub(crate) fn settle(lease: &Lease, outcomes: Vec<Outcome>, moments: &Moments) -> Settled {
     let mut settled = Settled::default();
-    let owes_delay = moments.timers.owes_delay_notice(lease.received_at, lease.delay_notified, moments.now);
     // Progress keeps an at-once retry from spinning: a peer that took nobody is asked again after a while.
     let progress = outcomes.iter().any(Outcome::is_final);
     for (index, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
             Outcome::Deferred(failure) | Outcome::Ambiguous(failure) => {
-                if owes_delay {
-                    settled.delayed.push((index, failure.clone()));
-                }
                 let due = retry_at(lease, &failure, progress, moments);
                 settled.keep.push(Kept::deferred(index, due, failure));
             }
@@ -74,10 +85,14 @@ pub(crate) fn contact(outcomes: &[Outcome]) -> Contact {
 
 /// The failure that ends a recipient's wait, with the words of its last attempt.
 ///
-/// RFC 3463 calls it 5.4.7; the reply of the last host, if it gave one, stays for the diagnostics.
-pub(crate) fn expiry(last: Failure) -> Failure {
+/// RFC 3463 calls it 5.4.7, Exchange 4.4.7; the reply of the last host, if it gave one, stays for the diagnostics.
+pub(crate) fn expiry(last: Failure, wording: Wording) -> Failure {
+    let status = match wording {
+        Wording::Exchange => EnhancedStatus::transient(4, 7),
+        Wording::Plain => EnhancedStatus::permanent(4, 7),
+    };
     let text = format!("message expired; the last attempt failed: {}", last.text);
-    let mut failure = Failure::new(EnhancedStatus::permanent(4, 7), last.fault, last.scope, last.phase, text);
+    let mut failure = Failure::new(status, last.fault, last.scope, last.phase, text);
     failure.host = last.host;
     failure.reply = last.reply;
     failure
@@ -135,9 +150,13 @@ mod tests {
         Failure::new(status.parse().unwrap(), Fault::Remote, scope, Phase::RcptTo, "as the host said")
     }
 
-    fn settled_at(now: Timestamp, lease: &Lease, outcomes: Vec<Outcome>) -> Settled {
+    fn moments(now: Timestamp) -> Moments {
         let timers = MessageTimers::default();
-        let moments = Moments { now, timers, next_hop_retry: now.after(HOUR), random: 0 };
+        Moments { now, timers, next_hop_retry: now.after(HOUR), random: 0, wording: Wording::Plain }
+    }
+
+    fn settled_at(now: Timestamp, lease: &Lease, outcomes: Vec<Outcome>) -> Settled {
+        let moments = moments(now);
         settle(lease, judge(lease, outcomes, &moments), &moments)
     }
 
@@ -183,13 +202,24 @@ mod tests {
     }
 
     #[test]
+    fn exchange_calls_expiry_transient() {
+        let failure = expiry(failure("4.4.1", Scope::NextHop), Wording::Exchange);
+        assert_eq!(failure.status.to_string(), "4.4.7");
+    }
+
+    #[test]
     fn a_delay_is_told_once_after_four_hours() {
-        let deferred = || vec![Outcome::Deferred(failure("4.4.1", Scope::NextHop))];
         let mut lease = lease(1);
-        assert!(settled_at(SUBMITTED.after(HOUR * 3), &lease, deferred()).delayed.is_empty());
-        assert_eq!(settled_at(SUBMITTED.after(HOUR * 4), &lease, deferred()).delayed.len(), 1);
+        lease.due = SUBMITTED.after(HOUR * 6);
+        let overdue = |hours: u32, lease: &Lease| {
+            let deferred = vec![Outcome::Deferred(failure("4.4.1", Scope::NextHop))];
+            settle_overdue(lease, deferred, &moments(SUBMITTED.after(HOUR * hours)))
+        };
+        assert!(overdue(3, &lease).delayed.is_empty());
+        let settled = overdue(4, &lease);
+        assert_eq!((settled.delayed.len(), &settled.keep[0]), (1, &Kept::waiting(0, lease.due)));
         lease.delay_notified = true;
-        assert!(settled_at(SUBMITTED.after(HOUR * 5), &lease, deferred()).delayed.is_empty());
+        assert!(overdue(5, &lease).delayed.is_empty());
     }
 
     #[test]

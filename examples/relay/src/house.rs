@@ -143,8 +143,7 @@ async fn reload(
 
 /// The table of a configuration; its contradictions were found when it was read.
 pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTable, Refused> {
-    let all = |contradictions: Vec<_>| Refused(Exit::Configuration, format!("{contradictions:?}"));
-    configuration.routing_table().map_err(all)
+    configuration.routing_table().map_err(|found| Refused(Exit::Configuration, found.to_string()))
 }
 
 /// The pipeline of a relay that runs elsewhere, or not now: for commands that put something into its queue.
@@ -212,6 +211,7 @@ fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, Routin
     settings.concurrency = transport.concurrency;
     settings.queue_folder = Some(server.data_directory.clone());
     settings.minimum_free_space = configuration.queue.minimum_free_space;
+    settings.dsn_wording = transport.dsn_wording;
     settings.poison_threshold = transport.poison_threshold;
     settings.max_idle_time_before_resubmit = transport.max_idle_time_before_resubmit;
 

@@ -5,13 +5,16 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use postroad_address_space::Domain;
+use postroad_dsn::Wording;
 use postroad_queue::{Concurrency, ExchangePhases, MessageTimers, RetrySchedule};
 use toml_span::value::Value;
 
 use crate::reading::fault::Reading;
 use crate::reading::quantity::span_text;
 use crate::reading::section::Section;
-use crate::reading::value::{distinct, integer, list, map, not_empty, or_unlimited, parsed, size, span};
+use crate::reading::value::{
+    distinct, integer, list, map, not_empty, one_of, or_unlimited, parsed, size, span,
+};
 
 /// Every timer and limit of delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Transport {
     pub max_content_in_memory: u64,
     /// Sender domains that `domain_secure_enabled` speaks of.
     pub tls_receive_domain_secure_list: Vec<Domain>,
+    /// How reports are worded.
+    pub dsn_wording: Wording,
     /// After how many crashes a message is set aside.
     pub poison_threshold: u32,
     /// How long a next hop fails before its mail is routed anew.
@@ -44,6 +49,7 @@ impl Default for Transport {
             max_connection_rate_per_minute: Some(1200),
             max_content_in_memory: 512 * MEGABYTE,
             tls_receive_domain_secure_list: Vec::new(),
+            dsn_wording: Wording::Plain,
             poison_threshold: 2,
             max_idle_time_before_resubmit: DAY / 2,
         }
@@ -83,6 +89,8 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Transport {
     section.set(&mut transport.max_content_in_memory, "max_content_in_memory", memory);
     let secure = &mut transport.tls_receive_domain_secure_list;
     section.set(secure, "tls_receive_domain_secure_list", distinct(parsed("a domain")));
+    let wording = one_of(&[("plain", Wording::Plain), ("exchange", Wording::Exchange)]);
+    section.set(&mut transport.dsn_wording, "dsn_wording", wording);
     section.set(&mut transport.poison_threshold, "poison_threshold", integer::<u32>(1..=10));
 
     concurrency(&mut section, &mut transport.concurrency);

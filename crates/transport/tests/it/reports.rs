@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Attempted, Relay, delivered, host_is_down, message, no_such_user};
+use crate::support::{Attempted, Relay, delivered, host_is_down, message, no_such_user, table};
 
 fn reports(attempts: &[Attempted]) -> Vec<&Attempted> {
     attempts.iter().filter(|attempt| attempt.from == "<>").collect()
@@ -78,4 +78,24 @@ async fn a_report_is_never_answered_with_a_report() {
     relay.until_empty().await;
     let attempts = relay.smtp.attempts();
     assert_eq!(attempts.len(), 2, "the message and its report: {attempts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_is_told_once_for_a_message_however_many_next_hops_are_down() {
+    let relay = Relay::new([host_is_down()]);
+    let connectors = [("Partner", &["contoso.com", "sender.test"][..]), ("Other", &["fabrikam.com"])];
+    relay.pipeline.replace_routing_table(table(&connectors)).await.unwrap();
+    relay.start().await;
+    let to = ["jane@contoso.com", "bob@fabrikam.com"];
+    let id = relay.pipeline.submit(message("app@sender.test", &to)).await.unwrap().id;
+    tokio::time::sleep(Duration::from_secs(4 * 3600 + 300)).await;
+    let waiting = relay.waiting().await;
+    let (about, reports): (Vec<_>, Vec<_>) = waiting.iter().partition(|listed| listed.message == id);
+    assert!(about.len() == 2 && about.iter().all(|listed| listed.delay_notified), "{about:?}");
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    let report = relay.pipeline.store().content(reports[0].message).await.unwrap();
+    let report = String::from_utf8_lossy(report.as_bytes()).into_owned();
+    for to in to {
+        assert!(report.contains(&format!("Final-Recipient: rfc822;{to}\r\nAction: delayed")), "{report}");
+    }
 }
