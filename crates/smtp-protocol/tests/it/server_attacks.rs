@@ -65,6 +65,22 @@ fn a_hundred_thousand_of_anything_end_the_session() {
 }
 
 #[test]
+fn a_command_one_byte_too_long_is_passed_over_whole() {
+    for (length, answer) in
+        [(2048, "250 2.0.0 "), (2049, "500 5.5.2 "), (12_290, "500 5.5.2 "), (60_000, "500 5.5.2 ")]
+    {
+        let mut play = Play::new(Dialogue::default().server());
+        play.send(format!("{:1$}\r\nQUIT\r\n", "NOOP", length - 2).as_bytes());
+        let text = String::from_utf8_lossy(&play.replies).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(
+            lines.len() == 3 && lines[1].starts_with(answer) && lines[2].starts_with("221 "),
+            "{length}: {text}"
+        );
+    }
+}
+
+#[test]
 fn a_response_to_a_challenge_has_its_length_too() {
     for (length, answer) in [(12_288, "501 5.5.2 "), (12_289, "500 5.5."), (60_000, "500 5.5.")] {
         let mut play = Play::new(Dialogue::with(&["logon"]).server());
