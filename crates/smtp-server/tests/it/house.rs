@@ -71,7 +71,6 @@ impl Verify for Jane {
 pub(crate) struct House {
     pub(crate) store: Arc<Store>,
     pub(crate) address: SocketAddr,
-    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) stop: oneshot::Sender<()>,
     pub(crate) served: JoinHandle<()>,
 }
@@ -105,12 +104,12 @@ impl House {
             Server::bind(connectors, settings, Arc::clone(&store) as Arc<dyn Submit>, Arc::new(Jane))
                 .await
                 .expect("it binds");
-        let addresses = server.local_addrs();
+        let address = server.local_addrs()[0];
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
-        Self { store, address: addresses[0], addresses, stop, served }
+        Self { store, address, stop, served }
     }
 
     pub(crate) async fn with(connector: ReceiveConnector) -> Self {

@@ -6,16 +6,25 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use postroad_smtp_server::TlsMaterial;
+use postroad_message::{Content, Envelope};
+use postroad_smtp_server::{
+    BoxFuture, Client, NobodyLogsOn, Refusal, Server, ServerSettings, Submit, TlsMaterial,
+};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::house::{House, connector, settings};
+use crate::house::{connector, settings};
 
 const PLAIN: u64 = 16 * 1024;
 const IN_TLS: u64 = 48 * 1024;
+
+/// What all content together may take, for a server with little room.
+const ROOM: u64 = 8 * 1024 * 1024;
+
+const FOR_MANY: &str = "many::server_for_many";
+const WITH_LITTLE_ROOM: &str = "many::server_with_little_room";
 
 /// A server in a process of its own, whose memory is not ours.
 struct Apart {
@@ -28,10 +37,10 @@ struct Apart {
 }
 
 impl Apart {
-    fn start() -> Self {
+    fn start(server: &str) -> Self {
         let this = std::env::current_exe().expect("a test has a file");
         let mut child = Command::new(this)
-            .args(["--ignored", "--exact", "many::server_for_many", "--nocapture"])
+            .args(["--ignored", "--exact", server, "--nocapture"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -51,8 +60,17 @@ impl Apart {
 
     /// Bytes of its memory that are in use.
     fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Bytes of its memory that ever were in use.
+    fn most_resident(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
+        let line = status.lines().find(|line| line.starts_with(which)).expect("a size");
         line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok()).expect("a number") * 1024
     }
 
@@ -86,7 +104,7 @@ fn two_thousand_wait_and_two_hundred_work() {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("our own limit");
     let most = limit.maximum.map_or(2000, |most| most.saturating_sub(400).min(2000));
-    let server = Apart::start();
+    let server = Apart::start(FOR_MANY);
     let connect = || {
         let stream = TcpStream::connect(server.plain).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
@@ -114,7 +132,7 @@ fn two_thousand_wait_and_two_hundred_work() {
 
 #[test]
 fn hundreds_wait_in_tls() {
-    let server = Apart::start();
+    let server = Apart::start(FOR_MANY);
     let mut roots = RootCertStore::empty();
     roots.add(server.certificate.clone()).expect("a trust anchor");
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -143,8 +161,72 @@ fn hundreds_wait_in_tls() {
 }
 
 #[test]
+fn content_takes_the_room_it_is_given_and_no_more() {
+    let server = Apart::start(WITH_LITTLE_ROOM);
+    send_one(&mut TcpStream::connect(server.plain).expect("it listens"));
+    let before = server.resident();
+    // Forty times two megabytes want in at once, where eight have room.
+    let line = format!("{}\r\n", "x".repeat(78)).repeat(1000);
+    let large = || {
+        let mut stream = TcpStream::connect(server.plain).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        let mut reply = [0; 4096];
+        for command in ["HELO a", "MAIL FROM:<joe@contoso.com>", "RCPT TO:<jane@contoso.com>", "DATA"] {
+            assert!(stream.read(&mut reply).is_ok());
+            stream.write_all(format!("{command}\r\n").as_bytes()).expect("it is written");
+        }
+        let count = stream.read(&mut reply).expect("a reply");
+        if reply.get(..count).is_some_and(|reply| reply.starts_with(b"354 ")) {
+            (0..25).for_each(|_| stream.write_all(line.as_bytes()).expect("it is read"));
+            stream.write_all(b".\r\n").expect("it is read");
+            assert!(stream.read(&mut reply).is_ok());
+        }
+        let reply = String::from_utf8_lossy(&reply[..4]).into_owned();
+        assert!(reply.starts_with("250 ") || reply.starts_with("452 "), "{reply}");
+        reply
+    };
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..40).map(|_| scope.spawn(large)).collect();
+        clients.into_iter().map(|client| client.join().expect("it ends")).collect()
+    });
+    let accepted = replies.iter().filter(|reply| reply.starts_with("250 ")).count();
+    let grown = server.most_resident().saturating_sub(before);
+    println!("{accepted} of 40 accepted; {grown} bytes more at most");
+    assert!(accepted > 0, "{replies:?}");
+    // Twice, because content that grows is copied into more room; and 64 KiB that each may bring before it is counted.
+    assert!(grown <= 2 * ROOM + 40 * 128 * 1024, "{grown} bytes more at most");
+    server.end();
+}
+
+#[test]
 #[ignore = "started by the test above"]
+fn server_with_little_room() {
+    let mut little = settings();
+    little.max_content_in_memory = ROOM;
+    serve_apart(little);
+}
+
+#[test]
+#[ignore = "started by the tests above"]
 fn server_for_many() {
+    serve_apart(settings());
+}
+
+/// Takes every message and keeps none: what was taken is not what is measured.
+struct Forgetful;
+
+impl Submit for Forgetful {
+    fn accept_message<'a>(
+        &'a self,
+        _: &'a Client,
+        _: Envelope,
+        _: Content,
+    ) -> BoxFuture<'a, Result<String, Refusal>> {
+        Box::pin(std::future::ready(Ok("forgotten".to_owned())))
+    }
+}
+
+fn serve_apart(settings: ServerSettings) {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("our own limit");
@@ -161,22 +243,16 @@ fn server_for_many() {
         open.implicit_tls_bindings = vec!["[::1]:0".parse().expect("an address")];
         open.max_inbound_connection = None;
         open.max_inbound_connection_per_source = None;
-        let house = House::open(vec![(open, tls)], settings()).await;
-        println!("at {} {}\n{certificate}that is all", house.addresses[0], house.addresses[1]);
-        let store = Arc::clone(&house.store);
-        // What is taken is not what is measured.
-        let forget = tokio::spawn(async move {
-            loop {
-                store.messages.lock().expect("not poisoned").clear();
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        });
+        let server = Server::bind(vec![(open, tls)], settings, Arc::new(Forgetful), Arc::new(NobodyLogsOn));
+        let server = server.await.expect("it binds");
+        let addresses = server.local_addrs();
+        println!("at {} {}\n{certificate}that is all", addresses[0], addresses[1]);
+        let served = tokio::spawn(server.serve(std::future::pending()));
         let mut end = Vec::new();
         tokio::task::spawn_blocking(move || std::io::stdin().read_to_end(&mut end))
             .await
             .expect("joined")
             .expect("read");
-        forget.abort();
-        house.stop.send(()).expect("it runs");
+        served.abort();
     });
 }
