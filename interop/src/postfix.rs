@@ -259,7 +259,7 @@ fn smtpd_conf(home: &Path) -> String {
         "pwcheck_method: auxprop
 auxprop_plugin: sasldb
 sasldb_path: {home}/sasldb2
-mech_list: PLAIN LOGIN
+mech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256
 "
     )
 }

@@ -83,7 +83,12 @@ pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Writes a credentials file with `joe` in it, by `relay hash-password`, and returns the lines that use it.
 pub(crate) fn users(scratch: &Scratch, mechanisms: &str) -> String {
-    let line = programs::run_with(Command::new(program()).arg("hash-password"), PASSWORD.as_bytes());
+    users_hashed_by(scratch, mechanisms, &["hash-password"])
+}
+
+/// The same by other words to the relay: `hash-password --scram`.
+pub(crate) fn users_hashed_by(scratch: &Scratch, mechanisms: &str, words: &[&str]) -> String {
+    let line = programs::run_with(Command::new(program()).args(words), PASSWORD.as_bytes());
     let line = programs::successful(line);
     // It prints the line for the credentials file; the name in it is the postmaster's to fill in.
     scratch.write("secrets/users.toml", line.replace("NAME", "joe"));

@@ -7,6 +7,7 @@ mod client_rehearsal;
 mod client_with_server;
 mod logon_judge;
 mod logons;
+mod sasl_rehearsal;
 mod server_attacks;
 mod server_cuts;
 mod server_dialogue;

@@ -111,7 +111,7 @@ fn smtp_source_sends_two_hundred_messages_in_twenty_sessions() {
 }
 
 /// `msmtp` with the office as its only host, and joe's password from a command, which it asks only where it logs on.
-fn msmtp(office: &Office) -> std::process::Command {
+pub(super) fn msmtp(office: &Office) -> std::process::Command {
     let mut msmtp = command("msmtp");
     // No file of the user or of the machine: all is said here.
     msmtp.args(["--file=/dev/null", "--host=localhost", &format!("--port={}", office.port())]);

@@ -1,8 +1,9 @@
 //! Postfix and Exim with our relay as their smart host, over TLS and with a password.
 
-use postroad_interop::{Application, Exim, Postfix, Sample};
+use postroad_interop::{Application, Exim, Postfix, Sample, Scratch};
 
 use crate::clients::Office;
+use crate::configuration::{House, PASSWORD};
 
 #[test]
 #[ignore = "needs root and Debian's postfix, libsasl2-modules; .ci/run runs it"]
@@ -75,4 +76,40 @@ fn exim_passes_on_every_sample_in_chunks() {
         }
     }
     office.assert_samples_arrived();
+}
+
+#[test]
+fn our_own_relay_binds_its_logon_to_the_connection() {
+    let office = Office::open_to_scram();
+    let scratch = Scratch::new();
+    scratch.write("secrets/office", PASSWORD);
+    let connector = format!(
+        r#"
+[tls]
+trust_anchors = "{}"
+
+[[send_connector]]
+name = "Office"
+address_spaces = ["SMTP:*;1"]
+smart_hosts = ["[127.0.0.1]"]
+port = {}
+smart_host_auth_mechanism = "basic-auth-require-tls"
+authentication_credential = "office"
+require_tls = true
+tls_auth_level = "domain-validation"
+tls_domain = "hub01.contoso.com"
+
+[credentials.office]
+username = "joe"
+password_file = "secrets/office"
+"#,
+        office.authority().display(),
+        office.port()
+    );
+    let branch = House::in_scratch(scratch, &connector);
+    let _relay = branch.start();
+    let sample = Sample::plain();
+    branch.application().send("joe@contoso.com", &["jane@example.com"], &sample.content).expect("a 250");
+    sample.assert_arrived_in(&office.arrived_for("jane@example.com"));
+    assert!(office.relay.log().contains("SCRAM-SHA-256-PLUS"), "{}", office.relay.log());
 }

@@ -1,6 +1,7 @@
 //! The programs that people send mail with, each sending to our relay as it does everywhere: every message arrives to the byte.
 
 mod command_line;
+mod gsasl;
 mod mail_servers;
 mod scripts;
 mod swaks;
@@ -12,7 +13,7 @@ use postroad_interop::certificate::Certificate;
 use postroad_interop::postfix::Logon;
 use postroad_interop::{Relay, Sample, Scratch, mailbox, patience};
 
-use crate::configuration::{EVERYTHING_TO_DROP, House, PASSWORD, users};
+use crate::configuration::{EVERYTHING_TO_DROP, House, PASSWORD, users_hashed_by};
 
 /// A relay that shows a certificate, takes mail from `joe` over TLS, and keeps it all in Drop.
 struct Office {
@@ -27,17 +28,26 @@ impl Office {
         Self::open_with("")
     }
 
+    /// The same, and `joe` stands in the credentials file with a SCRAM verifier.
+    fn open_to_scram() -> Self {
+        Self::open_by(&["hash-password", "--scram"], "auth_tarpit_interval = \"0s\"")
+    }
+
     /// Programs of this machine may send without a password, which costs less; whoever tries one must still be right.
     fn open_to_this_machine() -> Self {
         Self::open_with("relay_ip_ranges = [\"127.0.0.1\"]")
     }
 
     fn open_with(more: &str) -> Self {
+        Self::open_by(&["hash-password"], more)
+    }
+
+    fn open_by(hashing: &[&str], more: &str) -> Self {
         let scratch = Scratch::new();
         let certificate = Certificate::for_hosts(&scratch, &["localhost", "hub01.contoso.com", "127.0.0.1"]);
         let who = format!(
             "{}tls_certificate = \"{}\"\ntls_key = \"{}\"\n{more}\n",
-            users(&scratch, "\"tls\", \"basic-auth\", \"basic-auth-require-tls\""),
+            users_hashed_by(&scratch, "\"tls\", \"basic-auth\", \"basic-auth-require-tls\"", hashing),
             certificate.certificate.display(),
             certificate.key.display()
         );
