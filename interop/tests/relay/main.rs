@@ -21,3 +21,4 @@ mod route;
 mod send;
 mod smart_host;
 mod smuggling;
+mod tracking;
