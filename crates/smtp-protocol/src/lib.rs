@@ -1,6 +1,6 @@
 //! SMTP without sockets: one judge of bytes for both sides of the wire.
 //!
-//! Nothing here reads a socket or a clock. [`server::Session`] and [`client`]'s session are told what came and say what to do;
+//! Nothing here reads a socket or a clock. [`server::Session`] (SMTP and LMTP) and [`client`]'s session are told what came and say what to do;
 //! their owner moves the bytes. Both judge line ends alike, in [`data`]:
 //!
 //! ```
@@ -14,7 +14,8 @@
 //!
 //! * Only CRLF ends a line, and only CRLF.CRLF ends content.
 //! * What is held is bounded: lines, replies, content, recipients.
-//! * How bytes are cut into packets changes nothing; property tests and fuzz targets demand it.
+//! * How bytes are cut into packets changes nothing, but that what comes in one packet with STARTTLS ends the session; property
+//!   tests and fuzz targets demand it.
 //! * Passwords have no `Debug`, are wiped from memory, and are struck out of every [`transcript`].
 
 pub mod capability;

@@ -40,6 +40,13 @@
 //! * Anybody else, where `anonymous-users` is permitted: to accepted domains, and to `<postmaster>`.
 //! * Everything else is 550 5.7.1 at RCPT. See [`relay_right::judge`] for the table.
 //!
+//! # Whose word is taken
+//!
+//! * A client is the other end of its connection, unless that is in `proxy_protocol_ip_ranges` (a PROXY header must come first, within ten
+//!   seconds, before TLS) or in `xclient_ip_ranges` (XCLIENT is offered). Both are empty unless set.
+//! * The connector is chosen by the true peer; rights, limits for each source, rates and logs go by the client that is named.
+//! * From anybody else XCLIENT is 502, and a PROXY header ends the connection.
+//!
 //! # What holds everywhere
 //!
 //! * Of several connectors on one binding, the one with the most specific remote range takes the connection.

@@ -59,6 +59,9 @@ pub trait Submit: Send + Sync {
     /// `Ok` promises that it is durable: the 250 follows at once, and the client forgets the message. A local fault (no room, a
     /// store that is down) is a transient refusal. The future may be dropped when the server must stop; a message that was
     /// durable by then may come a second time.
+    ///
+    /// `envelope.require_tls` was promised to be kept on the whole way (RFC 8689). Where `envelope.body` is `BinaryMime` the content
+    /// is lines in its header only, and may go on by BDAT to hosts with BINARYMIME alone.
     fn accept_message<'a>(
         &'a self,
         client: &'a Client,

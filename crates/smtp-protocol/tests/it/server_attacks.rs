@@ -1,6 +1,8 @@
 //! Floods, lines without an end, and every way to write nearly the end of content.
 
+use postroad_message::EnhancedStatus;
 use postroad_message::line_end::are_crlf;
+use postroad_smtp_protocol::server::{Input, Refusal};
 
 use crate::server_dialogue::{Dialogue, Play, unescaped};
 
@@ -61,6 +63,23 @@ fn a_hundred_thousand_of_anything_end_the_session() {
         assert!(play.closed, "{line:?}");
         assert!(play.replies.len() < 400_000, "{line:?}: {} bytes of replies", play.replies.len());
         assert!(String::from_utf8_lossy(&play.replies).contains("\r\n421 4.7.0 "), "{line:?}");
+    }
+}
+
+/// The session has no clock; its owner's ends it. Wherever a slow client has got to, nothing of it counts.
+#[test]
+fn a_client_that_is_too_slow_is_told_and_has_sent_nothing() {
+    let said = "HELO a\r\nAUTH PLAIN\r\n*\r\nMAIL FROM:<joe@contoso.com>\r\nRCPT TO:<jane@contoso.com>\r\n\
+                BDAT 3\r\nx\r\nRSET\r\nMAIL FROM:<joe@contoso.com>\r\nRCPT TO:<jane@contoso.com>\r\nDATA\r\none\r\n.\r";
+    for end in 0..=said.len() {
+        let mut play = Play::new(Dialogue::with(&["logon"]).server());
+        said.as_bytes()[..end].chunks(1).for_each(|byte| play.send(byte));
+        let too_slow = Refusal::new(421, EnhancedStatus::transient(4, 2), "Timeout waiting for client input");
+        play.session.handle(Input::End(too_slow));
+        play.send(b"\n.\r\nNOOP\r\n");
+        let text = String::from_utf8_lossy(&play.replies).into_owned();
+        assert!(text.ends_with("\r\n421 4.4.2 Timeout waiting for client input\r\n"), "{end}: {text}");
+        assert!(play.closed && play.messages.is_empty(), "{end}");
     }
 }
 
