@@ -88,7 +88,7 @@ impl Pair {
             Ok(verdict) => return self.server.handle(server::Input::Verdict(verdict)),
             Err(other) => other,
         };
-        let verdict = match event {
+        let verdict = match *event {
             server::Event::Recipient { recipient, .. }
                 if recipient.address.to_string().starts_with("no@") =>
             {

@@ -23,7 +23,7 @@ impl LogonJudge {
     }
 
     /// The verdict on a logon event; gives any other event back.
-    pub(crate) fn judge(&mut self, event: Event) -> Result<Verdict, Event> {
+    pub(crate) fn judge(&mut self, event: Event) -> Result<Verdict, Box<Event>> {
         let response = match event {
             Event::Logon { mechanism, response } => {
                 let mechanism: Mechanism = mechanism.parse().expect("one of ours");
@@ -34,7 +34,7 @@ impl LogonJudge {
                 response
             }
             Event::LogonResponse { response } => Some(response),
-            other => return Err(other),
+            other => return Err(Box::new(other)),
         };
         let (mechanism, mut exchange) = self.exchange.take().expect("an exchange is under way");
         let step = exchange.respond(response.as_ref().map(Secret::expose));

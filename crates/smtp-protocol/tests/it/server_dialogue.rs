@@ -187,7 +187,7 @@ impl Play {
             Ok(verdict) => return verdict,
             Err(other) => other,
         };
-        match event {
+        match *event {
             Event::Recipient { recipient, .. } => {
                 let ours = match recipient.address.mailbox().map(Mailbox::domain) {
                     Some(MailDomain::Name(domain)) => domain.ascii() == "contoso.com",
