@@ -48,6 +48,11 @@ fn machine(what: impl std::fmt::Display) -> impl FnOnce(&dyn std::fmt::Display) 
     move |why| Refused(Exit::Temporary, format!("{what}: {why}"))
 }
 
+/// A fault of the configuration, which the same start meets again.
+fn wrong(why: impl std::fmt::Display) -> Refused {
+    Refused(Exit::Configuration, why.to_string())
+}
+
 impl House {
     /// Makes every part: opens the queue, finds what an earlier run left in it, and binds the listeners.
     pub(crate) async fn open(
@@ -130,8 +135,7 @@ async fn reload(
     logs: &Logs,
 ) -> Result<(Doors, Listening), Refused> {
     if configuration.server.data_directory != data_directory {
-        let why = "data_directory cannot change while the relay runs: restart it";
-        return Err(Refused(Exit::Configuration, why.to_owned()));
+        return Err(wrong("data_directory cannot change while the relay runs: restart it"));
     }
     let (settings, table, delivers) = rules(configuration, logs)?;
     let (server, listening) = server(configuration, pipeline, earlier, logs).await?;
@@ -143,7 +147,7 @@ async fn reload(
 
 /// The table of a configuration; its contradictions were found when it was read.
 pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTable, Refused> {
-    configuration.routing_table().map_err(|found| Refused(Exit::Configuration, found.to_string()))
+    configuration.routing_table().map_err(wrong)
 }
 
 /// The pipeline of a relay that runs elsewhere, or not now: for commands that put something into its queue.
@@ -165,7 +169,7 @@ pub(crate) fn pipeline_of_queue(configuration: &Configuration) -> Result<Pipelin
 
 fn open_queue(configuration: &Configuration) -> Result<Arc<SqliteStore>, Refused> {
     let QueueStore::Sqlite(queue) = &configuration.queue.store else {
-        return Err(Refused(Exit::Configuration, "only the embedded queue is available yet".to_owned()));
+        return Err(wrong("only the embedded queue is available yet"));
     };
     SqliteStore::open(queue).map(Arc::new).map_err(|error| machine(queue.display())(&error))
 }
@@ -178,10 +182,10 @@ fn lock(path: &Path) -> Result<File, Refused> {
     let file = File::create(path).map_err(|error| machine(path.display())(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
+        Err(error @ TryLockError::Error(_)) => Err(machine(path.display())(&error)),
         Err(TryLockError::WouldBlock) => {
-            Err(machine(path.display())(&"another relay runs on this data directory"))
+            Err(machine(path.display())(&"another relay runs on this directory"))
         }
-        Err(TryLockError::Error(error)) => Err(machine(path.display())(&error)),
     }
 }
 
@@ -262,26 +266,19 @@ async fn server(
     earlier: &Listening,
     logs: &Logs,
 ) -> Result<(Server, Listening), Refused> {
-    let mut connectors = Vec::new();
-    for connector in configuration.receive_connectors.iter().filter(|connector| connector.enabled) {
-        connectors.push((connector.clone(), tls(connector)?));
-    }
+    let enabled = || configuration.receive_connectors.iter().filter(|connector| connector.enabled);
+    let with_tls = |connector: &ReceiveConnector| match TlsMaterial::of(connector) {
+        Ok(tls) => Ok((connector.clone(), tls)),
+        Err(error) => Err(wrong(format!("receive connector {:?}: {error}", connector.name))),
+    };
+    let connectors = enabled().map(with_tls).collect::<Result<_, _>>()?;
+    let verifier = FileVerifier::new(enabled()).map_err(wrong)?;
     let mut settings = configuration.server_settings();
     settings.protocol_log = Some(logs.receive_protocol());
-    let enabled = configuration.receive_connectors.iter().filter(|connector| connector.enabled);
-    let verifier =
-        FileVerifier::new(enabled).map_err(|error| Refused(Exit::Configuration, error.to_string()))?;
-    let listeners = machine("the listeners");
     let server =
         Server::succeed(earlier, connectors, settings, Arc::new(pipeline.clone()), Arc::new(verifier));
     let both = server.await.and_then(|server| server.listening().map(|listening| (server, listening)));
-    both.map_err(|error| listeners(&error))
-}
-
-fn tls(connector: &ReceiveConnector) -> Result<TlsMaterial, Refused> {
-    TlsMaterial::of(connector).map_err(|error| {
-        Refused(Exit::Configuration, format!("receive connector {:?}: {error}", connector.name))
-    })
+    both.map_err(|error| machine("the listeners")(&error))
 }
 
 fn watched(configuration: &Configuration) -> Result<Vec<WatchedDirectory>, Refused> {
