@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use crate::Scratch;
 
 /// PEM files: what the host shows, and what its peer must trust.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Certificate {
     /// The trust anchor.
     pub authority: PathBuf,

@@ -88,6 +88,32 @@ smtp_sasl_tls_security_options = noanonymous
         Self::pass_on(scratch, next_hop, &how)
     }
 
+    /// Starts a Postfix that takes everything from this machine, in clear or after STARTTLS with `certificate`, and throws it
+    /// away: to be measured.
+    pub fn discarding(scratch: &Scratch, certificate: &Certificate) -> Self {
+        let main_cf = format!(
+            "mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_peername_lookup = no
+default_transport = discard:
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {}
+smtpd_tls_key_file = {}
+",
+            certificate.certificate.display(),
+            certificate.key.display()
+        );
+        let postfix = Self::prepare_with(scratch, &main_cf, certificate.clone());
+        postfix.resume();
+        postfix
+    }
+
+    /// The process that started all others.
+    pub fn process(&self) -> u32 {
+        let file = fs::read_to_string(self.home().join("queue/pid/master.pid")).expect("Postfix runs");
+        file.trim().parse().expect("a process number")
+    }
+
     fn pass_on(scratch: &Scratch, next_hop: SocketAddr, how: &str) -> Self {
         let certificate = Certificate::for_hosts(scratch, &[HOST]);
         let main_cf = format!(
@@ -246,6 +272,7 @@ error unix - - n - - error
 retry unix - - n - - error
 virtual unix - n n - - virtual
 smtp unix - - n - - smtp
+discard unix - - n - - discard
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd

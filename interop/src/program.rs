@@ -60,11 +60,16 @@ pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The folder of a Debian package that cannot be installed beside Postfix, and is only unpacked.
-pub fn unpacked(package: &str) -> PathBuf {
+/// Where the files of a Debian package are that cannot be installed beside Postfix, and is only unpacked.
+pub fn unpacked_folder(package: &str) -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
-    let folder = cache.expect("HOME or XDG_CACHE_HOME").join("postroad-ci/debian").join(package);
+    cache.expect("HOME or XDG_CACHE_HOME").join("postroad-ci/debian").join(package)
+}
+
+/// The same, which must be there.
+pub fn unpacked(package: &str) -> PathBuf {
+    let folder = unpacked_folder(package);
     assert!(
         folder.is_dir(),
         "there is no {}: .ci/run unpacks Debian's package {package} there",

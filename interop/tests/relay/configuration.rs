@@ -1,5 +1,6 @@
 //! The configurations that the scenarios share, as a postmaster would write them but for the short retry intervals.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +33,14 @@ impl House {
         let text = format!("{}{}{connectors}", common(), receive_connector(listener, who_may_send));
         let configuration = scratch.write("relay.toml", text);
         Self { scratch, listener, configuration }
+    }
+
+    /// Lets `client` connect too, beside this machine.
+    pub(crate) fn also_from(&self, client: &str) {
+        let text = fs::read_to_string(&self.configuration).expect("read relay.toml");
+        let both = format!("remote_ip_ranges = [\"127.0.0.1\", \"{client}\"]");
+        let text = text.replace("remote_ip_ranges = [\"127.0.0.1\"]", &both);
+        fs::write(&self.configuration, text).expect("write relay.toml");
     }
 
     /// Starts the relay and waits until it is ready.

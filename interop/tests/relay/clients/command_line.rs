@@ -1,7 +1,7 @@
 //! msmtp, curl, openssl and Postfix's load generator: what stands in cron jobs, scripts and monitoring.
 
 use postroad_interop::program::{command, run, run_with, said, successful};
-use postroad_interop::{Sample, mailbox};
+use postroad_interop::{Sample, mailbox, swaks};
 
 use crate::clients::Office;
 use crate::configuration::PASSWORD;
@@ -73,6 +73,31 @@ fn curl_logs_on_and_sends_to_two() {
     curl.args(["--user", "joe:wrong", "--mail-rcpt", "jane@example.com", "--upload-file"]).arg(&file);
     // 67: the user name or the password was not accepted.
     assert_eq!(run(&mut curl).status.code(), Some(67));
+}
+
+#[test]
+#[ignore = "needs Debian's curl, msmtp, swaks, libnet-ssleay-perl; .ci/run runs it"]
+fn tls_may_come_before_the_greeting() {
+    let office = Office::open_to_this_machine();
+    let port = office.implicit.port();
+    let sample = Sample::plain();
+    let file = office.scratch().write("letter.eml", &sample.content);
+    let mut curl = command("curl");
+    curl.args(["--disable", "--silent", "--show-error", "--cacert"]).arg(office.authority());
+    curl.args(["--url", &format!("smtps://localhost:{port}/application.test")]);
+    curl.args(["--mail-from", "joe@contoso.com", "--mail-rcpt", "curl@example.com", "--upload-file"]);
+    successful(run(curl.arg(file)));
+    let mut msmtp = msmtp(&office);
+    msmtp.args([&format!("--port={port}"), "--tls-starttls=off", "--auth=off", "msmtp@example.com"]);
+    successful(run_with(&mut msmtp, &sample.content));
+    let mut swaks = swaks::command(office.implicit, "joe@contoso.com", "swaks@example.com");
+    swaks.arg("--tls-on-connect");
+    swaks::send(office.scratch(), swaks, &sample.content);
+    for client in ["curl", "msmtp", "swaks"] {
+        let arrived = office.arrived_for(&format!("{client}@example.com"));
+        sample.assert_arrived_in(&arrived);
+        assert!(String::from_utf8_lossy(&arrived).contains("ESMTPS"), "{}", arrived.escape_ascii());
+    }
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! The programs that people send mail with, each sending to our relay as it does everywhere: every message arrives to the byte.
 
 mod command_line;
+mod fronts;
 mod gsasl;
 mod mail_servers;
 mod scripts;
 mod swaks;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use postroad_interop::certificate::Certificate;
 use postroad_interop::postfix::Logon;
-use postroad_interop::{Relay, Sample, Scratch, mailbox, patience};
+use postroad_interop::{Relay, Sample, Scratch, mailbox, patience, port};
 
 use crate::configuration::{EVERYTHING_TO_DROP, House, PASSWORD, users_hashed_by};
 
@@ -20,6 +22,8 @@ struct Office {
     house: House,
     relay: Relay,
     certificate: Certificate,
+    /// Where TLS comes before the greeting.
+    implicit: SocketAddr,
 }
 
 impl Office {
@@ -45,16 +49,18 @@ impl Office {
     fn open_by(hashing: &[&str], more: &str) -> Self {
         let scratch = Scratch::new();
         let certificate = Certificate::for_hosts(&scratch, &["localhost", "hub01.contoso.com", "127.0.0.1"]);
+        let implicit = port::free();
+        let mechanisms = "\"tls\", \"basic-auth\", \"basic-auth-require-tls\"";
         let who = format!(
-            "{}tls_certificate = \"{}\"\ntls_key = \"{}\"\n{more}\n",
-            users_hashed_by(&scratch, "\"tls\", \"basic-auth\", \"basic-auth-require-tls\"", hashing),
+            "{}tls_certificate = \"{}\"\ntls_key = \"{}\"\nimplicit_tls_bindings = [\"{implicit}\"]\n{more}\n",
+            users_hashed_by(&scratch, mechanisms, hashing),
             certificate.certificate.display(),
             certificate.key.display()
         );
         let house = House::in_scratch_with(scratch, &who, EVERYTHING_TO_DROP);
         house.scratch.folder("Drop");
         let relay = house.start();
-        Self { house, relay, certificate }
+        Self { house, relay, certificate, implicit }
     }
 
     fn scratch(&self) -> &Scratch {
@@ -74,18 +80,8 @@ impl Office {
         Logon { authority: self.authority(), host, username: "joe", password: PASSWORD }
     }
 
-    /// Waits for the message in Drop that goes to `recipient`.
     fn arrived_for(&self, recipient: &str) -> Vec<u8> {
-        // Parameters may follow on the line; all of it stands at the top.
-        let line = format!("X-Receiver: <{recipient}>");
-        let is_for_it = |message: &Vec<u8>| {
-            let top = String::from_utf8_lossy(&message[..message.len().min(1024)]);
-            top.contains(&line)
-        };
-        patience::until(&format!("a message to {recipient} in Drop"), || {
-            let files = mailbox::files(&self.house.drop_directory());
-            files.into_iter().filter_map(|file| fs::read(file).ok()).find(is_for_it)
-        })
+        arrived_for(&self.house, recipient)
     }
 
     /// The samples as files `N.eml` in a folder, for `N@example.com`.
@@ -111,6 +107,20 @@ impl Drop for Office {
             assert!(!self.relay.log().contains(PASSWORD), "the password is in the log");
         }
     }
+}
+
+/// Waits for the message in Drop that goes to `recipient`.
+fn arrived_for(house: &House, recipient: &str) -> Vec<u8> {
+    // Parameters may follow on the line; all of it stands at the top.
+    let line = format!("X-Receiver: <{recipient}>");
+    let is_for_it = |message: &Vec<u8>| {
+        let top = String::from_utf8_lossy(&message[..message.len().min(1024)]);
+        top.contains(&line)
+    };
+    patience::until(&format!("a message to {recipient} in Drop"), || {
+        let files = mailbox::files(&house.drop_directory());
+        files.into_iter().filter_map(|file| fs::read(file).ok()).find(is_for_it)
+    })
 }
 
 /// A script of `interop/clients/`.
