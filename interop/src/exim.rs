@@ -47,7 +47,8 @@ impl Exim {
 }
 
 fn configuration(spool: &Path, next_hop: SocketAddr, logon: Logon<'_>) -> String {
-    let Logon { authority, host, username, password } = logon;
+    let Logon { authority, host, username, password, mechanism } = logon;
+    assert_eq!(mechanism, "plain", "Debian's light Exim has no other");
     let (spool, authority) = (spool.display(), authority.display());
     let (ip, port) = (next_hop.ip(), next_hop.port());
     format!(

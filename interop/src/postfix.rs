@@ -40,6 +40,8 @@ pub struct Logon<'a> {
     pub username: &'a str,
     /// With which password.
     pub password: &'a str,
+    /// By which SASL mechanism, in lower case.
+    pub mechanism: &'a str,
 }
 
 impl Postfix {
@@ -74,7 +76,7 @@ impl Postfix {
 
     /// The same to a next hop that wants STARTTLS and a password, and with Postfix's own care.
     pub fn passing_on_with(scratch: &Scratch, next_hop: SocketAddr, logon: Logon<'_>) -> Self {
-        let Logon { authority, host, username, password } = logon;
+        let Logon { authority, host, username, password, mechanism } = logon;
         let how = format!(
             "smtp_tls_security_level = secure
 smtp_tls_secure_cert_match = {host}
@@ -82,6 +84,7 @@ smtp_tls_CAfile = {}
 smtp_sasl_auth_enable = yes
 smtp_sasl_password_maps = static:{{{username}:{password}}}
 smtp_sasl_tls_security_options = noanonymous
+smtp_sasl_mechanism_filter = {mechanism}
 ",
             authority.display()
         );

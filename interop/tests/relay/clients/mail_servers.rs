@@ -1,5 +1,6 @@
 //! Postfix and Exim with our relay as their smart host, over TLS and with a password.
 
+use postroad_interop::postfix::Logon;
 use postroad_interop::{Application, Exim, Postfix, Sample, Scratch};
 
 use crate::clients::Office;
@@ -45,6 +46,18 @@ fn postfix_passes_on_every_sample_and_what_the_extensions_say() {
     }
     let log = postfix.log();
     assert!(log.contains("status=sent (250 2.6.0 Queued"), "{log}");
+}
+
+#[test]
+#[ignore = "needs root and Debian's postfix, libsasl2-modules; .ci/run runs it"]
+fn postfix_proves_that_it_knows_the_password() {
+    let office = Office::open_to_scram();
+    let logon = Logon { mechanism: "scram-sha-256", ..office.logon() };
+    let postfix = Postfix::passing_on_with(office.scratch(), office.house.listener, logon);
+    let sample = Sample::plain();
+    let mut application = Application::connect(postfix.address()).expect("Postfix's greeting");
+    application.send("joe@contoso.com", &["jane@example.com"], &sample.content).expect("a 250 of Postfix");
+    sample.assert_arrived_in(&office.arrived_for("jane@example.com"));
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Office {
 
     fn logon(&self) -> Logon<'_> {
         let host = "hub01.contoso.com";
-        Logon { authority: self.authority(), host, username: "joe", password: PASSWORD }
+        Logon { authority: self.authority(), host, username: "joe", password: PASSWORD, mechanism: "plain" }
     }
 
     fn arrived_for(&self, recipient: &str) -> Vec<u8> {
