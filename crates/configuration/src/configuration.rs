@@ -7,6 +7,7 @@ use postroad_connector::{Connector, Contradictions, ForeignConnector, RoutingTab
 use postroad_message_directory::DropDirectory;
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_server::{ReceiveConnector, ServerSettings};
+use postroad_transport::Settings;
 
 use crate::credential::Credential;
 use crate::on_disk::Needed;
@@ -121,6 +122,25 @@ impl Configuration {
         settings.max_connection_rate_per_minute = transport.max_connection_rate_per_minute;
         settings.max_content_in_memory = transport.max_content_in_memory;
         settings.tls_receive_domain_secure_list.clone_from(&transport.tls_receive_domain_secure_list);
+        settings
+    }
+
+    /// What the pipeline goes by, in its own words.
+    pub fn transport_settings(&self) -> Settings {
+        let Self { server, transport, .. } = self;
+        let (fqdn, domain) = (server.fqdn.clone(), server.default_domain().clone());
+        let mut settings = Settings::new(&server.name, fqdn, domain, server.postmaster.clone());
+        if !server.accepted_domains.is_empty() {
+            settings.accepted_domains.clone_from(&server.accepted_domains);
+        }
+        settings.retry_schedule = transport.retry_schedule.clone();
+        settings.timers = transport.timers;
+        settings.concurrency = transport.concurrency;
+        settings.queue_folder = Some(server.data_directory.clone());
+        settings.minimum_free_space = self.queue.minimum_free_space;
+        settings.dsn_wording = transport.dsn_wording;
+        settings.poison_threshold = transport.poison_threshold;
+        settings.max_idle_time_before_resubmit = transport.max_idle_time_before_resubmit;
         settings
     }
 

@@ -203,24 +203,10 @@ fn pipeline(
 
 /// What the pipeline goes by.
 fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, RoutingTable, Delivers), Refused> {
-    let Configuration { server, transport, .. } = configuration;
-    let domain = server.default_domain().clone();
-    let mut settings =
-        Settings::new(&server.name, server.fqdn.clone(), domain.clone(), server.postmaster.clone());
-    if !server.accepted_domains.is_empty() {
-        settings.accepted_domains.clone_from(&server.accepted_domains);
-    }
-    settings.retry_schedule = transport.retry_schedule.clone();
-    settings.timers = transport.timers;
-    settings.concurrency = transport.concurrency;
-    settings.queue_folder = Some(server.data_directory.clone());
-    settings.minimum_free_space = configuration.queue.minimum_free_space;
-    settings.dsn_wording = transport.dsn_wording;
-    settings.poison_threshold = transport.poison_threshold;
-    settings.max_idle_time_before_resubmit = transport.max_idle_time_before_resubmit;
-
+    let settings = configuration.transport_settings();
     let logins = Logins(configuration.credentials.clone());
     let smtp = SmtpDeliver::new(client(configuration, logs)?, settings.names(), logins);
+    let domain = configuration.server.default_domain().clone();
     let drop = DropDeliver::new(configuration.drop_directories(), domain, Arc::new(SystemWorld));
     let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop) };
     Ok((settings, routing_table(configuration)?, delivers))
