@@ -65,6 +65,7 @@ mod connection;
 mod content_check;
 mod content_memory;
 pub mod contradiction;
+mod counts;
 pub mod credentials;
 pub mod file_verifier;
 mod front;

@@ -5,19 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::TcpListener;
 
+use crate::counts::Counts;
+
 /// The listening sockets of a server, for the one that takes its place: a client that connects meanwhile waits a moment
 /// and is never refused.
 #[derive(Debug, Default)]
-pub struct Listening(Vec<(SocketAddr, std::net::TcpListener)>);
+pub struct Listening {
+    pub(crate) sockets: Vec<(SocketAddr, std::net::TcpListener)>,
+    pub(crate) counts: Counts,
+}
 
 impl Listening {
-    pub(crate) fn new(sockets: Vec<(SocketAddr, std::net::TcpListener)>) -> Self {
-        Self(sockets)
-    }
-
     /// The socket of this binding where there is one, else a new one.
     pub(crate) fn take_over(&self, binding: SocketAddr) -> io::Result<TcpListener> {
-        match self.0.iter().find(|(bound, _)| *bound == binding) {
+        match self.sockets.iter().find(|(bound, _)| *bound == binding) {
             Some((_, socket)) => socket.try_clone().and_then(TcpListener::from_std),
             None => self.beside(binding),
         }
@@ -26,8 +27,12 @@ impl Listening {
     /// Binds a new socket, also where one of these holds the port on all addresses and the new one is for a single one, or the
     /// other way round: the two may share it for as long as this takes, and then nobody else may.
     fn beside(&self, binding: SocketAddr) -> io::Result<TcpListener> {
-        let in_the_way: Vec<_> =
-            self.0.iter().filter(|(bound, _)| overlap(*bound, binding)).map(|(_, socket)| socket).collect();
+        let in_the_way: Vec<_> = self
+            .sockets
+            .iter()
+            .filter(|(bound, _)| overlap(*bound, binding))
+            .map(|(_, socket)| socket)
+            .collect();
         for socket in &in_the_way {
             share_port(socket.into(), true)?;
         }

@@ -16,9 +16,9 @@ use tracing::Instrument;
 use crate::admission::{Admission, Admitted, ConnectionRate};
 use crate::client::Client;
 use crate::connection;
+use crate::counts::{ConnectorCounts, Counts};
 use crate::front;
 use crate::listening::Listening;
-use crate::message_rate::MessageRate;
 use crate::receive_connector::ReceiveConnector;
 use crate::server_settings::ServerSettings;
 use crate::service::Service;
@@ -33,6 +33,7 @@ pub struct Server {
     /// Certificates whose files are looked at while it serves.
     watched: Vec<TlsMaterial>,
     settings: Arc<ServerSettings>,
+    counts: Counts,
 }
 
 /// One binding and the connectors behind it.
@@ -70,7 +71,8 @@ impl Server {
         Self::succeed(&Listening::default(), connectors, settings, submit, verify).await
     }
 
-    /// As [`bind`](Self::bind), but a binding that an earlier server has keeps its socket: for a changed configuration.
+    /// As [`bind`](Self::bind), but a binding that an earlier server has keeps its socket: for a changed configuration. What the
+    /// earlier one still serves counts against the limits of this one.
     ///
     /// Where this fails, the earlier server goes on as it was.
     pub async fn succeed(
@@ -81,8 +83,7 @@ impl Server {
         verify: Arc<dyn Verify>,
     ) -> io::Result<Self> {
         let settings = Arc::new(settings);
-        let memory = Arc::new(AtomicU64::new(0));
-        let rate = Arc::new(ConnectionRate::default());
+        let mut counts = earlier.counts.succeeded();
         let mut doors: Vec<(SocketAddr, Door)> = Vec::new();
         let mut watched = Vec::new();
         for (connector, tls) in connectors.into_iter().filter(|(connector, _)| connector.enabled) {
@@ -90,16 +91,17 @@ impl Server {
             let implicit = connector.implicit_tls_bindings.iter().map(|binding| (*binding, true));
             let bindings: Vec<_> = plain.chain(implicit).collect();
             watched.push(tls.clone());
+            let ConnectorCounts { admission, messages } = counts.of(&connector.name, &earlier.counts);
             let service = Service {
                 connector,
                 tls,
                 settings: Arc::clone(&settings),
                 submit: Arc::clone(&submit),
                 verify: Arc::clone(&verify),
-                rate: MessageRate::default(),
-                memory: Arc::clone(&memory),
+                rate: messages,
+                memory: Arc::clone(&counts.memory),
             };
-            let reception = Arc::new(Reception { service, admission: Arc::new(Admission::default()) });
+            let reception = Arc::new(Reception { service, admission });
             for (binding, implicit_tls) in bindings {
                 let reception = Arc::clone(&reception);
                 match doors
@@ -108,7 +110,7 @@ impl Server {
                 {
                     Some((_, door)) => door.receptions.push(reception),
                     None => {
-                        let (settings, rate) = (Arc::clone(&settings), Arc::clone(&rate));
+                        let (settings, rate) = (Arc::clone(&settings), Arc::clone(&counts.connections));
                         let receptions = vec![reception];
                         doors.push((binding, Door { implicit_tls, receptions, settings, rate }));
                     }
@@ -122,7 +124,7 @@ impl Server {
             })?;
             listeners.push(Listener { binding, socket, door: Arc::new(door) });
         }
-        Ok(Self { listeners, watched, settings })
+        Ok(Self { listeners, watched, settings, counts })
     }
 
     /// Where it listens, in the order of the bindings; port 0 is answered by the port that was given.
@@ -138,7 +140,8 @@ impl Server {
             let socket = listener.socket.as_fd().try_clone_to_owned()?;
             Ok((listener.binding, std::net::TcpListener::from(socket)))
         };
-        self.listeners.iter().map(duplicate).collect::<io::Result<_>>().map(Listening::new)
+        let sockets = self.listeners.iter().map(duplicate).collect::<io::Result<_>>()?;
+        Ok(Listening { sockets, counts: self.counts.clone() })
     }
 
     /// Serves until `shutdown` ends. Then nobody new is taken, idle sessions are told 421, and those with a message under way

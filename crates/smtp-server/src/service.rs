@@ -23,7 +23,7 @@ pub(crate) struct Service {
     pub(crate) submit: Arc<dyn Submit>,
     pub(crate) verify: Arc<dyn Verify>,
     /// Messages begun by the minute.
-    pub(crate) rate: MessageRate,
+    pub(crate) rate: Arc<MessageRate>,
     /// Bytes of content that all connections of the server hold.
     pub(crate) memory: Arc<AtomicU64>,
 }

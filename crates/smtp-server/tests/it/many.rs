@@ -193,8 +193,8 @@ fn content_takes_the_room_it_is_given_and_no_more() {
     let grown = server.most_resident().saturating_sub(before);
     println!("{accepted} of 40 accepted; {grown} bytes more at most");
     assert!(accepted > 0, "{replies:?}");
-    // Twice, because content that grows is copied into more room; and 64 KiB that each may bring before it is counted.
-    assert!(grown <= 2 * ROOM + 40 * 128 * 1024, "{grown} bytes more at most");
+    // Content that grows is copied into twice its room, and has both for a moment; each may bring 64 KiB before it is counted.
+    assert!(grown <= 3 * ROOM + 40 * 128 * 1024, "{grown} bytes more at most");
     server.end();
 }
 

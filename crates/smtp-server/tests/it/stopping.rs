@@ -90,3 +90,37 @@ async fn a_binding_may_be_widened_and_narrowed_without_letting_go_of_its_port() 
     crate::house::Caller { stream, held: Vec::new() }.expect("220 ").await;
     served.abort();
 }
+
+#[tokio::test]
+async fn sessions_of_the_server_before_count_for_the_one_that_takes_over() {
+    use postroad_smtp_server::{Listening, NobodyLogsOn, Server};
+    let store = House::with(connector("Default")).await.store;
+    let serve = async |earlier: &Listening| {
+        let mut one = connector("One");
+        one.max_inbound_connection_per_source = Some(1);
+        let connectors = vec![(one, TlsMaterial::none())];
+        let store = std::sync::Arc::clone(&store);
+        Server::succeed(earlier, connectors, settings(), store, std::sync::Arc::new(NobodyLogsOn)).await
+    };
+    let dial = async |address| {
+        let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+        crate::house::Caller { stream, held: Vec::new() }
+    };
+    let first = serve(&Listening::default()).await.expect("a port");
+    let (address, sockets) = (first.local_addrs()[0], first.listening().expect("its sockets"));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let ending = tokio::spawn(first.serve(async { drop(stopped.await) }));
+    let mut standing = dial(address).await;
+    standing.expect("220 ").await;
+    standing.ask("HELO a", "250 ").await;
+    standing.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+
+    let second = tokio::spawn(serve(&sockets).await.expect("the same port").serve(std::future::pending()));
+    stop.send(()).expect("it runs");
+    // Whichever of the two takes it, there is no place for it.
+    dial(address).await.expect("421 4.3.2 ").await;
+    standing.ask("QUIT", "221 ").await;
+    ending.await.expect("it ends");
+    dial(address).await.expect("220 ").await;
+    second.abort();
+}
