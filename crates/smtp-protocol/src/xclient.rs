@@ -32,10 +32,11 @@ pub enum Told<T> {
 }
 
 impl<T: Clone> Told<T> {
-    fn or(self, before: &Self) -> Self {
-        match self {
-            Self::Unsaid => before.clone(),
-            said => said,
+    fn after(self, before: &Self, name: &'static str) -> Result<Self, XclientError> {
+        match (self, before) {
+            (Self::Unsaid, before) => Ok(before.clone()),
+            (said, Self::Unsaid) => Ok(said),
+            _ => Err(XclientError::Twice(name)),
         }
     }
 }
@@ -126,19 +127,20 @@ impl Attributes {
         Ok(found)
     }
 
-    /// These, and what is unsaid as `before` said it: a long story comes in several commands.
-    pub(crate) fn after(self, before: &Self) -> Self {
-        Self {
-            name: self.name.or(&before.name),
-            reverse_name: self.reverse_name.or(&before.reverse_name),
-            address: self.address.or(&before.address),
-            port: self.port.or(&before.port),
-            extended: self.extended.or(&before.extended),
-            hello_name: self.hello_name.or(&before.hello_name),
-            login: self.login.or(&before.login),
-            destination_address: self.destination_address.or(&before.destination_address),
-            destination_port: self.destination_port.or(&before.destination_port),
-        }
+    /// These, and what is unsaid as `before` said it: a long story comes in several commands. Nothing is said twice, so that
+    /// nobody who comes after the front changes what it said.
+    pub(crate) fn after(self, before: &Self) -> Result<Self, XclientError> {
+        Ok(Self {
+            name: self.name.after(&before.name, "NAME")?,
+            reverse_name: self.reverse_name.after(&before.reverse_name, "REVERSE_NAME")?,
+            address: self.address.after(&before.address, "ADDR")?,
+            port: self.port.after(&before.port, "PORT")?,
+            extended: self.extended.after(&before.extended, "PROTO")?,
+            hello_name: self.hello_name.after(&before.hello_name, "HELO")?,
+            login: self.login.after(&before.login, "LOGIN")?,
+            destination_address: self.destination_address.after(&before.destination_address, "DESTADDR")?,
+            destination_port: self.destination_port.after(&before.destination_port, "DESTPORT")?,
+        })
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) fn speak_for(service: &Service, client: &mut Client, told: &Attribute
     );
     client.hello_name = told.hello_name.value().cloned();
     client.extended = told.extended.value().copied().unwrap_or_default();
+    // The front's own proves nothing about the client.
+    client.certificate = None;
     client.user = told.login.value().cloned();
     client.may_relay = relay_right::may_relay(&service.connector, client.peer.ip(), client.user.is_some());
     tracing::info!(client = %client.peer, user = client.user.as_deref(), "a front speaks for another");

@@ -15,6 +15,10 @@ use crate::xclient::Attributes;
 impl Session {
     /// One line that is no response of an AUTH exchange. The state is `Command`.
     pub(super) fn command(&mut self, line: &[u8]) {
+        let goes_on = line.get(..8).is_some_and(|verb| verb.eq_ignore_ascii_case(b"XCLIENT "));
+        if matches!(self.front, Front::Speaking(_)) && !goes_on {
+            self.front = Front::Done;
+        }
         let is_logon = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
         if line.len() + 2 > self.settings.limits.command_line && !is_logon {
             return self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long");
@@ -46,9 +50,6 @@ impl Session {
                 EnhancedStatus::permanent(7, 0),
                 "Must issue a STARTTLS command first",
             );
-        }
-        if matches!(self.front, Front::Speaking(_)) && !matches!(command, Command::Xclient { .. }) {
-            self.front = Front::Done;
         }
         self.dispatch(command);
     }
@@ -214,20 +215,26 @@ impl Session {
         if self.transaction.is_some() {
             return self.out_of_order("A transaction is under way");
         }
-        match Attributes::parse(attributes) {
+        let told = Attributes::parse(attributes).and_then(|told| match &self.front {
+            Front::Speaking(before) => told.after(before),
+            Front::Silent | Front::Done => Ok(told),
+        });
+        match told {
             Ok(told) => {
-                let told = Box::new(match &self.front {
-                    Front::Speaking(before) => told.after(before),
-                    Front::Silent | Front::Done => told,
-                });
+                let told = Box::new(told);
                 self.ask(Event::Xclient(told.clone()), Question::Xclient(told));
             }
             Err(error) => self.protocol_error(501, EnhancedStatus::permanent(5, 4), &error.to_string()),
         }
     }
 
-    /// The session begins anew, as whoever was named.
+    /// The session begins anew, as whoever was named. The front's certificate is not the client's: there is no logon by it,
+    /// and no handshake that could show it again.
     fn client_named(&mut self, told: Box<Attributes>) {
+        self.settings.starttls = false;
+        if let Some(offer) = &mut self.settings.logon {
+            offer.mechanisms.retain(|mechanism| mechanism != "EXTERNAL");
+        }
         self.user = told.login.value().cloned();
         self.greeted = told.hello_name.value().is_some();
         self.transaction = None;
