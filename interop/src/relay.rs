@@ -36,6 +36,18 @@ impl Relay {
         Self::spawn_command(command, configuration.with_file_name("relay.log"))
     }
 
+    /// Starts it under `strace` with these options, which end with `-o` and a file; waits for its line `ready`.
+    ///
+    /// What is killed and asked to end is the relay itself; `strace` ends with it.
+    pub fn run_traced(program: &Path, configuration: &Path, options: &[&str], trace: &Path) -> Self {
+        let mut command = Command::new("strace");
+        command.args(["-D", "-f"]).args(options).arg("-o").arg(trace);
+        command.arg(program).args(["run", "--config"]).arg(configuration);
+        let mut relay = Self::spawn_command(command, configuration.with_file_name("relay.log"));
+        relay.wait_for_line("ready");
+        relay
+    }
+
     /// Starts plain `relay` in `folder`, with its safe default. Who starts it waits for port 2525 himself.
     pub fn plain(program: &Path, folder: &Path) -> Self {
         let mut command = Command::new(program);

@@ -21,4 +21,5 @@ mod route;
 mod send;
 mod smart_host;
 mod smuggling;
+mod synced;
 mod tracking;

@@ -138,6 +138,8 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
     connection.busy_timeout(busy_timeout)?;
     settle_plans(&connection)?;
     connection.execute_batch("PRAGMA query_only = ON;")?;
+    // The first look opens the log as well: later there may be no descriptor left for it.
+    let _: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(connection)
 }
 

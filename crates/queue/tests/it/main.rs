@@ -1,12 +1,15 @@
 //! The embedded store under crashes, damage, company and a full disk.
 
 mod backlog;
+mod clock;
 mod company;
 mod crash;
 mod crash_states;
 mod damage;
+mod dice;
 mod large;
 mod mail;
 mod migrated;
 mod pages;
+mod system_calls;
 mod watched;

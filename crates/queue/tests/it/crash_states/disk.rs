@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::trace::Step;
+use crate::dice::Dice;
 
 /// What a disk may tear a write into.
 const SECTOR: usize = 512;
@@ -182,18 +183,5 @@ pub(crate) fn lay_out(state: &BTreeMap<PathBuf, Vec<u8>>, original: &Path, folde
         let path = folder.join(path.strip_prefix(original).expect("a file of the folder"));
         fs::create_dir_all(path.parent().expect("a folder")).expect("room");
         fs::write(path, bytes).expect("room");
-    }
-}
-
-/// Pseudo-random numbers that are the same each time: splitmix64.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit.max(1) as u64) as usize
     }
 }

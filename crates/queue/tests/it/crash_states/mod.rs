@@ -11,13 +11,14 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use disk::{Dice, Disk, Loss};
+use disk::{Disk, Loss};
 use postroad_message::Content;
 use postroad_queue::{
     Claim, Filter, Kept, MessageId, QueueError, QueueStore, Settlement, SqliteOptions, SqliteStore, State,
 };
 use trace::Step;
 
+use crate::dice::Dice;
 use crate::mail::{at, body, hop, list, message};
 
 const CHILD: &str = "POSTROAD_QUEUE_TRACED";
