@@ -112,6 +112,14 @@
 //! | [`TlsPolicy::Opportunistic`] | where offered | not looked at | yes: not offered, refused or failed; a failure is remembered for an hour and named in the receipt |
 //! | [`TlsPolicy::Required`] | always | by its [`Verification`] | deferred |
 //!
+//! # Login
+//!
+//! By the first of these that [`Authentication`] allows, the server offers and the [`Credential`]'s [`Proof`] fits:
+//! SCRAM-SHA-256-PLUS and SCRAM-SHA-1-PLUS (bound to the TLS connection: by `tls-exporter` in TLS 1.3, by `tls-server-end-point` in
+//! TLS 1.2), SCRAM-SHA-256, SCRAM-SHA-1, EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN, LOGIN. One that the server does not know after all
+//! is followed by the next, but never a proof of the password by the password. A refused login is our configuration's fault: tried once,
+//! deferred, and seen to by a person.
+//!
 //! Passwords go over TLS, or in clear text where [`Authentication::clear_text_allowed`] says so; never after TLS was offered and
 //! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
 

@@ -99,11 +99,18 @@ impl House {
         connectors: Vec<(ReceiveConnector, TlsMaterial)>,
         settings: ServerSettings,
     ) -> Self {
+        Self::open_to(connectors, settings, Arc::new(Jane)).await
+    }
+
+    pub(crate) async fn open_to(
+        connectors: Vec<(ReceiveConnector, TlsMaterial)>,
+        settings: ServerSettings,
+        verify: Arc<dyn Verify>,
+    ) -> Self {
         let store = Arc::new(Store { messages: Mutex::default(), gate: Semaphore::new(1000) });
-        let server =
-            Server::bind(connectors, settings, Arc::clone(&store) as Arc<dyn Submit>, Arc::new(Jane))
-                .await
-                .expect("it binds");
+        let server = Server::bind(connectors, settings, Arc::clone(&store) as Arc<dyn Submit>, verify)
+            .await
+            .expect("it binds");
         let address = server.local_addrs()[0];
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(server.serve(async {

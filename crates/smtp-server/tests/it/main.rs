@@ -6,6 +6,7 @@ mod descriptors;
 mod fronts;
 mod house;
 mod limits;
+mod logons;
 #[cfg(target_os = "linux")]
 mod many;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,103 @@
+//! Logons by what an embedder verifies: tokens, and mechanisms that take their own way.
+
+use std::sync::Arc;
+
+use postroad_smtp_protocol::sasl::{base64_decode, base64_encode};
+use postroad_smtp_server::{
+    AuthMechanism, BearerToken, BoxFuture, Client, Logon, LogonStep, Secret, TlsMaterial, Verification,
+    Verify,
+};
+
+use crate::house::{Caller, House, connector, settings};
+
+/// Verifies no password; tokens, and a riddle in two rounds.
+struct Riddler;
+
+impl Verify for Riddler {
+    fn verify<'a>(&'a self, _: &'a Client, _: &'a str, _: Secret) -> BoxFuture<'a, Verification> {
+        Box::pin(std::future::ready(Verification::Rejected))
+    }
+
+    fn mechanisms(&self, client: &Client) -> Vec<String> {
+        let names = if client.peer.ip().is_loopback() { &["X-RIDDLE", "OAUTHBEARER"][..] } else { &[] };
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn verify_token<'a>(&'a self, _: &'a Client, token: BearerToken) -> BoxFuture<'a, LogonStep> {
+        Box::pin(async move {
+            match token.token.expose() {
+                b"fresh" => LogonStep::Accepted("jane".to_owned()),
+                b"later" => LogonStep::Unavailable,
+                _ => LogonStep::Rejected,
+            }
+        })
+    }
+
+    fn begin(&self, _: &Client, mechanism: &str) -> Option<Box<dyn Logon>> {
+        (mechanism == "X-RIDDLE").then(|| Box::new(Riddle { name: None }) as Box<dyn Logon>)
+    }
+}
+
+struct Riddle {
+    name: Option<String>,
+}
+
+impl Logon for Riddle {
+    fn respond<'a>(&'a mut self, response: Option<&'a [u8]>) -> BoxFuture<'a, LogonStep> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            match (self.name.take(), response) {
+                (None, None) => LogonStep::Challenge(b"who?".to_vec()),
+                (None, Some(name)) => {
+                    self.name = Some(String::from_utf8_lossy(name).into_owned());
+                    LogonStep::Challenge(b"what has it got in its pocketses?".to_vec())
+                }
+                (Some(name), Some(b"string, or nothing")) => LogonStep::Accepted(name),
+                _ => LogonStep::Rejected,
+            }
+        })
+    }
+}
+
+async fn riddler() -> (House, Caller<tokio::net::TcpStream>) {
+    let mut users = connector("Users");
+    users.auth_mechanism = vec![AuthMechanism::BasicAuth];
+    let house = House::open_to(vec![(users, TlsMaterial::none())], settings(), Arc::new(Riddler)).await;
+    let mut caller = house.connect().await;
+    assert!(caller.ask("EHLO a", "250-").await.contains("\r\n250-AUTH X-RIDDLE OAUTHBEARER\r\n"));
+    (house, caller)
+}
+
+fn said(text: &str) -> String {
+    base64_encode(text.as_bytes()).to_string()
+}
+
+#[tokio::test]
+async fn a_mechanism_of_the_embedders_asks_as_often_as_it_likes() {
+    let (house, mut caller) = riddler().await;
+    let question = format!("334 {}", said("what has it got in its pocketses?"));
+    caller.ask("AUTH PLAIN AGphbmUAc2VjcmV0", "504 5.5.4 ").await;
+    caller.ask("auth x-riddle", &format!("334 {}", said("who?"))).await;
+    caller.ask(&said("bilbo"), &question).await;
+    caller.ask("*", "501 5.7.0 ").await;
+    caller.ask(&format!("AUTH X-RIDDLE {}", said("bilbo")), &question).await;
+    caller.ask(&said("hands"), "535 5.7.8 ").await;
+    caller.ask(&format!("AUTH X-RIDDLE {}", said("bilbo")), &question).await;
+    caller.ask(&said("string, or nothing"), "235 2.7.0 ").await;
+    caller.send_one("bob@elsewhere.net").await;
+    assert_eq!(house.messages()[0].0.user.as_deref(), Some("bilbo"));
+}
+
+#[tokio::test]
+async fn a_token_is_the_verifiers_to_judge() {
+    let (house, mut caller) = riddler().await;
+    let bearing = |token: &str| said(&format!("n,a=jane,\x01auth=Bearer {token}\x01\x01"));
+    let refused = caller.ask(&format!("AUTH OAUTHBEARER {}", bearing("stale")), "334 ").await;
+    let why = base64_decode(refused.trim_end().trim_start_matches("334 ").as_bytes()).expect("base64");
+    assert!(why.starts_with(b"{\"status\":\"invalid_token\""));
+    caller.ask("AQ==", "535 5.7.8 ").await;
+    caller.ask(&format!("AUTH OAUTHBEARER {}", bearing("later")), "454 4.7.0 ").await;
+    caller.ask(&format!("AUTH OAUTHBEARER {}", bearing("fresh")), "235 2.7.0 ").await;
+    caller.send_one("bob@elsewhere.net").await;
+    assert_eq!(house.messages()[0].0.user.as_deref(), Some("jane"));
+}
