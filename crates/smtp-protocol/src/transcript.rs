@@ -7,6 +7,7 @@
 //!   AUTH PLAIN AGpvZQBzZWNyZXQ=        AUTH PLAIN <authentication information>
 //!   AGpvZQBzZWNyZXQ=  (in AUTH)        <authentication information>
 //!   334 dXNlcm5hbWU6                   334 <authentication information>
+//!   535 "secret" is wrong              535 <authentication information>
 //!   anything that is no command        <18 bytes that are no command>
 //!   content                            content of 4711 bytes
 //! ```
@@ -174,9 +175,11 @@ impl Transcript {
         }
     }
 
-    /// A whole reply from a server.
-    pub(crate) fn reply_received(&mut self, code: u16, texts: &[String]) {
-        if self.0.is_some() {
+    /// A whole reply from a server; `secret` where it repeats what it must not.
+    pub(crate) fn reply_received(&mut self, code: u16, texts: &[String], secret: bool) {
+        if secret {
+            self.tell(Entry::Received(&format!("{code} {STRUCK}")));
+        } else if self.0.is_some() {
             for (index, text) in texts.iter().enumerate() {
                 let separator = if index + 1 == texts.len() { ' ' } else { '-' };
                 self.tell(Entry::Received(&reply(&format!("{code}{separator}{text}"))));

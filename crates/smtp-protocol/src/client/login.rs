@@ -74,6 +74,14 @@ enum Stage {
 }
 
 impl Login {
+    /// Whether the server repeats our password, or what comes close to it.
+    pub(super) fn is_repeated_in(&self, reply: &Reply) -> bool {
+        match &self.exchange {
+            Exchange::Ours(exchange) => exchange.is_repeated_in(&reply.lines().concat()),
+            Exchange::Owners(_) => false,
+        }
+    }
+
     fn mechanism(&self) -> &str {
         match &self.exchange {
             Exchange::Ours(exchange) => exchange.mechanism().name(),
@@ -216,10 +224,7 @@ impl Session {
         let State::Authenticating(login) = &mut self.state else { return };
         let mechanism = login.mechanism().to_owned();
         let (complete, cancelled) = (login.is_complete(), login.cancelled.take());
-        let repeated = match &login.exchange {
-            Exchange::Ours(exchange) => exchange.is_repeated_in(&reply.lines().concat()),
-            Exchange::Owners(_) => false,
-        };
+        let repeated = login.is_repeated_in(reply);
         match (reply.code(), reply.kind()) {
             (334, _) if cancelled.is_none() => {
                 let challenge = reply.lines().first().map(String::as_str).unwrap_or_default();

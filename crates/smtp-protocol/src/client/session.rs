@@ -359,7 +359,8 @@ impl Session {
     }
 
     fn replied(&mut self, now: Instant, reply: &Reply, nothing_behind: bool) {
-        self.transcript.reply_received(reply.code(), reply.lines());
+        let secret = matches!(&self.state, State::Authenticating(login) if login.is_repeated_in(reply));
+        self.transcript.reply_received(reply.code(), reply.lines(), secret);
         if reply.code() == 421 && !matches!(self.state, State::Quitting) {
             self.dismissed(reply);
             return;

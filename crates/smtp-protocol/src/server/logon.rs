@@ -70,6 +70,7 @@ impl Session {
                 self.state = State::Logon;
             }
             Verdict::LoggedOn(username) => {
+                self.transcript.note(&username, "authenticated");
                 self.user = Some(username);
                 self.reply(235, EnhancedStatus::success(7, 0), "Logged on");
             }

@@ -79,6 +79,9 @@ fn no_password_is_written_down_whatever_a_client_does_with_it() {
         format!("AUTH {plain}\r\n"),
         format!("AUTH\t{plain}\r\n"),
         format!("AUTH  PLAIN  {plain}\r\n"),
+        format!("AUTH XOAUTH2 {plain}\r\n"),
+        format!("AUTH OAUTHBEARER\r\n{plain}\r\n"),
+        format!("AUTH SCRAM-SHA-256-PLUS {plain}\r\n{password}\r\n"),
         // Refused, and it goes on all the same.
         format!("AUTH NTLM {plain}\r\n{name}\r\n{password}\r\n"),
         format!("AUTH LOGIN\r\n*\r\n{name}\r\n{password}\r\n"),
@@ -93,9 +96,9 @@ fn no_password_is_written_down_whatever_a_client_does_with_it() {
     }
 }
 
-#[test]
+/// What a client session writes down that has a message for a server which answers each line so.
 #[expect(clippy::disallowed_methods, reason = "an Instant can't be made without the clock")]
-fn a_client_writes_down_both_sides_and_no_password() {
+fn told(answer: impl Fn(&[u8]) -> &'static [u8]) -> String {
     let lines = Arc::new(Lines::default());
     let now = Instant::now();
     let mut settings = client::Settings::new("hub01.contoso.com".parse().expect("an address"), "mx");
@@ -109,16 +112,7 @@ fn a_client_writes_down_both_sides_and_no_password() {
         match session.poll() {
             client::Output::Transmit(bytes) => {
                 for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-                    server.extend_from_slice(match line {
-                        b"DATA\r\n" => b"354 go on\r\n",
-                        [b'E', ..] => b"250-mx\r\n250 AUTH LOGIN\r\n",
-                        b"AUTH LOGIN\r\n" => b"334 VXNlcm5hbWU6\r\n",
-                        b"am9l\r\n" => b"334 UGFzc3dvcmQ6\r\n",
-                        b"c2VjcmV0\r\n" => b"235 2.7.0 welcome\r\n",
-                        b"QUIT\r\n" => b"221 bye\r\n",
-                        [b'M' | b'R' | b'.', ..] => b"250 2.0.0 fine\r\n",
-                        _ => b"",
-                    });
+                    server.extend_from_slice(answer(line));
                 }
                 let written = bytes.len();
                 session.handle(now, client::Input::Transmitted(written));
@@ -140,6 +134,26 @@ fn a_client_writes_down_both_sides_and_no_password() {
         }
     }
     drop(session);
+    let lines = lines.0.lock().expect("a lock");
+    lines.join("\n")
+}
+
+/// A server that asks for a name and a password, and takes everything.
+fn agrees(line: &[u8]) -> &'static [u8] {
+    match line {
+        b"DATA\r\n" => b"354 go on\r\n",
+        [b'E', ..] => b"250-mx\r\n250 AUTH LOGIN\r\n",
+        b"AUTH LOGIN\r\n" => b"334 VXNlcm5hbWU6\r\n",
+        b"am9l\r\n" => b"334 UGFzc3dvcmQ6\r\n",
+        b"c2VjcmV0\r\n" => b"235 2.7.0 welcome\r\n",
+        b"QUIT\r\n" => b"221 bye\r\n",
+        [b'M' | b'R' | b'.', ..] => b"250 2.0.0 fine\r\n",
+        _ => b"",
+    }
+}
+
+#[test]
+fn a_client_writes_down_both_sides_and_no_password() {
     let struck = "<authentication information>";
     let expected = format!(
         "+\n< 220 mx\n> EHLO hub01.contoso.com\n< 250-mx\n< 250 AUTH LOGIN\n> AUTH LOGIN\n< 334 {struck}\n> {struck}\n\
@@ -147,5 +161,15 @@ fn a_client_writes_down_both_sides_and_no_password() {
          > RCPT TO:<jane@contoso.com>\n< 250 2.0.0 fine\n> DATA\n< 354 go on\n* content of 21 bytes\n\
          < 250 2.0.0 fine\n> QUIT\n< 221 bye\n-"
     );
-    assert_eq!(lines.0.lock().expect("a lock").join("\n"), expected);
+    assert_eq!(told(agrees), expected);
+}
+
+#[test]
+fn a_server_that_repeats_a_password_does_not_get_it_into_the_log() {
+    let written = told(|line| match line {
+        b"c2VjcmV0\r\n" => b"535-5.7.8 joe, your password\r\n535 5.7.8 \"secret\" is wrong\r\n",
+        line => agrees(line),
+    });
+    assert!(written.contains("< 535 <authentication information>"), "{written}");
+    assert!(!written.contains("secret"), "{written}");
 }
