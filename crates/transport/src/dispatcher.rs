@@ -10,6 +10,7 @@ use postroad_message::{NextHop, Timestamp};
 use postroad_queue::{Claim, Contact, Lease, QueueError, Scheduler, Slot};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::attempt::{self, SWEEP};
@@ -50,6 +51,7 @@ impl Pipeline {
         let mut chores: JoinSet<()> = JoinSet::new();
         let mut next_sweep = shared.world.now();
         let mut reroutes = 0u8;
+        let mut look = Look { seen: None, not_before: Instant::now() };
         tokio::pin!(shutdown);
         loop {
             let seen = shared.store.version();
@@ -69,10 +71,19 @@ impl Pipeline {
                     reroutes = reroutes.saturating_sub(1);
                 }
                 next_sweep = now.after(SWEEP);
+                // Leases that ran out change nothing that the store could tell of.
+                look.seen = None;
             }
-            let started = start_due(shared, &mut scheduler, &mut running, &told, now).await;
+            let started = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                started = async {
+                    look.offer(shared, &mut scheduler, seen, now).await?;
+                    start_due(shared, &mut scheduler, &mut running, &told, now).await
+                } => started,
+            };
             let pause = match started {
-                Ok(()) => until(scheduler.wake_at(), next_sweep, shared.world.now()),
+                Ok(()) => until(scheduler.wake_at(), next_sweep, shared.world.now()).min(look.pause(seen)),
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot be read; trying again");
                     QUEUE_PAUSE
@@ -112,6 +123,48 @@ impl Pipeline {
     }
 }
 
+/// How often the store is asked which next hops have mail that is due. It answers in the time that all of them take, so
+/// that with a hundred thousand it is not asked after every change: [`Look::SHARE`] of the time at most goes into it.
+struct Look {
+    /// The version of the queue at the last look; `None`: look again.
+    seen: Option<u64>,
+    not_before: Instant,
+}
+
+impl Look {
+    /// One part in so many.
+    const SHARE: u32 = 10;
+
+    async fn offer(
+        &mut self,
+        shared: &Shared,
+        scheduler: &mut Scheduler,
+        version: u64,
+        now: Timestamp,
+    ) -> Result<(), QueueError> {
+        let begun = Instant::now();
+        if self.seen == Some(version) || begun < self.not_before {
+            return Ok(());
+        }
+        for (next_hop, due) in shared.store.due(now).await? {
+            scheduler.offer(&next_hop, due);
+        }
+        for next_hop in shared.store.take_retries().await? {
+            scheduler.retry_now(&next_hop);
+        }
+        self.seen = Some(version);
+        let ended = Instant::now();
+        self.not_before = ended + (ended - begun) * (Self::SHARE - 1);
+        Ok(())
+    }
+
+    /// How long the loop may sleep for its sake.
+    fn pause(&self, version: u64) -> Duration {
+        let waits = self.seen != Some(version);
+        if waits { self.not_before.saturating_duration_since(Instant::now()) } else { Duration::MAX }
+    }
+}
+
 /// Whether the next delivery of a batch is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -135,7 +188,7 @@ async fn resubmit(pipeline: Pipeline, next_hop: NextHop) {
     }
 }
 
-/// Offers what is due, and starts as much of it as may run.
+/// Starts as much of what is due as may run.
 async fn start_due(
     shared: &Arc<Shared>,
     scheduler: &mut Scheduler,
@@ -143,12 +196,6 @@ async fn start_due(
     told: &watch::Receiver<Phase>,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    for (next_hop, due) in shared.store.due(now).await? {
-        scheduler.offer(&next_hop, due);
-    }
-    for next_hop in shared.store.take_retries().await? {
-        scheduler.retry_now(&next_hop);
-    }
     let settings = &shared.in_force().settings;
     while let Some(slot) = scheduler.next(now) {
         let until = now.after(settings.lease);

@@ -68,11 +68,11 @@ pub(crate) struct RouteArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The reverse-path; without it (or as `<>`) the null reverse-path
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) from: Option<String>,
+    #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
+    pub(crate) from: Option<ReversePath>,
     /// The size of the message: 0, 1500, 36MB
-    #[arg(long, value_name = "SIZE", default_value = "0")]
-    pub(crate) size: String,
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
+    pub(crate) size: u64,
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -183,6 +183,10 @@ pub(crate) struct Which {
     /// Messages
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<MessageId>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    postroad_configuration::parse_size(text).map_err(|refusal| refusal.to_string())
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -17,6 +17,7 @@ mod postfix;
 mod queue;
 mod receive;
 mod reload;
+mod reports;
 mod route;
 mod send;
 mod smart_host;

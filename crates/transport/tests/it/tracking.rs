@@ -121,7 +121,11 @@ fn mask_reports(written: &str) -> String {
             number += 1;
         }
     }
-    masked
+    // Their Message-IDs tell how often chance was asked before them.
+    const UNIQUE: &str = "<00000000-0000-0000-0000-";
+    let mut parts = masked.split(UNIQUE);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + UNIQUE + "UNIQUE" + part.get(12..).unwrap_or_default())
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,6 @@
 use std::io;
 
 use postroad_admin::route::{Question, explain};
-use postroad_configuration::parse_size;
 use postroad_connector::{RoutingTable, Sender};
 use postroad_message::ReversePath;
 
@@ -30,20 +29,11 @@ pub(crate) fn route(asked: &RouteArguments) -> Exit {
 }
 
 fn prepare(asked: &RouteArguments) -> Result<(RoutingTable, Question), Exit> {
-    let usage = |option: &str, text: &str, why: &dyn std::fmt::Display| {
-        eprintln!("relay: {option} {text:?}: {why}");
-        Exit::Usage
-    };
-    let from = asked.from.clone().unwrap_or_default();
-    let sender = match ReversePath::try_from(from.clone()).map_err(|why| usage("--from", &from, &why))? {
-        ReversePath::Null => Sender::Null,
-        ReversePath::Mailbox(mailbox) => Sender::Mailbox(mailbox),
-    };
-    let size = match asked.size.as_str() {
-        "unlimited" => return Err(usage("--size", "unlimited", &"a message has a size")),
-        text => parse_size(text).map_err(|why| usage("--size", text, &why))?,
+    let sender = match &asked.from {
+        None | Some(ReversePath::Null) => Sender::Null,
+        Some(ReversePath::Mailbox(mailbox)) => Sender::Mailbox(mailbox.clone()),
     };
     let configuration = configuration(asked.config.as_deref())?;
     let table = house::routing_table(&configuration).map_err(|refused| refused.say())?;
-    Ok((table, Question { sender, size, json: asked.json }))
+    Ok((table, Question { sender, size: asked.size, json: asked.json }))
 }

@@ -99,7 +99,12 @@ async fn watch_over(mut signals: Signals, file: Option<&Path>, tell: mpsc::Sende
         match configuration(file) {
             Ok(changed) => {
                 print(&[changed.warnings.clone(), changed.check_disk()].concat());
-                let _ = tell.send(changed).await;
+                // Told to stop, it need not come to this one.
+                tokio::select! {
+                    _ = tell.send(changed) => {}
+                    _ = signals.terminate.recv() => return,
+                    _ = signals.interrupt.recv() => return,
+                }
             }
             Err(_) => tracing::error!("the configuration has errors; the old one stays in force"),
         }
