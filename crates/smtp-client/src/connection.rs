@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::authenticator::{Login, LoginAnswer};
 use crate::certificate_fault;
 use crate::destination::Destination;
 use crate::resolve::hosts::Target;
@@ -45,6 +46,7 @@ pub(crate) struct Connection {
     handshake: Terms,
     server_name: ServerName<'static>,
     buffer: Vec<u8>,
+    login: Option<Box<dyn Login>>,
     tls_failed: bool,
     opened_for: OpenedFor,
     opened_at: Instant,
@@ -90,6 +92,7 @@ impl Connection {
             handshake,
             server_name,
             buffer: vec![0; 4096],
+            login: None,
             tls_failed: false,
             opened_for: OpenedFor {
                 terms: purpose.destination.terms(),
@@ -191,10 +194,29 @@ impl Connection {
                     self.moved(moved).await;
                 }
                 Output::StartTls => self.start_tls(bound).await,
+                Output::Challenge { mechanism, challenge } => {
+                    let (mechanism, challenge) = (mechanism.to_owned(), challenge.map(<[u8]>::to_vec));
+                    self.answer(bound, &mechanism, challenge).await;
+                }
                 // Closed, and whatever a later session may want that this loop does not know.
                 _ => return None,
             }
         }
+    }
+
+    /// By whoever answers for that mechanism, in the time that the server has for a reply.
+    async fn answer(&mut self, bound: Option<Instant>, mechanism: &str, challenge: Option<Vec<u8>>) {
+        if challenge.is_none() {
+            let authenticator = self.opened_for.terms.authenticator.as_ref();
+            let host = self.server_name.to_str();
+            self.login = authenticator.map(|answering| answering.begin(mechanism, &host));
+        }
+        let answer = match &mut self.login {
+            Some(login) => within(bound, login.answer(challenge.as_deref())).await,
+            None => Some(LoginAnswer::GiveUp("nobody answers for it".to_owned())),
+        };
+        let answer = answer.unwrap_or_else(|| LoginAnswer::GiveUp("no answer in time".to_owned()));
+        self.session.handle(now(), Input::Answer(answer.as_answer()));
     }
 
     async fn moved(&mut self, moved: Option<io::Result<Moved>>) {

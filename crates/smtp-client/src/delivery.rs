@@ -218,6 +218,9 @@ impl Delivery<'_> {
         };
         settings.downgraded = purpose.downgraded;
         settings.authentication = destination.authentication.clone();
+        if let (Some(login), Some(answering)) = (&mut settings.authentication, &destination.authenticator) {
+            login.own_mechanisms = answering.mechanisms();
+        }
         settings.send_8bit_anyway = destination.send_8bit_anyway;
         settings.timeouts = self.client.timeouts;
         match Connection::open(Box::new(stream), purpose, settings, terms, server_name).await {

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postroad_address_space::{Domain, MailDomain};
 use postroad_smtp_protocol::client::Authentication;
+
+use crate::authenticator::Authenticator;
 
 /// One place that mail is delivered to: its hosts, and what is demanded of them.
 #[derive(Clone, Debug)]
@@ -27,6 +30,8 @@ pub struct Destination {
     pub implicit_tls: bool,
     /// Log in before any mail.
     pub authentication: Option<Authentication>,
+    /// Who answers for mechanisms that are not ours; asked where `authentication` is given.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
     /// The domain in which recipients of other types than SMTP are written as IMCEA mailboxes.
     pub imcea_domain: Option<Domain>,
     /// The address connections leave from.
@@ -56,6 +61,7 @@ impl Destination {
             tls: TlsPolicy::Opportunistic,
             implicit_tls: false,
             authentication: None,
+            authenticator: None,
             imcea_domain: None,
             source_address: None,
             send_8bit_anyway: false,
@@ -72,6 +78,7 @@ impl Destination {
             hello_name: self.hello_name.clone(),
             tls: self.tls.clone(),
             authentication: self.authentication.clone(),
+            authenticator: self.authenticator.clone(),
             logged_as: self.logged_as.clone(),
             imcea_domain: None,
             hosts: Hosts::SmartHosts(Vec::new()),
@@ -93,6 +100,7 @@ impl Destination {
             tls,
             implicit_tls,
             authentication,
+            authenticator,
             imcea_domain: _,
             source_address,
             send_8bit_anyway,
@@ -110,6 +118,11 @@ impl Destination {
             && *source_address == other.source_address
             && *send_8bit_anyway == other.send_8bit_anyway
             && *logged_as == other.logged_as
+            && match (authenticator, &other.authenticator) {
+                (None, None) => true,
+                (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+                _ => false,
+            }
             && match (authentication, &other.authentication) {
                 (None, None) => true,
                 (Some(ours), Some(theirs)) => ours.is_same(theirs),

@@ -118,11 +118,13 @@
 //! SCRAM-SHA-256-PLUS and SCRAM-SHA-1-PLUS (bound to the TLS connection: by `tls-exporter` in TLS 1.3, by `tls-server-end-point` in
 //! TLS 1.2), SCRAM-SHA-256, SCRAM-SHA-1, EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN, LOGIN. One that the server does not know after all
 //! is followed by the next, but never a proof of the password by the password. A refused login is our configuration's fault: tried once,
-//! deferred, and seen to by a person.
+//! deferred, and seen to by a person. An [`Authenticator`] answers for other mechanisms, Kerberos say, which are tried first; with
+//! [`Credential::elsewhere`] they alone are.
 //!
 //! Passwords go over TLS, or in clear text where [`Authentication::clear_text_allowed`] says so; never after TLS was offered and
 //! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
 
+pub mod authenticator;
 mod certificate_fault;
 pub mod client;
 mod connect;
@@ -135,6 +137,7 @@ mod pool;
 pub mod resolve;
 pub mod tls;
 
+pub use authenticator::{Answering, Authenticator, Login, LoginAnswer};
 pub use client::{Builder, SmtpClient};
 pub use destination::{CertificateName, Destination, Hosts, SmartHost, TlsPolicy, Verification};
 pub use error::BuildError;

@@ -1,6 +1,7 @@
 //! The client against servers that behave in every way but the right one, on loopback.
 
 mod allocations;
+mod authenticator;
 mod delivery;
 mod dns_first;
 mod name_service;

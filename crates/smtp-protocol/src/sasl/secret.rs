@@ -52,6 +52,8 @@ pub enum Proof {
     Token(Secret),
     /// The client certificate of the TLS connection: EXTERNAL
     Certificate,
+    /// Nothing that we hold: only mechanisms that the owner of the session answers for
+    Elsewhere,
 }
 
 impl Credential {
@@ -70,13 +72,18 @@ impl Credential {
         Self { username: act_as.unwrap_or_default(), proof: Proof::Certificate }
     }
 
+    /// Nothing of ours: whoever answers for mechanisms of his own knows what proves the name.
+    pub fn elsewhere(username: impl Into<String>) -> Self {
+        Self { username: username.into(), proof: Proof::Elsewhere }
+    }
+
     /// Whether both prove the same name by the same secret, which is compared in a time that depends on its length only.
     pub fn is_same(&self, other: &Self) -> bool {
         let same_proof = match (&self.proof, &other.proof) {
             (Proof::Password(ours), Proof::Password(theirs)) | (Proof::Token(ours), Proof::Token(theirs)) => {
                 ours.matches(theirs)
             }
-            (Proof::Certificate, Proof::Certificate) => true,
+            (Proof::Certificate, Proof::Certificate) | (Proof::Elsewhere, Proof::Elsewhere) => true,
             _ => false,
         };
         same_proof && self.username == other.username
@@ -86,7 +93,7 @@ impl Credential {
     pub(crate) fn secret(&self) -> &[u8] {
         match &self.proof {
             Proof::Password(secret) | Proof::Token(secret) => secret.expose(),
-            Proof::Certificate => b"",
+            Proof::Certificate | Proof::Elsewhere => b"",
         }
     }
 }
@@ -98,6 +105,7 @@ impl std::fmt::Debug for Credential {
             Proof::Password(_) => "password",
             Proof::Token(_) => "token",
             Proof::Certificate => "certificate",
+            Proof::Elsewhere => "elsewhere",
         };
         f.debug_struct("Credential").field("username", &self.username).field("proof", &kind).finish()
     }

@@ -1,0 +1,57 @@
+//! Logs in by what needs an answer from elsewhere: a ticket server, a card, a person.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use postroad_smtp_protocol::sasl::Secret;
+
+/// Answers for mechanisms that this crate does not speak, such as `GSSAPI`, or in another way than it does.
+///
+/// Its mechanisms are tried before ours, under the same rules: inside TLS only, unless
+/// [`clear_text_allowed`](crate::Authentication::clear_text_allowed), and each once. Where it has no answer, the mail waits.
+pub trait Authenticator: fmt::Debug + Send + Sync {
+    /// What it answers for, upper case, the best first. Must return at once.
+    fn mechanisms(&self) -> Vec<String>;
+
+    /// Begins a login at the host of that name, or at that address.
+    fn begin(&self, mechanism: &str, host: &str) -> Box<dyn Login>;
+}
+
+/// One login under way. Dropped at any moment.
+pub trait Login: Send {
+    /// Answers what the server says, decoded. `None`: nothing was said yet, and an initial response may be given.
+    ///
+    /// It has as long as the server has for a reply.
+    fn answer<'a>(&'a mut self, challenge: Option<&'a [u8]>) -> Answering<'a>;
+}
+
+/// An answer that may take its time.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = LoginAnswer> + Send + 'a>>;
+
+/// What is said to a challenge.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum LoginAnswer {
+    /// This, and the server is to ask on before it says yes.
+    Say(Secret),
+    /// This, and whoever is at the other end has proved what he must: a yes that follows is one.
+    SayLast(Secret),
+    /// At the beginning: nothing, the server speaks first.
+    Nothing,
+    /// There is no answer; for a person: why.
+    GiveUp(String),
+}
+
+/// What a session is told of it.
+impl LoginAnswer {
+    pub(crate) fn as_answer(&self) -> postroad_smtp_protocol::client::Answer<'_> {
+        use postroad_smtp_protocol::client::Answer;
+        match self {
+            Self::Say(secret) => Answer::Say { bytes: secret.expose(), complete: false },
+            Self::SayLast(secret) => Answer::Say { bytes: secret.expose(), complete: true },
+            Self::Nothing => Answer::Nothing,
+            Self::GiveUp(why) => Answer::GiveUp(why),
+        }
+    }
+}
