@@ -417,7 +417,11 @@ impl Session {
                 let text = banner.strip_prefix("220 ").unwrap_or(banner);
                 self.write(&ReplyLine::new(220, None, text));
             }
-            None => self.write(&ReplyLine::new(220, None, &format!("{} ESMTP postroad", self.settings.fqdn))),
+            None => {
+                let protocol = if self.settings.lmtp { "LMTP" } else { "ESMTP" };
+                let text = format!("{} {protocol} postroad", self.settings.fqdn);
+                self.write(&ReplyLine::new(220, None, &text));
+            }
         }
     }
 
