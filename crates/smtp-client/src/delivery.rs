@@ -9,7 +9,6 @@ use postroad_smtp_protocol::client::{Event, Settings, StartTls, Transaction};
 use postroad_smtp_protocol::transcript::{Conversation, Transcript};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tracing::Instrument as _;
 
 use crate::client::Inner;
 use crate::connect::connect;
@@ -102,8 +101,7 @@ impl Delivery<'_> {
                     return reached;
                 }
                 tried += 1;
-                let host = label(&target, SocketAddr::new(target.address, port));
-                self.try_host(&target).instrument(tracing::info_span!("connection", host)).await;
+                self.try_host(&target).await;
                 if self.ledger.is_settled() {
                     return reached;
                 }
@@ -141,7 +139,11 @@ impl Delivery<'_> {
     /// A connection that stands. If the server has given it up meanwhile, nobody has lost anything.
     async fn try_idle(&mut self, purpose: &Purpose<'_>) -> Ended {
         match self.client.pool.take(purpose) {
-            Some(connection) => self.converse(connection).await,
+            Some(connection) => {
+                // For whoever has an attempt's span around this, and a place in it for the host.
+                tracing::Span::current().record("host", label(purpose.target, purpose.address));
+                self.converse(connection).await
+            }
             None => Ended::Lost,
         }
     }
@@ -151,6 +153,7 @@ impl Delivery<'_> {
         if purpose.downgraded {
             host.push_str(", in clear text after a failed TLS handshake");
         }
+        tracing::Span::current().record("host", host.as_str());
         match self.open(purpose, &host).await {
             Ok(connection) => self.converse(Box::new(connection)).await,
             Err(mut failure) => {

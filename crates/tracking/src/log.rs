@@ -42,15 +42,21 @@ impl Log {
         Self { layout, running: RwLock::new(None), lost: Arc::default() }
     }
 
-    /// Puts it on, off, or elsewhere; what it is already, it stays. A directory that cannot be written to is told of when the
+    /// Puts it on, off, or elsewhere; what it is already, it stays. Waits until the rows that it was given before are written, for 5
+    /// seconds at most. A directory that cannot be written to is told of when the
     /// first row comes, and tried again with each.
     pub fn configure(&self, settings: Option<&LogSettings>) {
-        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
-        if running.as_ref().map(|running| &running.settings) != settings {
-            // The old one writes its last rows first: both may have the same file.
-            *running = None;
-            *running = settings.and_then(|to| self.start(to, OnDisk(to.directory.clone())));
-        }
+        let before = {
+            let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+            if running.as_ref().map(|running| &running.settings) == settings {
+                return;
+            }
+            let next = settings.and_then(|to| self.start(to, OnDisk(to.directory.clone())));
+            std::mem::replace(&mut *running, next)
+        };
+        // Waits for the last rows of the old one, and keeps nobody else waiting. Should both have the same file, rows are whole
+        // all the same.
+        drop(before);
     }
 
     /// Whether rows are wanted.

@@ -251,7 +251,8 @@ async fn carry_out(
             tracing::warn!(id = %lease.message, %next_hop, %error, "left to whoever has it now");
             continue;
         }
-        let span = tracing::info_span!("attempt", id = %lease.message, %next_hop);
+        let span =
+            tracing::info_span!("attempt", id = %lease.message, %next_hop, host = tracing::field::Empty);
         contact = attempt_or_try(shared, lease, next_hop_retry).instrument(span).await;
     }
     for untried in hand.take_waiting() {

@@ -69,6 +69,12 @@
 //!   ([`Pipeline::replace_routing_table`]), never because a host is down.
 //! * A file of Pickup or Replay ([`WatchedDirectory`]) is deleted after the queue has it, and is known again after a crash.
 //!
+//! # Who can follow a message
+//!
+//! Every log line about a message has its queue id as `id`, or is in the span `attempt` (`id`, `next_hop`, `host`) of the
+//! delivery that it is part of; lines of an SMTP session are in the span `session`. An [`Observe`]r is told of every step;
+//! [`Logs`] keeps Exchange's message tracking log and protocol logs.
+//!
 //! `Pipeline` is the [`Submit`](postroad_smtp_server::Submit) of a receive connector: hand a clone to
 //! [`Server::bind`](postroad_smtp_server::Server::bind), and its 250 follows the queue's commit.
 

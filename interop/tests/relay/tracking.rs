@@ -100,6 +100,22 @@ fn a_message_is_followed_by_one_id_from_its_client_to_each_outcome() {
 }
 
 #[test]
+fn a_log_is_put_on_while_the_relay_runs() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    house.scratch.folder("Drop");
+    let relay = house.start();
+    let house = amended(
+        house,
+        &[("[server]\n", EVERY_LOG), ("name = \"Applications\"\n", "protocol_logging_level = \"verbose\"\n")],
+    );
+    relay.hang_up();
+    patience::until("the new configuration", || relay.log().contains("configuration reloaded").then_some(()));
+    house.application().send("joe@contoso.com", &["jane@contoso.com"], b"Subject: x\r\n\r\n").expect("a 250");
+    patience::until("the logs", || log(&house, "RECV").contains(",<,EHLO application.test,").then_some(()));
+    rows_until(&house, "jane@contoso.com", ",GATEWAY,SEND,");
+}
+
+#[test]
 fn what_is_sent_from_the_command_line_is_in_the_log_too() {
     let house = amended(House::with(EVERYTHING_TO_DROP), &[("[server]\n", EVERY_LOG)]);
     house.scratch.folder("Drop");
