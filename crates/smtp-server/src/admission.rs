@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -17,6 +18,22 @@ pub(crate) struct Admission(Mutex<Counts>);
 struct Counts {
     all: u32,
     by_source: HashMap<IpAddr, u32>,
+    told: OnceAMinute,
+}
+
+/// Lets the log say once a minute what may happen a thousand times.
+#[derive(Debug, Default)]
+struct OnceAMinute(Option<Instant>);
+
+impl OnceAMinute {
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.0.is_none_or(|told| now - told >= Duration::from_secs(60));
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
 }
 
 /// One counted connection; it is forgotten when this is dropped.
@@ -47,6 +64,10 @@ impl Admission {
             || held.zip(connector.max_inbound_connection_per_source).is_some_and(|(held, most)| held >= most)
             || held.zip(share).is_some_and(|(held, share)| u64::from(held) >= share);
         if refused {
+            if counts.told.is_due() {
+                let (all, connector) = (counts.all, &connector.name);
+                tracing::warn!(connector, source = ?source, all, held, "clients are turned away: too many connections");
+            }
             return None;
         }
         counts.all += 1;
@@ -73,13 +94,21 @@ impl Drop for Admitted {
 
 /// Counts the connections of a whole server by the minute.
 #[derive(Debug, Default)]
-pub(crate) struct ConnectionRate(Mutex<ByTheMinute<()>>);
+pub(crate) struct ConnectionRate(Mutex<(ByTheMinute<()>, OnceAMinute)>);
 
 impl ConnectionRate {
     /// Counts a connection, or refuses it. `None` is any number.
     pub(crate) fn admits(&self, limit: Option<u32>) -> bool {
         let Some(limit) = limit else { return true };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).admits((), limit, Instant::now())
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = counted.0.admits((), limit, Instant::now());
+        if !admitted && counted.1.is_due() {
+            tracing::warn!(
+                limit,
+                "clients are turned away: more connections than max_connection_rate_per_minute"
+            );
+        }
+        admitted
     }
 }
 

@@ -135,6 +135,8 @@ impl<'a> Connection<'a> {
                 self.client.forget();
                 let (facts, certificate) = tls.facts(stream.get_ref().1);
                 drop(tls);
+                let names = certificate.as_ref().map(|shown| &shown.names);
+                tracing::debug!(version = facts.version, cipher = facts.cipher, ?names, "in TLS");
                 let established = format!("TLS established: {} {}", facts.version, facts.cipher);
                 self.session.transcript().note(&established, "");
                 self.client.tls = Some(facts);

@@ -7,6 +7,7 @@ use postroad_configuration::{Configuration, DnsValidation, TrustAnchors};
 use postroad_connector::{Connector, SmartHostAuthMechanism};
 use postroad_message_directory::Dialect;
 use postroad_queue::RetrySchedule;
+use postroad_smtp_server::{MessageRateSource, TlsClientCertificates, TlsMinimumVersion};
 
 const SMALLEST: &str = r#"
 [server]
@@ -86,6 +87,9 @@ fn of_the_timers() {
         "delay_notification_timeout": timers.delay_notification_timeout => minutes(4 * 60);
         "max_outbound_connections": relay.transport.concurrency.total.get() => 1_000;
         "max_per_domain_outbound_connections": relay.transport.concurrency.per_next_hop.get() => 20;
+        "max_connection_rate_per_minute": relay.transport.max_connection_rate_per_minute => Some(1_200);
+        "max_content_in_memory": relay.transport.max_content_in_memory => 512 << 20;
+        "tls_receive_domain_secure_list": relay.transport.tls_receive_domain_secure_list => [];
         "connect_timeout": relay.smtp_client.connect => Duration::from_secs(30);
         "greeting_timeout": relay.smtp_client.greeting => minutes(5);
         "command_timeout": relay.smtp_client.command => minutes(5);
@@ -123,6 +127,13 @@ fn of_a_receive_connector() {
         "max_protocol_errors": connector.max_protocol_errors => Some(5);
         "max_logon_failures": connector.max_logon_failures => 3;
         "message_rate_limit": connector.message_rate_limit => None;
+        "message_rate_source": connector.message_rate_source => MessageRateSource::IpAddress;
+        "implicit_tls_bindings": connector.implicit_tls_bindings => [];
+        "tls_certificates": connector.tls_certificates => [];
+        "tls_minimum_version": connector.tls_minimum_version => TlsMinimumVersion::Tls12;
+        "tls_client_certificates": connector.tls_client_certificates => TlsClientCertificates::None;
+        "tls_client_ca_file": connector.tls_client_ca_file => None;
+        "domain_secure_enabled": connector.domain_secure_enabled => false;
         "tarpit_interval": connector.tarpit_interval => Duration::from_secs(5);
         "auth_tarpit_interval": connector.auth_tarpit_interval => Duration::from_secs(5);
         "pipelining_enabled": connector.pipelining_enabled => true;
