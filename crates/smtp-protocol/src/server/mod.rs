@@ -33,6 +33,10 @@
 //! assert_eq!(messages, 1);
 //! assert!(replies.ends_with(b"250 2.6.0 Queued as id-1\r\n221 2.0.0 Closing the connection\r\n"));
 //! ```
+//!
+//! With [`Settings::lmtp`] it speaks LMTP: LHLO, and after the content a reply for each recipient, all alike or each its own by
+//! [`Verdict::Each`]. With [`Settings::xclient`] it believes XCLIENT; a PROXY header comes before any session and is read by
+//! [`proxy::Reader`](crate::proxy::Reader).
 
 mod commands;
 mod content;
