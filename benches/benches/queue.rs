@@ -1,10 +1,12 @@
-//! How many messages a second the queue takes for good, beside what the disk gives to a synced file each.
+//! How many messages a second the queue takes for good, and how soon, beside the bare engine, a log that is only
+//! appended to, and a synced file each; and how long it takes to open with many queued.
 
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,28 @@ const LENGTH: usize = 10 * 1024;
 fn enqueue(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue/enqueue 10 KiB by 64");
     group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(4));
+    static WAITS: Mutex<Vec<Duration>> = Mutex::new(Vec::new());
     group.bench_function("sqlite store", |bencher| {
         bencher.iter_custom(|messages| {
-            with_store(|store| time(messages, |count| take_in(store.clone(), count)))
+            with_store(|store| time(messages, |count| take_in(store.clone(), count, &WAITS)))
+        });
+    });
+    print_waits(&WAITS);
+    group.bench_function("bare sqlite, two tables, one committer", |bencher| {
+        bencher.iter_custom(|messages| {
+            let folder = folder();
+            let mut connection = bare_sqlite(folder.path());
+            grouped(messages, move |first, count| insert(&mut connection, first, count))
+        });
+    });
+    group.bench_function("appended to a log, one committer", |bencher| {
+        bencher.iter_custom(|messages| {
+            let folder = folder();
+            let mut log = File::create(folder.path().join("log")).expect("room");
+            grouped(messages, move |_, count| {
+                log.write_all(&vec![b'x'; LENGTH * count]).expect("room");
+                log.sync_data().expect("synced");
+            })
         });
     });
     group.bench_function("a synced file each", |bencher| {
@@ -47,10 +68,58 @@ fn through(criterion: &mut Criterion) {
     group.finish();
 }
 
-async fn take_in(store: SqliteStore, count: u64) {
-    let message = message();
-    for _ in 0..count {
-        store.enqueue(message.clone()).await.expect("room");
+/// From nothing to the first look at what is due, as a relay does it before it is ready.
+fn open(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("queue/open and start");
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
+    // Each once, to see that it runs: with fewer.
+    let trial = std::env::args().any(|argument| argument == "--test");
+    for queued in if trial { [500, 1_000] } else { [10_000, 100_000] } {
+        let folder = folder();
+        let path = folder.path().join("queue.db");
+        let runtime = runtime();
+        runtime.block_on(async {
+            let store = SqliteStore::open(&path).expect("it opens");
+            for _ in 0..queued / 500 {
+                store.enqueue_all(vec![message(); 500]).await.expect("room");
+            }
+            store.close();
+        });
+        group.bench_function(format!("{queued} queued"), |bencher| {
+            bencher.iter(|| {
+                let store = SqliteStore::open(&path).expect("it opens");
+                runtime.block_on(async {
+                    store.start("Hub01").await.expect("it starts");
+                    assert_eq!(store.due(Timestamp::from_unix_millis(1)).await.map(|due| due.len()), Ok(1));
+                });
+                store.close();
+            });
+        });
+    }
+    group.finish();
+}
+
+fn print_waits(waits: &Mutex<Vec<Duration>>) {
+    let mut waits = waits.lock().expect("no panic");
+    waits.sort_unstable();
+    let at = |percent: usize| waits.get(waits.len() * percent / 100).copied().unwrap_or_default();
+    println!("waited for the disk: median {:?}, 99 % within {:?}", at(50), at(99));
+}
+
+fn take_in(
+    store: SqliteStore,
+    count: u64,
+    waits: &'static Mutex<Vec<Duration>>,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let message = message();
+        let mut waited = Vec::new();
+        for _ in 0..count {
+            let start = now();
+            store.enqueue(message.clone()).await.expect("room");
+            waited.push(start.elapsed());
+        }
+        waits.lock().expect("no panic").extend(waited);
     }
 }
 
@@ -108,7 +177,7 @@ where
     F: Future<Output = ()> + Send + 'static,
     W: Fn(u64) -> F,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let runtime = runtime();
     let start = now();
     runtime.block_on(async {
         let submitters: Vec<_> = shares(messages).map(|count| tokio::spawn(work(count))).collect();
@@ -117,6 +186,70 @@ where
         }
     });
     start.elapsed()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime")
+}
+
+/// 64 threads, each waiting for its own; what has gathered meanwhile is committed together.
+fn grouped(messages: u64, mut commit: impl FnMut(u64, usize) + Send) -> Duration {
+    let (jobs, inbox) = sync_channel::<SyncSender<()>>(1024);
+    let start = now();
+    thread::scope(|scope| {
+        for count in shares(messages) {
+            let jobs = jobs.clone();
+            scope.spawn(move || {
+                for _ in 0..count {
+                    let (reply, answer) = sync_channel(1);
+                    jobs.send(reply).expect("a committer");
+                    answer.recv().expect("a commit");
+                }
+            });
+        }
+        drop(jobs);
+        let mut done = 0;
+        while let Ok(first) = inbox.recv() {
+            let group: Vec<_> = std::iter::once(first).chain(inbox.try_iter().take(511)).collect();
+            commit(done, group.len());
+            done += group.len() as u64;
+            for reply in group {
+                reply.send(()).expect("it waits");
+            }
+        }
+    });
+    start.elapsed()
+}
+
+fn bare_sqlite(folder: &Path) -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open(folder.join("bare.db")).expect("it opens");
+    connection
+        .execute_batch(
+            "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             CREATE TABLE envelope (id INTEGER PRIMARY KEY, text BLOB);
+             CREATE TABLE content (id INTEGER PRIMARY KEY, body BLOB);",
+        )
+        .expect("made");
+    connection
+}
+
+fn insert(connection: &mut rusqlite::Connection, first: u64, count: usize) {
+    let body = vec![b'x'; LENGTH];
+    let transaction = connection.transaction().expect("begun");
+    for id in first..first + count as u64 {
+        let id = id.cast_signed();
+        for (sql, blob) in [
+            ("INSERT INTO envelope VALUES (?, ?)", &body[..256]),
+            ("INSERT INTO content VALUES (?, ?)", &body[..]),
+        ] {
+            transaction
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.execute((id, blob)))
+                .expect("room");
+        }
+    }
+    transaction.commit().expect("synced");
 }
 
 /// Written, synced, renamed and the folder synced, as a queue of files does it, by as many threads.
@@ -150,5 +283,5 @@ fn now() -> Instant {
     Instant::now()
 }
 
-criterion_group!(queue, enqueue, through);
+criterion_group!(queue, enqueue, through, open);
 criterion_main!(queue);
