@@ -72,6 +72,17 @@
 //! Of a [watched](NewMessage::watched) message each recipient's final outcome stays behind when it leaves, until
 //! [`forget_results`](QueueStore::forget_results), or the next start: for whoever sent it and waits to see.
 //!
+//! # What is on the disk
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `queue.db` | messages, deliveries, and contents below [`SqliteOptions::large_content`], 256 KiB |
+//! | `queue.db-wal`, `-shm` | what was committed and synced lately, carried over when it reaches [`SqliteOptions::log_size`] |
+//! | `queue.db-content/` | large contents, a file each: synced before the row that names it, removed after that row |
+//!
+//! A crash may leave a content file without a row; the next start removes it. Space that mail no longer needs is given
+//! back to the file system in idle moments. A store of an older version is migrated, one of a newer version refused.
+//!
 //! # Errors
 //!
 //! [`QueueError::is_transient`] is true for every fault of this machine: a full disk, a failed sync, a store from a

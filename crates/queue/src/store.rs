@@ -20,7 +20,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> +
 /// and losing one costs no mail.
 ///
 /// **All or nothing.** A call that gives an error changed nothing that anyone can see. A future dropped before
-/// it is ready leaves open whether the call took place.
+/// it is ready leaves open whether the call took place; so does a sync that failed with the machine soon after.
+/// After a sync that failed nothing is promised until all that it may have lost was written and synced again.
 ///
 /// **Many at once.** Calls may come from any number of tasks; the store lets them share its syncs. Other
 /// processes may use the same store at the same time.
@@ -29,7 +30,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> +
 /// A lease that ran out can still be settled until someone else claims the delivery; from then on it is lost.
 ///
 /// **Damage.** A record that cannot be read sets its message aside, with the reason in the listing; it never
-/// stops the others.
+/// stops the others. What [`content`](Self::content) gives is what was queued, to the byte, or an error.
 ///
 /// [`contract::check`](crate::contract::check) runs these promises, those about power failure aside, on any store.
 pub trait QueueStore: Send + Sync {

@@ -64,18 +64,18 @@ impl SqliteStore {
 fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
     let writing = schema::open_writer(path, &options)?;
     let reading = schema::open_reader(path, options.busy_timeout)?;
-    let (files, mut handles) = ContentFiles::start(path, options.large_content)?;
+    let (files, mut others) = ContentFiles::start(path, options.large_content)?;
     sync_folder(path)?;
-    let (reader, reader_thread) = Reader::start(reading)?;
-    let (writer, writer_thread) = Writer::start(writing, options, files.clone())?;
-    handles.extend([reader_thread, writer_thread]);
+    let (reader, reading) = Reader::start(reading)?;
+    let (writer, writing) = Writer::start(writing, options, files.clone())?;
+    others.push(writing);
     Ok(SqliteStore {
         writer,
         reader,
         files,
         path: path.into(),
         options,
-        threads: Arc::new(Threads { handles }),
+        threads: Arc::new(Threads { reading, others }),
     })
 }
 
@@ -89,12 +89,14 @@ impl SqliteStore {
     /// Finishes what was submitted and waits until the files are closed; does nothing while other handles exist.
     pub fn close(self) {
         let Self { writer, reader, files, threads, .. } = self;
-        drop((writer, reader, files));
-        if let Some(threads) = Arc::into_inner(threads) {
-            for handle in threads.handles {
-                // A thread that panicked answers its callers with `Closed`; there is nobody to tell here.
-                let _ = handle.join();
-            }
+        drop(reader);
+        let Some(Threads { reading, others }) = Arc::into_inner(threads) else { return };
+        // A thread that panicked answers its callers with `Closed`; there is nobody to tell here. The reading one goes
+        // first: whoever closes the database last carries the log over.
+        let _ = reading.join();
+        drop((writer, files));
+        for handle in others {
+            let _ = handle.join();
         }
     }
 }
@@ -192,12 +194,15 @@ impl SqliteStore {
 }
 
 struct Threads {
-    handles: Vec<JoinHandle<()>>,
+    reading: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore").field("threads", &self.threads.handles.len()).finish_non_exhaustive()
+        f.debug_struct("SqliteStore")
+            .field("threads", &(1 + self.threads.others.len()))
+            .finish_non_exhaustive()
     }
 }
 
