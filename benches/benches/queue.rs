@@ -106,21 +106,15 @@ fn print_waits(waits: &Mutex<Vec<Duration>>) {
     println!("waited for the disk: median {:?}, 99 % within {:?}", at(50), at(99));
 }
 
-fn take_in(
-    store: SqliteStore,
-    count: u64,
-    waits: &'static Mutex<Vec<Duration>>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let message = message();
-        let mut waited = Vec::new();
-        for _ in 0..count {
-            let start = now();
-            store.enqueue(message.clone()).await.expect("room");
-            waited.push(start.elapsed());
-        }
-        waits.lock().expect("no panic").extend(waited);
+async fn take_in(store: SqliteStore, count: u64, waits: &'static Mutex<Vec<Duration>>) {
+    let message = message();
+    let mut waited = Vec::new();
+    for _ in 0..count {
+        let start = now();
+        store.enqueue(message.clone()).await.expect("room");
+        waited.push(start.elapsed());
     }
+    waits.lock().expect("no panic").extend(waited);
 }
 
 async fn carry(store: SqliteStore, count: u64) {

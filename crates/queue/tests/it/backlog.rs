@@ -50,7 +50,7 @@ fn memory_grows_with_the_next_hops_and_every_one_of_them_gets_its_turn() {
         world.fill(each);
         world.run(u64::from(each) * hops as u64);
     });
-    let most = u64::try_from(spent.bytes_max).expect("not negative");
+    let most = spent.bytes_max;
     eprintln!(
         "{deliveries} deliveries, {hops} next hops: {} bytes for each next hop, {} slots, {} allocations for each",
         most / hops as u64,
