@@ -38,6 +38,23 @@ async fn handshake(caller: Caller<TcpStream>, config: Arc<ClientConfig>) -> Call
 }
 
 #[tokio::test]
+async fn tls_on_the_whole_way_is_promised_inside_tls_only() {
+    let (house, config) = secured(|_| ()).await;
+    let mut caller = house.connect().await;
+    assert!(!caller.ask("EHLO a", "250-").await.contains("REQUIRETLS"));
+    caller.ask("MAIL FROM:<joe@contoso.com> REQUIRETLS", "555 5.5.4 ").await;
+    caller.ask("STARTTLS", "220 2.0.0 ").await;
+    let mut caller = handshake(caller, config).await;
+    assert!(caller.ask("EHLO a", "250-").await.contains("\r\n250-REQUIRETLS\r\n"));
+    caller.ask("MAIL FROM:<joe@contoso.com> REQUIRETLS", "250 ").await;
+    caller.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+    caller.ask("DATA", "354 ").await;
+    caller.ask("Subject: a\r\n\r\nbody\r\n.", "250 ").await;
+    let (_, envelope, _) = house.messages().remove(0);
+    assert!(envelope.require_tls);
+}
+
+#[tokio::test]
 async fn a_logon_is_offered_inside_tls_only() {
     let (house, config) = secured(|_| ()).await;
     let mut caller = house.connect().await;
