@@ -24,7 +24,7 @@ const BATCH: usize = 8;
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a suspect waits while another one is tried at its next hop.
-const SUSPECT_PAUSE: Duration = Duration::from_millis(500);
+const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a finished slot says.
 type Finished = (Slot, Result<Contact, tokio::task::JoinError>);
@@ -251,17 +251,26 @@ async fn carry_out(
             tracing::warn!(id = %lease.message, %next_hop, %error, "left to whoever has it now");
             continue;
         }
+        if lease.crashes > 0 {
+            // Should it be the one that crashes us, nobody is to be found beside it.
+            give_up_waiting(shared, hand, None).await;
+        }
         let span =
             tracing::info_span!("attempt", id = %lease.message, %next_hop, host = tracing::field::Empty);
         contact = attempt_or_try(shared, lease, next_hop_retry).instrument(span).await;
     }
+    give_up_waiting(shared, hand, (contact == Contact::Failed).then_some(next_hop_retry)).await;
+    contact
+}
+
+/// Gives back what nobody has begun with, due as it was or at `due`.
+async fn give_up_waiting(shared: &Shared, hand: &Hand, due: Option<Timestamp>) {
     for untried in hand.take_waiting() {
-        let due = if contact == Contact::Failed { next_hop_retry } else { untried.due };
+        let (id, due) = (untried.message, due.unwrap_or(untried.due));
         if let Err(error) = shared.store.release(untried, due).await {
-            tracing::error!(%error, %next_hop, "a delivery could not be given back; its lease will run out");
+            tracing::error!(%id, %error, "a delivery could not be given back; its lease will run out");
         }
     }
-    contact
 }
 
 /// An attempt; a message that was in flight when the relay died is tried when no other such one is there.

@@ -32,9 +32,7 @@ impl Hand {
 
     /// Those that nobody has begun with.
     pub(crate) fn take_waiting(&self) -> VecDeque<Lease> {
-        let mut held = self.held();
-        held.working = None;
-        std::mem::take(&mut held.waiting)
+        std::mem::take(&mut self.held().waiting)
     }
 
     fn take_working(&self) -> Option<Lease> {

@@ -15,12 +15,13 @@ async fn waiting_for(relay: &Relay, to: &str) -> Option<Listed> {
 }
 
 async fn until_set_aside(relay: &Relay, to: &str) -> Listed {
-    loop {
+    for _ in 0..600 {
         match waiting_for(relay, to).await {
             Some(listed) if matches!(listed.state, State::SetAside { .. }) => return listed,
             _ => tokio::time::sleep(SECOND).await,
         }
     }
+    panic!("not set aside in ten minutes: {:?}", relay.waiting().await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,4 +66,32 @@ async fn a_stop_past_the_grace_is_no_crash_and_gives_everything_back() {
     *relay.smtp.takes.lock().unwrap() = Duration::ZERO;
     relay.start().await;
     relay.until_empty().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_dies_again_and_again_convicts_only_who_was_there_each_time() {
+    let relay = Relay::new([delivered()]);
+    *relay.smtp.takes.lock().unwrap() = Duration::from_secs(3600);
+    for to in ["one@contoso.com", "two@contoso.com", "three@contoso.com"] {
+        relay.pipeline.submit(message("app@contoso.com", &[to])).await.unwrap();
+        // Each is due after the one before.
+        tokio::time::sleep(SECOND).await;
+    }
+    for _ in 0..3 {
+        relay.pipeline.recover().await.unwrap();
+        let begun = relay.smtp.attempts().len();
+        let pipeline = relay.pipeline.clone();
+        let dying = tokio::spawn(async move { pipeline.run(std::future::pending()).await });
+        relay.smtp.until(begun + 1).await;
+        // Long enough for those that may not be tried beside it to be given back.
+        tokio::time::sleep(SECOND / 4).await;
+        dying.abort();
+        let _ = dying.await;
+    }
+    *relay.smtp.takes.lock().unwrap() = Duration::ZERO;
+    relay.start().await;
+    let convicted = until_set_aside(&relay, "one@contoso.com").await;
+    tokio::time::sleep(SECOND * 60).await;
+    let waiting: Vec<_> = relay.waiting().await.into_iter().map(|listed| listed.message).collect();
+    assert_eq!(waiting, [convicted.message], "the others arrived");
 }
