@@ -1,40 +1,121 @@
-//! Opens a connection to one address, within its time.
+//! Opens a connection to a host: to the first of its addresses that answers, within its time.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use postroad_message::{EnhancedStatus, Failure, Fault, Phase, Scope};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
-/// A TCP connection that sends what it is given at once.
-pub(crate) async fn connect(
-    to: SocketAddr,
-    from: Option<IpAddr>,
-    within: Duration,
-) -> Result<TcpStream, Failure> {
-    let attempt = async {
-        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(from) = from {
-            socket.bind(SocketAddr::new(from, 0))?;
+use crate::proxy::{self, Hop};
+
+/// How long one address is waited for before the next is tried beside it (RFC 8305 section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// How connections are opened.
+#[derive(Clone)]
+pub(crate) struct Way {
+    /// The address they leave from.
+    pub(crate) from: Option<IpAddr>,
+    /// Proxies; empty: straight. The first that can be reached is asked.
+    pub(crate) through: Vec<Hop>,
+    /// For each address.
+    pub(crate) within: Duration,
+}
+
+/// How a race of a host's addresses ended.
+pub(crate) struct Raced {
+    pub(crate) winner: Option<(SocketAddr, TcpStream)>,
+    /// Those that were tried and failed. Those that were merely slower are not among them.
+    pub(crate) failed: Vec<(SocketAddr, Failure)>,
+}
+
+/// Connects to the first of these that answers: each has a head start before the next, and a failure is no reason to wait.
+pub(crate) async fn race(addresses: Vec<SocketAddr>, way: &Way) -> Raced {
+    let mut failed = Vec::new();
+    if let [address] = addresses[..] {
+        return match connect(address, way).await {
+            Ok(stream) => Raced { winner: Some((address, stream)), failed },
+            Err(failure) => Raced { winner: None, failed: vec![(address, failure)] },
+        };
+    }
+    let mut waiting = addresses.into_iter();
+    let mut under_way = JoinSet::new();
+    loop {
+        if let Some(address) = waiting.next() {
+            let way = way.clone();
+            under_way.spawn(async move { (address, connect(address, &way).await) });
         }
-        let stream = socket.connect(to).await?;
-        // Commands are small and awaited: waiting to fill a segment stalls each of them by the peer's delayed acknowledgement.
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    };
-    match tokio::time::timeout(within, attempt).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(failure(&error)),
-        Err(_) => Err(unreached(Fault::Remote, "no connection in time")),
+        let is_last = waiting.len() == 0;
+        tokio::select! {
+            ended = under_way.join_next() => match ended {
+                Some(Ok((address, Ok(stream)))) => return Raced { winner: Some((address, stream)), failed },
+                Some(Ok((address, Err(failure)))) => failed.push((address, failure)),
+                Some(Err(_)) => {}
+                None => return Raced { winner: None, failed },
+            },
+            () = tokio::time::sleep(HEAD_START), if !is_last => {}
+        }
     }
 }
 
-fn failure(error: &std::io::Error) -> Failure {
+/// The addresses of a host as they are raced: the families in turn, IPv6 first (RFC 8305 section 4); none that a connection
+/// from our own address can't reach.
+pub(crate) fn in_turns<T>(targets: Vec<T>, address: impl Fn(&T) -> IpAddr, from: Option<IpAddr>) -> Vec<T> {
+    let reachable = |target: &T| from.is_none_or(|from| from.is_ipv6() == address(target).is_ipv6());
+    let any_reachable = targets.iter().any(reachable);
+    let usable = targets.into_iter().filter(|target| !any_reachable || reachable(target));
+    let (six, four): (Vec<T>, Vec<T>) = usable.partition(|target| address(target).is_ipv6());
+    let (mut six, mut four) = (six.into_iter(), four.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let before = mixed.len();
+        mixed.extend(six.next());
+        mixed.extend(four.next());
+        if mixed.len() == before {
+            return mixed;
+        }
+    }
+}
+
+/// A TCP connection that sends what it is given at once.
+async fn connect(to: SocketAddr, way: &Way) -> Result<TcpStream, Failure> {
+    let attempt = async {
+        if way.through.is_empty() {
+            return open(to, way.from).await.map_err(|error| failure(&error, "no connection"));
+        }
+        let mut last = None;
+        for hop in &way.through {
+            let opened = open(hop.address, way.from).await;
+            match opened.map_err(|error| failure(&error, "no connection to the front-end proxy")) {
+                Ok(stream) => return proxy::connect(stream, hop, to).await,
+                Err(failure) => last = Some(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| unreached(Fault::Configuration, "there is no front-end proxy")))
+    };
+    let late = || Err(unreached(Fault::Remote, "no connection in time"));
+    tokio::time::timeout(way.within, attempt).await.unwrap_or_else(|_| late())
+}
+
+async fn open(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    let stream = socket.connect(to).await?;
+    // Commands are small and awaited: waiting to fill a segment stalls each of them by the peer's delayed acknowledgement.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+pub(crate) fn failure(error: &std::io::Error, what: &str) -> Failure {
     use std::io::ErrorKind;
     let fault = match error.kind() {
         ErrorKind::ConnectionRefused
         | ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
+        | ErrorKind::UnexpectedEof
         | ErrorKind::TimedOut => Fault::Remote,
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Fault::Remote,
         // A source address that is none of ours.
@@ -42,9 +123,27 @@ fn failure(error: &std::io::Error) -> Failure {
         // Out of descriptors, memory or ports: nothing the other side could mend.
         _ => Fault::Local,
     };
-    unreached(fault, &format!("no connection: {error}"))
+    unreached(fault, &format!("{what}: {error}"))
 }
 
-fn unreached(fault: Fault, text: &str) -> Failure {
+pub(crate) fn unreached(fault: Fault, text: &str) -> Failure {
     Failure::new(EnhancedStatus::transient(4, 1), fault, Scope::NextHop, Phase::Connect, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_those_out_of_reach_stay_out() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let all = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "192.0.2.3", "2001:db8::2"].map(ip).to_vec();
+        let turns = |from: Option<&str>| {
+            let turns = in_turns(all.clone(), |address| *address, from.map(ip));
+            turns.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(turns(None), ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "192.0.2.3"]);
+        assert_eq!(turns(Some("192.0.2.9")), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+        assert_eq!(in_turns(vec![ip("::1")], |address| *address, Some(ip("192.0.2.9"))), [ip("::1")]);
+    }
 }

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use postroad_message::{Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Recipient, Scope};
 use postroad_smtp_protocol::client::{Event, Settings, StartTls, Transaction};
@@ -11,9 +12,11 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use crate::client::Inner;
-use crate::connect::connect;
+use crate::connect::{Way, in_turns, race, unreached};
 use crate::connection::{Connection, Purpose, now};
 use crate::destination::{Destination, Hosts as DestinationHosts, SmartHost, TlsPolicy};
+use crate::proxy::Hop;
+use crate::resolve::Answer;
 use crate::resolve::hosts::{self, Target};
 use crate::tls::Terms;
 
@@ -52,7 +55,7 @@ struct Delivery<'a> {
     ledger: Ledger,
 }
 
-impl Delivery<'_> {
+impl<'a> Delivery<'a> {
     async fn try_hosts(&mut self) -> Hosts {
         let (client, port) = (self.client, self.destination.port);
         self.try_idle_smart_host().await;
@@ -74,8 +77,10 @@ impl Delivery<'_> {
                 return Hosts::Unnamed;
             }
         };
-        let mut tried = 0;
+        let mut budget = client.max_hosts;
         let mut reached = Hosts::Unnamed;
+        // Those that were out of reach a while ago: behind all others.
+        let mut later = Vec::new();
         for group in groups {
             let look_up = hosts::targets(&*client.resolver, &group, port, &client.ourselves);
             let targets = match tokio::time::timeout(client.timeouts.lookup, look_up).await {
@@ -96,34 +101,130 @@ impl Delivery<'_> {
                 }
             };
             reached = Hosts::Named;
-            for target in targets {
-                if tried == client.max_hosts || now() >= end {
-                    return reached;
-                }
-                tried += 1;
-                self.try_host(&target).await;
+            for host in by_host(targets) {
+                let is_out = |target: &Target| client.memory.is_unreachable(self.address(target), now());
+                let (out, in_reach): (Vec<Target>, Vec<Target>) = host.into_iter().partition(is_out);
+                later.push(out);
+                self.try_host(in_reach, &mut budget, end).await;
                 if self.ledger.is_settled() {
                     return reached;
                 }
             }
         }
+        for host in later {
+            self.try_host(host, &mut budget, end).await;
+            if self.ledger.is_settled() {
+                return reached;
+            }
+        }
         reached
     }
 
-    /// One address; twice if TLS is a wish only and its handshake fails.
-    async fn try_host(&mut self, target: &Target) {
-        let address = SocketAddr::new(target.address, self.destination.port);
-        let is_wish = self.destination.tls == TlsPolicy::Opportunistic && !self.destination.implicit_tls;
-        let downgraded = is_wish && self.client.memory.is_downgraded(address, now());
-        let purpose = Purpose { destination: self.destination, target, address, downgraded };
-        if self.try_idle(&purpose).await == Ended::Answered {
+    fn address(&self, target: &Target) -> SocketAddr {
+        SocketAddr::new(target.address, self.destination.port)
+    }
+
+    /// One host by its addresses: over a connection that stands, or else over the first that can be had, and over the next as
+    /// long as somebody has no answer.
+    async fn try_host(&mut self, targets: Vec<Target>, budget: &mut usize, end: Instant) {
+        let mut targets = in_turns(targets, |target| target.address, self.destination.source_address);
+        for target in &targets {
+            let purpose = self.purpose(target);
+            self.try_idle(&purpose).await;
+            if self.ledger.is_settled() {
+                return;
+            }
+        }
+        targets.truncate(*budget);
+        if targets.is_empty() {
             return;
         }
-        if self.try_fresh(&purpose).await == Ended::TlsFailed && is_wish {
+        let way = match self.way().await {
+            Ok(way) => way,
+            Err(failure) => return self.ledger.note(Outcome::Deferred(failure)),
+        };
+        while !targets.is_empty() && now() < end && !self.ledger.is_settled() {
+            let raced = race(targets.iter().map(|target| self.address(target)).collect(), &way).await;
+            for (address, mut failure) in raced.failed {
+                if failure.fault == Fault::Remote {
+                    self.client.memory.not_reached(address, now());
+                }
+                let failed = targets.extract_if(.., |target| target.address == address.ip()).next();
+                failure.host = failed.map(|target| label(&target, address));
+                *budget = budget.saturating_sub(1);
+                self.ledger.note(Outcome::Deferred(failure));
+            }
+            let Some((address, stream)) = raced.winner else { return };
+            self.client.memory.reached(address);
+            *budget = budget.saturating_sub(1);
+            let won = targets.extract_if(.., |target| target.address == address.ip()).next();
+            let Some(target) = won else { return };
+            self.try_address(&target, stream, &way).await;
+        }
+    }
+
+    /// One address; twice if TLS is a wish only and its handshake fails.
+    async fn try_address(&mut self, target: &Target, stream: TcpStream, way: &Way) {
+        let purpose = self.purpose(target);
+        if self.try_fresh(&purpose, stream).await == Ended::TlsFailed && self.wishes_tls() {
+            let address = purpose.address;
             tracing::warn!(host = %label(target, address), "TLS failed: clear text for an hour, as the policy allows");
             self.client.memory.tls_failed(address, now());
-            self.try_fresh(&Purpose { downgraded: true, ..purpose }).await;
+            let purpose = Purpose { downgraded: true, ..purpose };
+            let raced = race(vec![address], way).await;
+            match raced.winner {
+                Some((_, stream)) => {
+                    self.try_fresh(&purpose, stream).await;
+                }
+                None => raced.failed.into_iter().for_each(|(_, mut failure)| {
+                    failure.host = Some(label(target, address));
+                    self.ledger.note(Outcome::Deferred(failure));
+                }),
+            }
         }
+    }
+
+    fn wishes_tls(&self) -> bool {
+        self.destination.tls == TlsPolicy::Opportunistic && !self.destination.implicit_tls
+    }
+
+    fn purpose<'t>(&self, target: &'t Target) -> Purpose<'t>
+    where
+        'a: 't,
+    {
+        let address = self.address(target);
+        let downgraded = self.wishes_tls() && self.client.memory.is_downgraded(address, now());
+        Purpose { destination: self.destination, target, address, downgraded }
+    }
+
+    /// Straight, or through the front end; its proxies are taken in any order.
+    async fn way(&self) -> Result<Way, Failure> {
+        let Destination { source_address, proxies, .. } = self.destination;
+        let mut through = Vec::new();
+        for proxy in proxies {
+            let addresses = match &proxy.host {
+                SmartHost::Address(address) => vec![*address],
+                SmartHost::Name(name) => {
+                    let look_up = self.client.resolver.addresses(name.ascii());
+                    match tokio::time::timeout(self.client.timeouts.lookup, look_up).await {
+                        Ok(Answer::Records { records, .. }) => records,
+                        _ => Vec::new(),
+                    }
+                }
+            };
+            through.extend(addresses.into_iter().map(|address| Hop {
+                address: SocketAddr::new(address, proxy.port),
+                credential: proxy.credential.clone(),
+            }));
+        }
+        if through.is_empty() && !proxies.is_empty() {
+            return Err(unreached(Fault::Remote, "the name service knows no address of the front-end proxy"));
+        }
+        if !through.is_empty() {
+            let first = picker()(through.len());
+            through.rotate_left(first);
+        }
+        Ok(Way { from: *source_address, through, within: self.client.timeouts.connect })
     }
 
     /// A smart host that is an address needs no name service: a connection that waits for it is had at once.
@@ -148,13 +249,13 @@ impl Delivery<'_> {
         }
     }
 
-    async fn try_fresh(&mut self, purpose: &Purpose<'_>) -> Ended {
+    async fn try_fresh(&mut self, purpose: &Purpose<'_>, stream: TcpStream) -> Ended {
         let mut host = label(purpose.target, purpose.address);
         if purpose.downgraded {
             host.push_str(", in clear text after a failed TLS handshake");
         }
         tracing::Span::current().record("host", host.as_str());
-        match self.open(purpose, &host).await {
+        match self.open(purpose, stream, &host).await {
             Ok(connection) => self.converse(Box::new(connection)).await,
             Err(mut failure) => {
                 failure.host = Some(host);
@@ -201,15 +302,18 @@ impl Delivery<'_> {
         }
     }
 
-    async fn open(&mut self, purpose: &Purpose<'_>, host: &str) -> Result<Connection, Failure> {
+    async fn open(
+        &mut self,
+        purpose: &Purpose<'_>,
+        stream: TcpStream,
+        host: &str,
+    ) -> Result<Connection, Failure> {
         let destination = self.destination;
         let unmade = |status, fault, text| Failure::new(status, fault, Scope::NextHop, Phase::StartTls, text);
         let terms = self.client.tls.terms(&destination.tls).map_err(|error| {
             unmade(EnhancedStatus::transient(3, 5), Fault::Configuration, error.to_string())
         })?;
         let server_name = server_name(purpose.target, &terms);
-        let within = self.client.timeouts.connect;
-        let stream = connect(purpose.address, destination.source_address, within).await?;
         let mut transcript = self.transcript(purpose, &stream);
         let mut settings = Settings::new(destination.hello_name.clone(), host);
         settings.force_helo = destination.force_helo;
@@ -364,6 +468,22 @@ fn note(otherwise: &mut Option<Outcome>, outcome: Outcome) {
 /// The connection failed: whoever has this outcome has no answer, and goes to the next host.
 fn is_unanswered(failure: &Failure) -> bool {
     failure.scope == Scope::NextHop && failure.fault != Fault::Configuration
+}
+
+/// The addresses of a group by the host they belong to, in their order.
+fn by_host(targets: Vec<Target>) -> Vec<Vec<Target>> {
+    let mut hosts: Vec<Vec<Target>> = Vec::new();
+    for target in targets {
+        match hosts.last_mut() {
+            Some(host)
+                if host.first().is_some_and(|first| first.name.is_some() && first.name == target.name) =>
+            {
+                host.push(target);
+            }
+            _ => hosts.push(vec![target]),
+        }
+    }
+    hosts
 }
 
 fn is_too_many(failure: &Failure) -> bool {

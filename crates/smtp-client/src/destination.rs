@@ -9,6 +9,7 @@ use postroad_address_space::{Domain, MailDomain};
 use postroad_smtp_protocol::client::Authentication;
 
 use crate::authenticator::Authenticator;
+use crate::proxy::{self, Proxy};
 
 /// One place that mail is delivered to: its hosts, and what is demanded of them.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Destination {
     pub imcea_domain: Option<Domain>,
     /// The address connections leave from.
     pub source_address: Option<IpAddr>,
+    /// Leave through one of these, and never straight: Exchange's `FrontendProxyEnabled`. None: straight.
+    pub proxies: Vec<Proxy>,
     /// Send 8-bit content to hosts without 8BITMIME as it is, instead of converting it.
     pub send_8bit_anyway: bool,
     /// How many messages one connection carries before it is closed; 1: it is never kept for another. 20.
@@ -64,6 +67,7 @@ impl Destination {
             authenticator: None,
             imcea_domain: None,
             source_address: None,
+            proxies: Vec::new(),
             send_8bit_anyway: false,
             max_messages_per_connection: 20,
             inactivity_timeout: Duration::from_secs(600),
@@ -81,6 +85,7 @@ impl Destination {
             authenticator: self.authenticator.clone(),
             logged_as: self.logged_as.clone(),
             imcea_domain: None,
+            proxies: self.proxies.clone(),
             hosts: Hosts::SmartHosts(Vec::new()),
             when_dns_fails: None,
             ..*self
@@ -103,6 +108,7 @@ impl Destination {
             authenticator,
             imcea_domain: _,
             source_address,
+            proxies,
             send_8bit_anyway,
             max_messages_per_connection: _,
             inactivity_timeout: _,
@@ -116,6 +122,8 @@ impl Destination {
             && *tls == other.tls
             && *implicit_tls == other.implicit_tls
             && *source_address == other.source_address
+            && proxies.len() == other.proxies.len()
+            && proxies.iter().zip(&other.proxies).all(|(ours, theirs)| proxy::is_same(ours, theirs))
             && *send_8bit_anyway == other.send_8bit_anyway
             && *logged_as == other.logged_as
             && match (authenticator, &other.authenticator) {

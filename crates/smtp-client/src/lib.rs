@@ -134,6 +134,7 @@ pub mod destination;
 pub mod error;
 mod memory;
 mod pool;
+mod proxy;
 pub mod resolve;
 pub mod tls;
 
@@ -144,5 +145,6 @@ pub use error::BuildError;
 pub use postroad_smtp_protocol::client::{Authentication, Timeouts};
 pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
 pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
+pub use proxy::{NoProxy, Proxy};
 pub use resolve::{Answer, HickoryResolver, MxRecord, Resolve, Security};
 pub use tls::TrustAnchors;

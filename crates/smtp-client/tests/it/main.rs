@@ -8,3 +8,4 @@ mod name_service;
 mod pool;
 mod pretend;
 mod tls;
+mod ways;
