@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use postroad_connector::{Connector, Contradictions, ForeignConnector, RoutingTable, SenderPin, Topology};
+use postroad_connector::{
+    Connector, Contradictions, ForeignConnector, FrontEndProxy, RoutingTable, SenderPin, Topology,
+};
 use postroad_message_directory::DropDirectory;
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_server::{ReceiveConnector, ServerSettings};
@@ -48,6 +50,8 @@ pub struct Configuration {
     pub connectors: Vec<Connector>,
     /// `[[sender]]`
     pub sender_pins: Vec<SenderPin>,
+    /// `[frontend] proxies`
+    pub frontend_proxies: Vec<FrontEndProxy>,
     /// `[pickup]`; without the section the directory is not watched.
     pub pickup: Option<Pickup>,
     /// `[replay]`; without the section the directory is not watched.
@@ -136,6 +140,7 @@ impl Configuration {
         settings.retry_schedule = transport.retry_schedule.clone();
         settings.timers = transport.timers;
         settings.concurrency = transport.concurrency;
+        settings.frontend_proxies.clone_from(&self.frontend_proxies);
         settings.queue_folder = Some(server.data_directory.clone());
         settings.minimum_free_space = self.queue.minimum_free_space;
         settings.dsn_wording = transport.dsn_wording;

@@ -66,7 +66,8 @@
 //! | `[pickup]` | the directory of new messages; without the section it is not watched | [`Pickup`] |
 //! | `[replay]` | the directory of exported messages; without the section it is not watched | [`Replay`] |
 //! | `[credentials.NAME]` | `username`, and one of `password_file`, `password_env` and `token_file` (OAuth) | [`Credential`] |
-//! | `[frontend]`, `[metrics]`, `[admin]` | not available yet | |
+//! | `[frontend]` | `proxies`, through which connectors with `frontend_proxy_enabled` leave | [`Configuration::frontend_proxies`] |
+//! | `[metrics]`, `[admin]` | not available yet | |
 //!
 //! # IIS's ways, and Edge's
 //!

@@ -49,7 +49,6 @@ const ROWS: &[Row] = &[
     row("admin", "", Always, "there is no management API and no status page"),
     row("metrics", "", Always, "nothing is measured for others to read"),
     row("delivery_agent_connector", "", Always, "there is no delivery agent, neither lmtp nor pipe"),
-    row("frontend", "proxies", AllBut(&[]), "mail cannot leave through a proxy"),
 
     row("queue", "store", AllBut(&["sqlite"]), "the embedded store is the only one"),
     row("dns", "validation", AllBut(&["off"]), "DNS answers are taken as they come; leave the key out or write \"off\""),
@@ -58,7 +57,6 @@ const ROWS: &[Row] = &[
     row("transport", "mailbox_delivery_queue_retry_interval", AllBut(&["5m"]), "there are no mailbox queues"),
     row("transport", "queue_max_idle_time", AllBut(&["3m"]), "an empty queue is forgotten at once"),
 
-    row("send_connector", "frontend_proxy_enabled", AllBut(&["false"]), "mail cannot leave through a proxy"),
     row("send_connector", "smart_host_auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
     row("send_connector", "sasl_mechanisms", AllBut(SPOKEN), "there are SCRAM-SHA-256 and -1 (and -PLUS), OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN and LOGIN"),
     row("send_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
@@ -131,8 +129,7 @@ mod tests {
     use crate::{Configuration, Problem, ProblemKind};
 
     /// The keys of the table whose value is a list.
-    const LISTS: [&str; 6] = [
-        "proxies",
+    const LISTS: [&str; 5] = [
         "sasl_mechanisms",
         "error_policies",
         "tls_domain_capabilities",

@@ -120,6 +120,7 @@ fn sections(mut root: Section<'_, '_>, folder: &Path) -> Option<(Configuration, 
         credential_names.push(name.to_owned());
         sections::credentials::read(name, section, folder)
     });
+    let frontend_proxies = root.section("frontend").map(sections::frontend::read).unwrap_or_default();
     refused_sections(&mut root, folder);
 
     let (pickup, pickup_places) = pickup.unwrap_or_default();
@@ -147,6 +148,7 @@ fn sections(mut root: Section<'_, '_>, folder: &Path) -> Option<(Configuration, 
         receive_connectors: values(&written.receive_connectors),
         connectors: values(&written.connectors),
         sender_pins: values(&written.sender_pins),
+        frontend_proxies,
         pickup,
         replay,
         credentials: values(&written.credentials)
@@ -179,9 +181,6 @@ fn connectors(root: &mut Section<'_, '_>, accepted_domains: &[Domain]) -> Vec<(C
 
 /// Sections of which nothing is available yet: checked, and refused by their presence or their values.
 fn refused_sections(root: &mut Section<'_, '_>, folder: &Path) {
-    if let Some(section) = root.section("frontend") {
-        sections::frontend::read(section);
-    }
     if let Some(section) = root.section("metrics") {
         sections::metrics::read(section);
     }

@@ -37,6 +37,8 @@ pub(crate) fn warn(configuration: &Configuration, written: &Written, gather: &mu
     smart_host_is_this_server(written, gather);
     servers_out_of_reach(configuration, written, gather);
     shared_drop_directories(configuration, written, gather);
+    front_end_without_proxies(configuration, written, gather);
+    front_end_without_proxies(configuration, written, gather);
     protocol_logs_without_a_place(configuration, written, gather);
     for (credential, places) in &written.credentials {
         let named = |connector: &Connector| match connector {
@@ -311,6 +313,18 @@ fn servers_out_of_reach(configuration: &Configuration, written: &Written, gather
         };
         if let Some((_, places)) = written.connectors.iter().find(|(known, _)| known.name() == connector) {
             gather.warn_at(places, "source_transport_servers", plain(&warning.to_string()));
+        }
+    }
+}
+
+/// Legal, and never what anybody wants for long.
+fn front_end_without_proxies(configuration: &Configuration, written: &Written, gather: &mut Gather<'_>) {
+    for (connector, places) in &written.connectors {
+        if matches!(connector, Connector::Send(send) if send.frontend_proxy_enabled)
+            && configuration.frontend_proxies.is_empty()
+        {
+            let message = "its mail waits, for [frontend] proxies names no proxy to leave through".to_owned();
+            gather.warn_at(places, "frontend_proxy_enabled", message);
         }
     }
 }

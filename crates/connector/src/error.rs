@@ -39,6 +39,9 @@ pub enum Expected {
     /// The address of another server.
     #[error("expected host or host:port, the host a name or an IP address (IPv6 in square brackets)")]
     ServerAddress,
+    /// A proxy at the front end.
+    #[error("expected socks5://host or socks5://host:port, without a password")]
+    FrontEndProxy,
     /// A mailbox or a domain whose mail a connector carries.
     #[error("expected an address such as jane@contoso.com, or a domain")]
     Sender,

@@ -118,7 +118,7 @@ pub use routing_table::{RoutingTable, Warning};
 pub use selection::{Refusal, Route, Selection};
 pub use send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, SendConnector, Usage};
 pub use sender::{Sender, SenderAttachment, SenderPin};
-pub use smart_host::{ServerAddress, SmartHost, SmartHostType};
+pub use smart_host::{FrontEndProxy, ServerAddress, SmartHost, SmartHostType};
 pub use tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};
 pub use topology::{SiteLink, Topology};
 

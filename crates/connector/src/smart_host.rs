@@ -120,5 +120,61 @@ impl FromStr for ServerAddress {
 
 as_text!(ServerAddress);
 
+/// A proxy at the front end, through which connectors with `frontend_proxy_enabled` leave: `socks5://host:port`, of which 1080
+/// is the default port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FrontEndProxy(pub ServerAddress);
+
+impl fmt::Display for FrontEndProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "socks5://{}", self.0)
+    }
+}
+
+impl FromStr for FrontEndProxy {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        const SCHEME: &str = "socks5://";
+        let wrong = |offset| ParseError::new(Expected::FrontEndProxy, offset);
+        let rest = text.strip_prefix(SCHEME).ok_or(wrong(0))?;
+        if rest.parse::<Ipv6Addr>().is_ok() {
+            return Err(wrong(SCHEME.len()));
+        }
+        let mut address: ServerAddress =
+            rest.parse().map_err(|error: ParseError| wrong(SCHEME.len() + error.offset()))?;
+        if rest.ends_with(']') || !rest.contains(':') {
+            address.port = 1080;
+        }
+        if address.port == 0 { Err(wrong(SCHEME.len())) } else { Ok(Self(address)) }
+    }
+}
+
+as_text!(FrontEndProxy);
+
 /// The address that stands for "any of ours".
 pub(crate) const ANY_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_front_end_proxy_is_a_url_without_a_password() {
+        for (text, written) in [
+            ("socks5://cas01.contoso.com:1080", Some("socks5://cas01.contoso.com:1080")),
+            ("socks5://192.0.2.1", Some("socks5://192.0.2.1:1080")),
+            ("socks5://[2001:db8::1]", Some("socks5://[2001:db8::1]:1080")),
+            ("socks5://[2001:db8::1]:9050", Some("socks5://[2001:db8::1]:9050")),
+            ("socks5://2001:db8::1", None),
+            ("socks5://cas01:0", None),
+            ("socks5://me:secret@cas01:1080", None),
+            ("http://cas01:3128", None),
+            ("cas01:1080", None),
+            ("", None),
+        ] {
+            let read = text.parse::<FrontEndProxy>().map(|proxy| proxy.to_string());
+            assert_eq!(read.ok().as_deref(), written, "{text}");
+        }
+    }
+}

@@ -73,6 +73,9 @@
 //! - The next host is tried for those whom no host has answered: no connection, a greeting or EHLO refused, TLS that can't be
 //!   had, a connection lost before the final dot, 421. An answer (550 to RCPT, 452 to DATA) is an answer, and stays with its
 //!   recipient. A refused login is tried at one host only.
+//! - The addresses of a host are raced as RFC 8305 says: IPv6 and IPv4 in turn, each a quarter second ahead of the next. What could
+//!   not be reached is tried behind all others for five minutes.
+//! - [`Destination::proxies`]: through a SOCKS5 front end, and never past it.
 //! - The name service not answering defers. That a name does not exist is believed only when it says so.
 //!
 //! # What an outcome means
@@ -145,6 +148,6 @@ pub use error::BuildError;
 pub use postroad_smtp_protocol::client::{Authentication, Timeouts};
 pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
 pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
-pub use proxy::{NoProxy, Proxy};
+pub use proxy::Proxy;
 pub use resolve::{Answer, HickoryResolver, MxRecord, Resolve, Security};
 pub use tls::TrustAnchors;

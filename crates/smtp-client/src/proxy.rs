@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
-use postroad_address_space::Domain;
 use postroad_message::{Failure, Fault};
 use postroad_smtp_protocol::sasl::{Credential, Proof};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,21 +12,12 @@ use crate::connect::{failure, unreached};
 use crate::destination::SmartHost;
 
 /// A SOCKS5 proxy that connections leave through.
-///
-/// ```
-/// use postroad_smtp_client::{Proxy, SmartHost};
-/// let proxy: Proxy = "socks5://cas01.contoso.com:1080".parse()?;
-/// assert_eq!((proxy.host, proxy.port), (SmartHost::Name("cas01.contoso.com".parse()?), 1080));
-/// assert_eq!("socks5://[2001:db8::1]".parse::<Proxy>()?.to_string(), "socks5://[2001:db8::1]:1080");
-/// assert!("http://cas01.contoso.com:3128".parse::<Proxy>().is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Proxy {
     /// Where it is; a name is looked up as a host.
     pub host: SmartHost,
-    /// 1080 unless said otherwise.
+    /// Its TCP port.
     pub port: u16,
     /// A name and password for it (RFC 1929); they go to it in clear text.
     pub credential: Option<Credential>,
@@ -38,30 +27,6 @@ impl Proxy {
     /// A proxy that asks for no password.
     pub fn new(host: SmartHost, port: u16) -> Self {
         Self { host, port, credential: None }
-    }
-}
-
-/// The text is no `socks5://host` or `socks5://host:port`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a proxy is written socks5://host:port, without a password")]
-pub struct NoProxy;
-
-impl FromStr for Proxy {
-    type Err = NoProxy;
-
-    fn from_str(text: &str) -> Result<Self, NoProxy> {
-        let rest = text.strip_prefix("socks5://").ok_or(NoProxy)?;
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| NoProxy)?),
-            _ => (rest, 1080),
-        };
-        let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-        let host = match bare.unwrap_or(host).parse::<IpAddr>() {
-            Ok(address) if address.is_ipv4() || bare.is_some() => SmartHost::Address(address),
-            Ok(_) => return Err(NoProxy),
-            Err(_) => SmartHost::Name(Domain::parse(host).map_err(|_| NoProxy)?),
-        };
-        if port == 0 { Err(NoProxy) } else { Ok(Self::new(host, port)) }
     }
 }
 

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use postroad_address_space::{AddressLiteral, Domain, MailDomain};
 use postroad_connector::{
-    self as connector, ProtocolLoggingLevel, SendConnector, ServerAddress, SmartHostAuthMechanism,
-    SmartHostType, TlsAuthLevel, TlsDomain,
+    self as connector, FrontEndProxy, ProtocolLoggingLevel, SendConnector, ServerAddress,
+    SmartHostAuthMechanism, SmartHostType, TlsAuthLevel, TlsDomain,
 };
 use postroad_smtp_client::{
-    Authentication, CertificateName, Credential, Destination, Hosts, Mechanism, SmartHost, TlsPolicy,
+    Authentication, CertificateName, Credential, Destination, Hosts, Mechanism, Proxy, SmartHost, TlsPolicy,
     Verification,
 };
 
@@ -21,6 +21,8 @@ pub struct Names {
     pub default_domain: Domain,
     /// The domains that a connector's `masquerade_domain` stands for.
     pub accepted_domains: Vec<Domain>,
+    /// The front end.
+    pub frontend_proxies: Vec<FrontEndProxy>,
 }
 
 /// Why a connector cannot be dialled as it is configured. Mail for it waits.
@@ -31,9 +33,7 @@ pub enum DialError {
     #[error("the recipients' domain is an address of an unknown kind")]
     NoDomain,
     /// The front end is the only way out, and there is none.
-    #[error(
-        "frontend_proxy_enabled sends through the front end only, and no front-end proxy is available yet"
-    )]
+    #[error("frontend_proxy_enabled sends through the front end only, and [frontend] proxies names none")]
     NoFrontEnd,
     /// The mechanism needs the integrated-authentication crate.
     #[error("smart_host_auth_mechanism {0:?} is not available yet")]
@@ -52,7 +52,7 @@ pub fn destination(
     names: &Names,
     credential: impl FnOnce(&str) -> Option<Credential>,
 ) -> Result<Destination, DialError> {
-    if connector.frontend_proxy_enabled {
+    if connector.frontend_proxy_enabled && names.frontend_proxies.is_empty() {
         return Err(DialError::NoFrontEnd);
     }
     let to_smart_hosts = || {
@@ -88,6 +88,9 @@ fn base(connector: &SendConnector, hosts: Hosts, names: &Names, way: Way) -> Des
     destination.tls = tls;
     destination.imcea_domain = Some(names.default_domain.clone());
     destination.source_address = Some(connector.source_ip_address).filter(|address| !is_any(*address));
+    if connector.frontend_proxy_enabled {
+        destination.proxies = names.frontend_proxies.iter().map(proxy).collect();
+    }
     destination.max_messages_per_connection = connector.smtp_max_messages_per_connection;
     destination.inactivity_timeout = connector.connection_inactivity_timeout;
     let is_logged = connector.protocol_logging_level == ProtocolLoggingLevel::Verbose;
@@ -118,6 +121,10 @@ fn smart_host(host: &connector::SmartHost) -> SmartHost {
         connector::SmartHost::Name(name) => SmartHost::Name(name.clone()),
         connector::SmartHost::Address(address) => SmartHost::Address(*address),
     }
+}
+
+fn proxy(proxy: &FrontEndProxy) -> Proxy {
+    Proxy::new(smart_host(&proxy.0.host), proxy.0.port)
 }
 
 fn tls_policy(connector: &SendConnector, hosts: &Hosts, way: Way) -> TlsPolicy {
@@ -185,7 +192,12 @@ mod tests {
     fn names() -> Names {
         let domain = |text| Domain::parse(text).unwrap();
         let accepted_domains = vec![domain("contoso.com")];
-        Names { fqdn: domain("hub01.contoso.com"), default_domain: domain("contoso.com"), accepted_domains }
+        Names {
+            fqdn: domain("hub01.contoso.com"),
+            default_domain: domain("contoso.com"),
+            accepted_domains,
+            frontend_proxies: Vec::new(),
+        }
     }
 
     fn by_smart_host() -> SendConnector {
@@ -213,6 +225,26 @@ mod tests {
         assert_eq!(hosts("[192.0.2.1]"), at("192.0.2.1"));
         assert_eq!(hosts("[IPv6:2001:db8::1]"), at("2001:db8::1"));
         assert_eq!(hosts("[X25:123]"), Err(DialError::NoDomain));
+    }
+
+    #[test]
+    fn a_connector_of_the_front_end_leaves_through_it_or_not_at_all() {
+        let mut connector = by_smart_host();
+        connector.smart_host_type = Some(SmartHostType::DnsFirst);
+        connector.frontend_proxy_enabled = true;
+        let login = |_: &str| Some(Credential::new("tim", Secret::new("pw")));
+        let refused = destination(&connector, "fabrikam.com", &names(), login).err();
+        assert_eq!(refused, Some(DialError::NoFrontEnd));
+        let mut names = names();
+        names.frontend_proxies = vec!["socks5://cas01.contoso.com".parse().unwrap()];
+        let direct = destination(&connector, "fabrikam.com", &names, login).unwrap();
+        let instead = direct.when_dns_fails.as_ref().unwrap();
+        for way in [&direct, instead] {
+            let shown: Vec<String> = way.proxies.iter().map(ToString::to_string).collect();
+            assert_eq!(shown, ["socks5://cas01.contoso.com:1080"]);
+        }
+        connector.frontend_proxy_enabled = false;
+        assert!(destination(&connector, "fabrikam.com", &names, login).unwrap().proxies.is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use postroad_address_space::{Domain, Mailbox};
+use postroad_connector::FrontEndProxy;
 use postroad_dsn::Wording;
 use postroad_queue::{Concurrency, MessageTimers, RetrySchedule};
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub fqdn: Domain,
     /// The first is the default: encapsulated addresses and Message-IDs are made in it. Never empty.
     pub accepted_domains: Vec<Domain>,
+    /// Through which connectors with `frontend_proxy_enabled` leave. Without one their mail waits. None.
+    pub frontend_proxies: Vec<FrontEndProxy>,
     /// From whom reports come.
     pub postmaster: Mailbox,
     /// How a next hop that cannot be reached is tried again.
@@ -57,6 +60,7 @@ impl Settings {
             server: server.into(),
             fqdn,
             accepted_domains: vec![default_domain],
+            frontend_proxies: Vec::new(),
             postmaster,
             retry_schedule: RetrySchedule::default(),
             timers: MessageTimers::default(),
@@ -78,6 +82,7 @@ impl Settings {
             fqdn: self.fqdn.clone(),
             default_domain: self.default_domain().clone(),
             accepted_domains: self.accepted_domains.clone(),
+            frontend_proxies: self.frontend_proxies.clone(),
         }
     }
 

@@ -1,10 +1,13 @@
 //! `[frontend]`: the proxies through which connectors with `frontend_proxy_enabled` leave.
 
-use crate::reading::section::Section;
-use crate::reading::value::{distinct, text};
+use postroad_connector::FrontEndProxy;
 
-/// Proxies are not available yet: the list is checked and, unless empty, refused.
-pub(crate) fn read(mut section: Section<'_, '_>) {
-    section.check("proxies", distinct(text));
+use crate::reading::section::Section;
+use crate::reading::value::{distinct, parsed};
+
+pub(crate) fn read(mut section: Section<'_, '_>) -> Vec<FrontEndProxy> {
+    let mut proxies = Vec::new();
+    section.set(&mut proxies, "proxies", distinct(parsed("a front-end proxy")));
     section.close();
+    proxies
 }
