@@ -242,7 +242,10 @@ impl<'a> Delivery<'a> {
         match self.client.pool.take(purpose) {
             Some(connection) => {
                 // For whoever has an attempt's span around this, and a place in it for the host.
-                tracing::Span::current().record("host", label(purpose.target, purpose.address));
+                let span = tracing::Span::current();
+                if !span.is_disabled() {
+                    span.record("host", label(purpose.target, purpose.address));
+                }
                 self.converse(connection).await
             }
             None => Ended::Lost,
