@@ -69,5 +69,5 @@ pub use layout::Layout;
 pub use log::Log;
 pub use message_tracking::{EventId, Source, TrackingEvent};
 pub use protocol::{ProtocolLine, RECEIVE_PROTOCOL, SEND_PROTOCOL};
-pub use settings::{Format, LogSettings, Logs};
+pub use settings::{Format, LogSettings, LogsSettings};
 pub use value::Value;

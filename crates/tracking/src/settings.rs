@@ -52,7 +52,7 @@ pub enum Format {
 /// The logs of one relay; `None` is off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Logs {
+pub struct LogsSettings {
     /// `MessageTrackingLog...`
     pub message_tracking: Option<LogSettings>,
     /// `MessageTrackingLogSubjectLoggingEnabled`: whether subjects are written. True.
@@ -63,7 +63,7 @@ pub struct Logs {
     pub send_protocol: Option<LogSettings>,
 }
 
-impl Default for Logs {
+impl Default for LogsSettings {
     /// All of them off.
     fn default() -> Self {
         Self { message_tracking: None, subjects: true, receive_protocol: None, send_protocol: None }

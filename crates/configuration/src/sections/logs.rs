@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use postroad_tracking::{Format, LogSettings, Logs};
+use postroad_tracking::{Format, LogSettings, LogsSettings};
 
 use crate::reading::quantity::size_text;
 use crate::reading::section::Section;
@@ -41,8 +41,8 @@ const LONGEST: Duration = Duration::from_secs(2_147_483_647);
 /// 9223372036854775807 bytes
 const LARGEST: u64 = u64::MAX >> 1;
 
-pub(crate) fn read(section: &mut Section<'_, '_>, folder: &Path) -> Logs {
-    let mut logs = Logs::default();
+pub(crate) fn read(section: &mut Section<'_, '_>, folder: &Path) -> LogsSettings {
+    let mut logs = LogsSettings::default();
     let format =
         section.get("message_tracking_log_format", one_of(&[("csv", Format::Csv), ("json", Format::Json)]));
     let tracking = log(section, &MESSAGE_TRACKING, LogSettings::message_tracking(""), folder);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use postroad_address_space::{Domain, MailDomain, Mailbox};
-use postroad_tracking::Logs;
+use postroad_tracking::LogsSettings;
 
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
@@ -29,7 +29,7 @@ pub struct Server {
     /// Where mail for `<postmaster>` without a domain goes; `postmaster@` the default domain unless given.
     pub postmaster: Mailbox,
     /// Message tracking and protocol logs, each off unless its path is given.
-    pub logs: Logs,
+    pub logs: LogsSettings,
 }
 
 impl Server {
@@ -50,7 +50,7 @@ pub(crate) struct Given {
     root_drop_directory_path: Option<PathBuf>,
     accepted_domains: Vec<Domain>,
     postmaster: Option<Mailbox>,
-    logs: Logs,
+    logs: LogsSettings,
 }
 
 impl Given {
@@ -63,7 +63,7 @@ impl Given {
             root_drop_directory_path: None,
             accepted_domains: Vec::new(),
             postmaster: None,
-            logs: Logs::default(),
+            logs: LogsSettings::default(),
         }
     }
 }

@@ -48,7 +48,7 @@ fn of_the_server_and_its_directories() {
         "name": relay.server.name => "hub01";
         "data_directory": relay.server.data_directory => Path::new("/etc/relay-data");
         "postmaster": relay.server.postmaster.to_string() => "postmaster@hub01.contoso.com";
-        "logs": relay.server.logs => postroad_tracking::Logs::default();
+        "logs": relay.server.logs => postroad_tracking::LogsSettings::default();
         "minimum_free_space": relay.queue.minimum_free_space => 500 * 1024 * 1024;
         "trust_anchors": relay.trust_anchors => TrustAnchors::System;
         "dns servers": relay.dns.servers => [];

@@ -6,12 +6,12 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = tempfile::tempdir()?;
-//! let mut settings = tracking::Logs::default();
+//! let mut settings = tracking::LogsSettings::default();
 //! settings.message_tracking = Some(LogSettings::message_tracking(folder.path()));
 //! let logs = Logs::open("hub01.contoso.com", &settings);
 //! let observer = logs.message_tracking(); // for Pipeline::new
 //! let protocol = logs.receive_protocol(); // for ServerSettings::protocol_log
-//! logs.configure(&tracking::Logs::default()); // at any time; off, and written to the last row
+//! logs.configure(&tracking::LogsSettings::default()); // at any time; off, and written to the last row
 //! # let _ = (observer, protocol);
 //! # Ok(())
 //! # }
@@ -39,7 +39,7 @@ pub struct Logs {
 
 impl Logs {
     /// The logs of the server of this name. One that cannot be written to says so when its first row comes.
-    pub fn open(server: impl Into<String>, settings: &postroad_tracking::Logs) -> Self {
+    pub fn open(server: impl Into<String>, settings: &postroad_tracking::LogsSettings) -> Self {
         let logs = Self::in_world(server, Arc::new(SystemWorld));
         logs.configure(settings);
         logs
@@ -56,7 +56,7 @@ impl Logs {
     }
 
     /// Puts each of them on, off, or elsewhere.
-    pub fn configure(&self, settings: &postroad_tracking::Logs) {
+    pub fn configure(&self, settings: &postroad_tracking::LogsSettings) {
         self.message_tracking.configure(settings.message_tracking.as_ref(), settings.subjects);
         self.receive_protocol.log().configure(settings.receive_protocol.as_ref());
         self.send_protocol.log().configure(settings.send_protocol.as_ref());
