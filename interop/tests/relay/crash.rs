@@ -1,12 +1,15 @@
 //! After 250 the relay owns the message: kill -9 at any moment, start it again, and the message arrives.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use postroad_interop::{Sample, Sink, mailbox, patience, port};
 
-use crate::configuration::{EVERYTHING_TO_DROP, House, everything_to};
+use crate::configuration::{EVERYTHING_TO_DROP, House, everything_to, program};
 
 #[test]
 fn killed_while_the_drop_directory_is_missing() {
@@ -89,6 +92,87 @@ fn every_250_is_kept_when_the_kill_falls_into_a_burst() {
             files.iter().any(|file| has_text(&fs::read(file).unwrap_or_default(), &receiver)).then_some(())
         });
     }
+}
+
+/// `.ci/long` asks for more kills.
+#[test]
+#[ignore = "takes a minute"]
+fn forty_kills_lose_nothing_and_double_only_what_was_in_flight() {
+    let kills: usize =
+        std::env::var("POSTROAD_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
+    let house = House::with(EVERYTHING_TO_DROP);
+    house.scratch.folder("Drop");
+    let mut promised: Vec<String> = Vec::new();
+    let mut refused: Vec<String> = Vec::new();
+    for round in 0..kills {
+        let relay = house.start();
+        let (told, hear) = mpsc::channel();
+        let applications: Vec<_> = (0..4)
+            .map(|application| {
+                let mut connection = house.application();
+                let told = told.clone();
+                thread::spawn(move || {
+                    for number in 0.. {
+                        let recipient = format!("r{round}-{application}-{number}@example.com");
+                        match connection.send("joe@contoso.com", &[&recipient], &Sample::plain().content) {
+                            Ok(_) => told.send((recipient, true)).expect("the test listens"),
+                            Err(error) if error.kind() == std::io::ErrorKind::Other => {
+                                told.send((recipient, false)).expect("the test listens");
+                            }
+                            // Cut off: nobody knows, and the application would send it again.
+                            Err(_) => return,
+                        }
+                    }
+                })
+            })
+            .collect();
+        drop(told);
+        let mut hear_one = |(recipient, accepted): (String, bool)| {
+            if accepted { promised.push(recipient) } else { refused.push(recipient) }
+        };
+        hear.iter().take(5 + round * 7 % 40).for_each(&mut hear_one);
+        // Up to 3 ms after a 250, or at any moment.
+        let moment = round * 911 % if round % 2 == 0 { 3_000 } else { 30_000 };
+        thread::sleep(Duration::from_micros(moment as u64));
+        relay.kill();
+        for application in applications {
+            application.join().expect("the application ends with the connection");
+        }
+        hear.iter().for_each(&mut hear_one);
+    }
+
+    let _relay = house.start();
+    // What was in hand at several kills was set aside, for it might have been the cause. Now the postmaster knows better.
+    let mut resume = Command::new(program());
+    resume.args(["queue", "resume", "--all", "--config"]).arg(&house.configuration);
+    let arrived = patience::until("every promised message in Drop", || {
+        resume.output().expect("relay queue");
+        let arrived = arrived(&house);
+        promised.iter().all(|recipient| arrived.contains_key(recipient)).then_some(arrived)
+    });
+    assert!(refused.iter().all(|recipient| !arrived.contains_key(recipient)), "refused, and yet delivered");
+    let twice: usize = arrived.values().map(|count| count - 1).sum();
+    println!(
+        "{kills} kills, {} promised, {} refused: lost 0, {twice} doubled",
+        promised.len(),
+        refused.len()
+    );
+    // At most one for each delivery in flight, of which there are twenty to a next hop.
+    assert!(twice <= kills * 20, "{twice} duplicates in {kills} kills");
+}
+
+/// How often each recipient's message is in Drop.
+fn arrived(house: &House) -> BTreeMap<String, usize> {
+    let mut arrived = BTreeMap::new();
+    for file in mailbox::files(&house.drop_directory()) {
+        let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+        if let Some((_, rest)) = text.split_once("<r")
+            && let Some((recipient, _)) = rest.split_once('>')
+        {
+            *arrived.entry(format!("r{recipient}")).or_default() += 1;
+        }
+    }
+    arrived
 }
 
 fn has_text(file: &[u8], text: &str) -> bool {
