@@ -204,7 +204,10 @@ impl Drop for Postfix {
     fn drop(&mut self) {
         self.control("stop");
         if thread::panicking() {
-            eprintln!("Postfix logged:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.len().saturating_sub(300);
+            eprintln!("Postfix logged {} lines, at last:\n{}", lines.len(), lines[last..].join("\n"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Proves the harness itself: swaks straight to Postfix, and our own application straight to the sink.
 
 use postroad_interop::sink::Manner;
-use postroad_interop::{Application, Postfix, Sample, Scratch, Sink, postfix, swaks};
+use postroad_interop::{Application, Postfix, Sample, Scratch, Sink, postfix, program, swaks};
 
 #[test]
 #[ignore = "needs root and Debian's postfix, sasl2-bin, libsasl2-modules, swaks, libnet-ssleay-perl; .ci/run runs it"]
@@ -65,4 +65,10 @@ fn the_sink_behaves_as_told() {
     sink.behave(Manner::HangsUpAfterDot);
     application.send("joe@contoso.com", &["jane@example.com"], b"\r\n").expect_err("no reply");
     assert_eq!(sink.taken().len(), 1);
+}
+
+#[test]
+#[should_panic(expected = "there is no no-such-program")]
+fn a_missing_program_is_named() {
+    program::run(&mut program::command("no-such-program"));
 }

@@ -53,30 +53,6 @@ impl Loader {
             self.runtime.block_on(session).expect("no panic").expect("a session");
         }
     }
-
-    /// Opens so many connections that stay, in TLS or in clear, each greeted.
-    pub(crate) fn open(&self, server: SocketAddr, count: usize, tls: bool) -> Vec<Idle> {
-        self.runtime.block_on(async {
-            let mut idle = Vec::with_capacity(count);
-            for _ in 0..count {
-                idle.push(if tls {
-                    let mut stream = secure(&self.connector, server).await.expect("a session");
-                    say(&mut stream, b"EHLO load.test\r\n", b"250").await.expect("a reply");
-                    Idle::Tls(Box::new(stream))
-                } else {
-                    Idle::Clear(greeted(server).await.expect("a session"))
-                });
-            }
-            idle
-        })
-    }
-}
-
-/// A connection that waits.
-#[expect(dead_code, reason = "held until they are dropped")]
-pub(crate) enum Idle {
-    Clear(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 async fn secure(connector: &TlsConnector, server: SocketAddr) -> io::Result<TlsStream<TcpStream>> {

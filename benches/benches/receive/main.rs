@@ -1,12 +1,10 @@
-//! How fast mail comes in: messages and TLS handshakes a second beside Postfix's smtpd, OpenSMTPD and `smtp-sink`, and what
-//! an idle connection costs in memory.
+//! How fast mail comes in: messages and TLS handshakes a second beside Postfix's smtpd, OpenSMTPD and `smtp-sink`.
 //!
 //! Every server is a process of its own and throws its mail away; `smtp-source` sends to each in turn in every round, so that
 //! a machine which is busy with something else is busy for all of them: read the ratios. The load shares the processors with
 //! the server, so that the processor time of the server tells more than the clock. Programs that are missing are left out.
 
 mod handshakes;
-mod idle;
 mod ours;
 mod process;
 mod servers;
@@ -36,8 +34,6 @@ fn main() {
     let scratch = Scratch::new();
     let certificate = Certificate::for_hosts(&scratch, &["localhost"]);
     let servers = servers::all(&scratch, &certificate);
-    // First, while nothing else has left memory behind.
-    idle::measure(&servers[0], &certificate, if measured { 1000 } else { 20 });
     messages(&servers, rounds, if measured { 4000 } else { 40 });
     handshaken(&servers, &certificate, rounds, if measured { 1000 } else { 40 });
 }

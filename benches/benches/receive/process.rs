@@ -29,11 +29,3 @@ pub(crate) fn cpu(process: u32) -> Duration {
     let ticks: u32 = processes.iter().filter(|(id, _)| belongs(**id)).map(|(_, (_, ticks))| ticks).sum();
     TICK * ticks
 }
-
-/// Bytes that a process holds for itself: no files, nothing shared.
-pub(crate) fn memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.unwrap_or_default() * 1024
-}
