@@ -15,6 +15,6 @@ pub(crate) fn start(format: Option<LogFormat>, level: &str) {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     match format {
         LogFormat::Text => lines.with_target(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).init(),
     }
 }
