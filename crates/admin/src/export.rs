@@ -1,6 +1,6 @@
 //! Messages as Replay files: to look at, to keep, or to give to another relay.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -127,5 +127,7 @@ fn write(
         let _ = fs::remove_file(&part);
         return Err(AdminError::File { path: part, error });
     }
-    fs::rename(&part, &whole).map_err(at(&whole))
+    fs::rename(&part, &whole).map_err(at(&whole))?;
+    // Whoever removes the message next must not lose it with the name of its file.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(&whole))
 }

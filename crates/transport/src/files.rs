@@ -1,5 +1,6 @@
 //! One batch of files: claimed and read together, queued side by side so that they share the queue's syncs, then deleted.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -169,10 +170,16 @@ impl Pipeline {
         let now = self.shared.world.now();
         let (source, door) = (door.reader.source(), Arc::clone(door));
         let moved = tokio::task::spawn_blocking(move || {
+            let directory =
+                decided.first().and_then(|(claimed, _)| claimed.path().parent().map(Path::to_owned));
             let moved = decided.into_iter().map(|(claimed, fate)| move_file(&door, claimed, fate, now));
-            moved.collect::<Vec<_>>()
+            let moved: Vec<_> = moved.collect();
+            // Else a power failure could bring a file back whose key is forgotten, and it would be sent twice.
+            let synced =
+                directory.is_some_and(|path| File::open(path).and_then(|file| file.sync_all()).is_ok());
+            (moved, synced)
         });
-        let moved = match moved.await {
+        let (moved, synced) = match moved.await {
             Ok(moved) => moved,
             Err(error) => return tracing::error!(%error, "a batch of files could not be settled"),
         };
@@ -180,7 +187,7 @@ impl Pipeline {
         for (file, fate, done) in moved {
             match (done, fate) {
                 // The file is gone, so nobody will come with it again.
-                (Ok(_), Fate::Taken(key)) => {
+                (Ok(_), Fate::Taken(key)) if synced => {
                     let store = Arc::clone(&self.shared.store);
                     forgetting.spawn(async move { store.forget_source_key(&key).await });
                 }
@@ -193,7 +200,7 @@ impl Pipeline {
                     );
                     self.shared.observer.bad_mail(now, source, &shown(&bad), &why);
                 }
-                (Ok(_), Fate::Later) => {}
+                (Ok(_), Fate::Taken(_) | Fate::Later) => {}
                 (Err(error), _) => {
                     tracing::error!(file = shown(&file), %error, "a file could not be moved or deleted; it is not sent twice");
                 }

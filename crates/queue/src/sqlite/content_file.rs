@@ -159,17 +159,25 @@ impl Folder {
             let entry = entry?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            let file = match File::open(entry.path()) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                opened => opened?,
-            };
-            if file.try_lock().is_ok() && !has_message(name)? {
+            // One that is gone, or that cannot be opened now, is none that the others have to wait for.
+            let Ok(file) = File::open(entry.path()) else { continue };
+            if file.try_lock().is_ok() && is_named(&file, &entry.path())? && !has_message(name)? {
                 fs::remove_file(entry.path())?;
                 swept += 1;
             }
         }
         Ok(swept)
     }
+}
+
+/// Whether this is the file of that name still: another may have swept it, and its name may be somebody's new file.
+fn is_named(file: &File, path: &Path) -> Result<bool, Fault> {
+    let there = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    let ours = file.metadata()?;
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
 /// The files of one call's large contents, in the places of their messages.
