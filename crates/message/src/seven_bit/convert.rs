@@ -96,7 +96,9 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
             write_entity(body, Kind::Message, depth + 1, out)
         };
     }
-    if is_seven_bit(body) {
+    // Its line ends are data, if they are line ends at all (charset=utf-16): mending them would be its end.
+    let is_raw = is_binary(encoding.as_ref()) && !are_crlf(body);
+    if is_seven_bit(body) && !is_raw {
         // 8bit or binary in name only.
         write_header(&header, encoding.as_ref(), "7bit", kind, None, out);
         out.extend_from_slice(body);
@@ -112,7 +114,9 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
             mend_quoted_printable(body, out);
             Ok(())
         }
-        Encoding::Identity if media_type.starts_with("text/") || media_type.starts_with("message/") => {
+        Encoding::Identity
+            if !is_raw && (media_type.starts_with("text/") || media_type.starts_with("message/")) =>
+        {
             let charset = content_type.is_none().then(|| charset_of(body));
             write_header(&header, encoding.as_ref(), "quoted-printable", kind, charset, out);
             quoted_printable::encode(&lines(body), out);
@@ -120,9 +124,7 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
         }
         Encoding::Identity => {
             write_header(&header, encoding.as_ref(), "base64", kind, None, out);
-            let binary =
-                encoding.as_ref().is_some_and(|field| field.unfolded().eq_ignore_ascii_case(b"binary"));
-            let bytes = if binary { Cow::Borrowed(body) } else { lines(body) };
+            let bytes = if is_raw { Cow::Borrowed(body) } else { lines(body) };
             base64::encode(&bytes, out);
             Ok(())
         }
@@ -146,10 +148,11 @@ fn declared(encoding: Option<&Field<'_>>) -> Encoding {
 }
 
 fn declares_wide(encoding: Option<&Field<'_>>) -> bool {
-    encoding.is_some_and(|field| {
-        let value = field.unfolded();
-        value.eq_ignore_ascii_case(b"8bit") || value.eq_ignore_ascii_case(b"binary")
-    })
+    is_binary(encoding) || encoding.is_some_and(|field| field.unfolded().eq_ignore_ascii_case(b"8bit"))
+}
+
+fn is_binary(encoding: Option<&Field<'_>>) -> bool {
+    encoding.is_some_and(|field| field.unfolded().eq_ignore_ascii_case(b"binary"))
 }
 
 /// The fields with another encoding; those that a message lacks to be MIME behind them.

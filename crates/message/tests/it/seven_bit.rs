@@ -82,6 +82,32 @@ fn what_would_do_harm_is_refused() {
 }
 
 #[test]
+fn binary_text_keeps_every_byte() {
+    for (kind, body, encoded) in [
+        ("text/plain; charset=utf-16", "\u{e4}\0\r\0\n\0", "w6QADQAKAA=="),
+        ("text/html; charset=utf-8", "\u{e4}\nb\r", "w6QKYg0="),
+        // Seven bits, and yet no lines.
+        ("application/x", "a\nb\rc", "YQpiDWM="),
+    ] {
+        let write = |encoding: &str, body: &str| {
+            format!(
+                "Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n--b--\r\n"
+            )
+        };
+        let head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\u{e4}\r\n--b\r\n";
+        let converted =
+            to_seven_bit((head.to_owned() + &write("binary", body)).as_bytes()).expect("converted");
+        let converted = String::from_utf8(converted).expect("ASCII");
+        let wanted = write("base64", &format!("{encoded}\r\n"));
+        assert!(converted.ends_with(&wanted), "{kind}: {converted}");
+    }
+    let lines = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: binary\n\n\u{e4}\n";
+    let wanted = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\
+        MIME-Version: 1.0\n\n=C3=A4\n";
+    assert_eq!(convert(lines).as_deref(), Ok(wanted));
+}
+
+#[test]
 fn quoted_printable_that_is_not_quite_that_is_mended() {
     let content = "Content-Transfer-Encoding: quoted-printable\n\na=3D\u{e4}\n";
     assert_eq!(
