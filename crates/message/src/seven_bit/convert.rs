@@ -47,11 +47,22 @@ pub fn to_seven_bit(content: &[u8]) -> Result<Vec<u8>, Unconvertible> {
     Ok(out)
 }
 
-/// Whether a part says for itself that it is MIME.
+/// Where an entity stands: a message says for itself that it is MIME, a part needn't.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Message,
     Part,
+    DigestPart,
+}
+
+impl Kind {
+    /// What it is without a Content-Type field (RFC 2045 section 5.2, RFC 2046 section 5.1.5).
+    fn default_type(self) -> &'static str {
+        match self {
+            Self::Message | Self::Part => "text/plain",
+            Self::DigestPart => "message/rfc822",
+        }
+    }
 }
 
 /// How a part is declared to be encoded.
@@ -68,7 +79,7 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
     let body = header.body();
     let content_type = one(&header, "content-type")?;
     let parsed = content_type.as_ref().map(|field| ContentType::parse(&field.unfolded()));
-    let media_type = parsed.as_ref().map_or("text/plain", |parsed| parsed.media_type.as_str());
+    let media_type = parsed.as_ref().map_or(kind.default_type(), |parsed| parsed.media_type.as_str());
     let encoding = one(&header, "content-transfer-encoding")?;
     let is_composite =
         media_type.starts_with("multipart/") || matches!(media_type, "message/rfc822" | "message/global");
@@ -90,8 +101,9 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
             out.extend_from_slice(body);
             if is_seven_bit(body) { Ok(()) } else { Err(Unconvertible::Signed) }
         } else if media_type.starts_with("multipart/") {
+            let parts = if media_type == "multipart/digest" { Kind::DigestPart } else { Kind::Part };
             let boundary = parsed.and_then(|parsed| parsed.boundary).ok_or(Unconvertible::Structure)?;
-            write_parts(body, &boundary, depth, out)
+            write_parts(body, &boundary, parts, depth, out)
         } else {
             write_entity(body, Kind::Message, depth + 1, out)
         };
@@ -191,7 +203,13 @@ fn write_header(
 }
 
 /// `multipart-body` (RFC 2046 section 5.1.1): what stands before the first and behind the last part is for nobody.
-fn write_parts(body: &[u8], boundary: &str, depth: usize, out: &mut Vec<u8>) -> Result<(), Unconvertible> {
+fn write_parts(
+    body: &[u8],
+    boundary: &str,
+    kind: Kind,
+    depth: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Unconvertible> {
     let delimiter = format!("--{boundary}");
     let mut part_start = None;
     for line in delimiter_lines(body, delimiter.as_bytes()) {
@@ -199,7 +217,7 @@ fn write_parts(body: &[u8], boundary: &str, depth: usize, out: &mut Vec<u8>) -> 
             // The line end before a delimiter is the delimiter's.
             let part = body.get(start..line.start).unwrap_or_default();
             let ended = part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part);
-            write_entity(ended, Kind::Part, depth + 1, out)?;
+            write_entity(ended, kind, depth + 1, out)?;
             if ended.len() < part.len() {
                 out.extend_from_slice(b"\r\n");
             }

@@ -108,6 +108,17 @@ fn binary_text_keeps_every_byte() {
 }
 
 #[test]
+fn a_part_of_a_digest_is_a_message() {
+    let before = "MIME-Version: 1.0\nContent-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: inner\n\n\u{e4}\n\
+        --b\nContent-Type: text/plain; charset=utf-8\n\n\u{e4}\n--b--\n";
+    let after = "MIME-Version: 1.0\nContent-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: inner\n\
+        MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n\
+        =C3=A4\n--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n\
+        =C3=A4\n--b--\n";
+    assert_eq!(convert(before).as_deref(), Ok(after));
+}
+
+#[test]
 fn quoted_printable_that_is_not_quite_that_is_mended() {
     let content = "Content-Transfer-Encoding: quoted-printable\n\na=3D\u{e4}\n";
     assert_eq!(
