@@ -1,7 +1,7 @@
 //! Opens a connection to a host: to the first of its addresses that answers, within its time.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postroad_message::{EnhancedStatus, Failure, Fault, Phase, Scope};
 use tokio::net::{TcpSocket, TcpStream};
@@ -27,7 +27,24 @@ pub(crate) struct Way {
 pub(crate) struct Raced {
     pub(crate) winner: Option<(SocketAddr, TcpStream)>,
     /// Those that were tried and failed. Those that were merely slower are not among them.
-    pub(crate) failed: Vec<(SocketAddr, Failure)>,
+    pub(crate) failed: Vec<(SocketAddr, Unconnected)>,
+}
+
+/// Why there is no connection to an address.
+#[derive(Debug)]
+pub(crate) enum Unconnected {
+    /// The address failed, or what a proxy that we reached says of it.
+    Target(Failure),
+    /// No proxy could be reached, which says nothing of the address.
+    Proxy(Failure),
+}
+
+impl Unconnected {
+    pub(crate) fn into_failure(self) -> Failure {
+        match self {
+            Self::Target(failure) | Self::Proxy(failure) => failure,
+        }
+    }
 }
 
 /// Connects to the first of these that answers: each has a head start before the next, and a failure is no reason to wait.
@@ -78,27 +95,44 @@ pub(crate) fn in_turns<T>(targets: Vec<T>, address: impl Fn(&T) -> IpAddr, from:
     }
 }
 
-/// A TCP connection that sends what it is given at once.
-async fn connect(to: SocketAddr, way: &Way) -> Result<TcpStream, Failure> {
-    let attempt = async {
-        if way.through.is_empty() {
-            return open(to, way.from).await.map_err(|error| failure(&error, "no connection"));
-        }
-        let mut last = None;
-        for hop in &way.through {
-            let opened = open(hop.address, way.from).await;
-            match opened.map_err(|error| failure(&error, "no connection to the front-end proxy")) {
-                Ok(stream) => return proxy::connect(stream, hop, to).await,
-                Err(failure) => last = Some(failure),
+/// A TCP connection that sends what it is given at once. A proxy that does not answer takes no more than its share of the
+/// time, so that each of them has its turn.
+async fn connect(to: SocketAddr, way: &Way) -> Result<TcpStream, Unconnected> {
+    let began = Instant::now();
+    let left = || way.within.saturating_sub(began.elapsed());
+    if way.through.is_empty() {
+        return open(to, way.from, left(), "no connection").await.map_err(Unconnected::Target);
+    }
+    let mut last = None;
+    for (at, hop) in way.through.iter().enumerate() {
+        let hops_left = u32::try_from(way.through.len() - at).unwrap_or(u32::MAX);
+        match open(hop.address, way.from, left() / hops_left, "no connection to the front-end proxy").await {
+            Ok(stream) => {
+                let late =
+                    |_| Err(unreached(Fault::Remote, "no connection through the front-end proxy in time"));
+                let asked = tokio::time::timeout(left(), proxy::connect(stream, hop, to)).await;
+                return asked.unwrap_or_else(late).map_err(Unconnected::Target);
             }
+            Err(failure) => last = Some(failure),
         }
-        Err(last.unwrap_or_else(|| unreached(Fault::Configuration, "there is no front-end proxy")))
-    };
-    let late = || Err(unreached(Fault::Remote, "no connection in time"));
-    tokio::time::timeout(way.within, attempt).await.unwrap_or_else(|_| late())
+    }
+    let none = || unreached(Fault::Configuration, "there is no front-end proxy");
+    Err(Unconnected::Proxy(last.unwrap_or_else(none)))
 }
 
-async fn open(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+async fn open(
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    within: Duration,
+    otherwise: &str,
+) -> Result<TcpStream, Failure> {
+    match tokio::time::timeout(within, open_socket(to, from)).await {
+        Ok(opened) => opened.map_err(|error| failure(&error, otherwise)),
+        Err(_) => Err(unreached(Fault::Remote, &format!("{otherwise} in time"))),
+    }
+}
+
+async fn open_socket(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(from) = from {
         socket.bind(SocketAddr::new(from, 0))?;
@@ -145,5 +179,44 @@ mod tests {
         assert_eq!(turns(None), ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "192.0.2.3"]);
         assert_eq!(turns(Some("192.0.2.9")), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
         assert_eq!(in_turns(vec![ip("::1")], |address| *address, Some(ip("192.0.2.9"))), [ip("::1")]);
+    }
+
+    /// An address of which no connection is ever accepted nor refused: its queue is full.
+    async fn silent() -> (tokio::net::TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = open(address, None, Duration::from_millis(300), "full").await {
+            waiting.push(stream);
+        }
+        (listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_silent_leaves_time_for_the_next() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (dead, _waiting) = silent().await;
+        let alive = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hop = |listener: &tokio::net::TcpListener| Hop {
+            address: listener.local_addr().unwrap(),
+            credential: None,
+        };
+        let mut way =
+            Way { from: None, through: vec![hop(&dead), hop(&alive)], within: Duration::from_secs(4) };
+        tokio::spawn(async move {
+            let (mut stream, _) = alive.accept().await.unwrap();
+            stream.read_exact(&mut [0; 3]).await.unwrap();
+            stream.write_all(&[5, 0]).await.unwrap();
+            stream.read_exact(&mut [0; 10]).await.unwrap();
+            stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        });
+        let target = "192.0.2.1:25".parse().unwrap();
+        connect(target, &way).await.expect("the second proxy has its turn");
+        way.through.truncate(1);
+        way.within = Duration::from_millis(300);
+        let failed = connect(target, &way).await;
+        assert!(matches!(failed, Err(Unconnected::Proxy(_))), "{failed:?}");
     }
 }

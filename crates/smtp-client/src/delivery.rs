@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use crate::client::Inner;
-use crate::connect::{Way, in_turns, race, unreached};
+use crate::connect::{Unconnected, Way, in_turns, race, unreached};
 use crate::connection::{Connection, Purpose, now};
 use crate::destination::{Destination, Hosts as DestinationHosts, SmartHost, TlsPolicy};
 use crate::proxy::Hop;
@@ -145,10 +145,11 @@ impl<'a> Delivery<'a> {
         };
         while !targets.is_empty() && now() < end && !self.ledger.is_settled() {
             let raced = race(targets.iter().map(|target| self.address(target)).collect(), &way).await;
-            for (address, mut failure) in raced.failed {
-                if failure.fault == Fault::Remote {
+            for (address, why) in raced.failed {
+                if matches!(&why, Unconnected::Target(failure) if failure.fault == Fault::Remote) {
                     self.client.memory.not_reached(address, now());
                 }
+                let mut failure = why.into_failure();
                 let failed = targets.extract_if(.., |target| target.address == address.ip()).next();
                 failure.host = failed.map(|target| label(&target, address));
                 *budget = budget.saturating_sub(1);
@@ -176,7 +177,8 @@ impl<'a> Delivery<'a> {
                 Some((_, stream)) => {
                     self.try_fresh(&purpose, stream).await;
                 }
-                None => raced.failed.into_iter().for_each(|(_, mut failure)| {
+                None => raced.failed.into_iter().for_each(|(_, why)| {
+                    let mut failure = why.into_failure();
                     failure.host = Some(label(target, address));
                     self.ledger.note(Outcome::Deferred(failure));
                 }),
