@@ -13,7 +13,7 @@ use postroad_smtp_protocol::sasl::ChannelBindings;
 use postroad_smtp_protocol::server::{Input, Output, Refusal, Session, Slow};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
@@ -206,12 +206,19 @@ impl<'a> Connection<'a> {
         };
         if !wait.is_zero() {
             self.flush(stream).await?;
-            tokio::time::sleep(wait).await;
+            let until = (Instant::now() + wait).min(self.deadline);
+            tokio::select! {
+                () = sleep_until(until) => (),
+                () = told_to_stop(&mut self.shutdown) => (),
+            }
         }
         if self.outgoing.is_empty() {
             self.outgoing = bytes;
         } else {
             self.outgoing.extend_from_slice(&bytes);
+        }
+        if !wait.is_zero() && self.is_overdue() {
+            self.end(took_too_long());
         }
         if self.outgoing.len() > REPLIES_HELD { self.flush(stream).await } else { Ok(()) }
     }
@@ -231,6 +238,11 @@ impl<'a> Connection<'a> {
 
     /// Reads once; false at the end of the stream.
     async fn receive<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<bool> {
+        // Input that is there is read before any clock is looked at: who always has some would stay for ever.
+        if self.is_overdue() {
+            self.end(took_too_long());
+            return Ok(true);
+        }
         let silence = Instant::now() + self.service.connector.connection_inactivity_timeout;
         let until = silence.min(self.deadline);
         let idle = self.session.is_idle();
@@ -248,15 +260,19 @@ impl<'a> Connection<'a> {
                 Ok(count? > 0)
             }
             Err(_) => {
-                let text = if until == silence {
-                    "Timeout waiting for client input"
+                let silent = "Timeout waiting for client input";
+                self.end(if until == silence {
+                    Refusal::new(421, EnhancedStatus::transient(4, 2), silent)
                 } else {
-                    "The session took too long"
-                };
-                self.end(Refusal::new(421, EnhancedStatus::transient(4, 2), text));
+                    took_too_long()
+                });
                 Ok(true)
             }
         }
+    }
+
+    fn is_overdue(&self) -> bool {
+        Instant::now() >= self.deadline
     }
 
     pub(crate) fn end(&mut self, refusal: Refusal) {
@@ -269,6 +285,10 @@ impl<'a> Connection<'a> {
             self.memory.set(0, u64::MAX);
         }
     }
+}
+
+fn took_too_long() -> Refusal {
+    Refusal::new(421, EnhancedStatus::transient(4, 2), "The session took too long")
 }
 
 /// Ends when the server is told to stop; never where nobody is left to tell it.

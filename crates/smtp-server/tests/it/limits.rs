@@ -79,6 +79,23 @@ async fn the_rest_of_too_many_recipients_is_for_another_message() {
     assert_eq!(house.messages()[0].1.recipients.len(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_kept_busy_ends_in_its_time_all_the_same() {
+    let mut slow = connector("Slow");
+    slow.tarpit_interval = Duration::from_secs(30);
+    slow.connection_timeout = Duration::from_secs(100);
+    let house = House::with(slow).await;
+    let mut caller = house.connect().await;
+    caller.ask("HELO a", "250 ").await;
+    caller.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+    caller.say(&"RCPT TO:<bob@elsewhere.net>\r\n".repeat(50)).await;
+    for _ in 0..4 {
+        caller.expect("550 5.7.1 ").await;
+    }
+    caller.expect("421 4.4.2 The session took too long").await;
+    assert_eq!(caller.reply().await, None);
+}
+
 /// Says no to one word at each step.
 struct Picky(u16);
 
