@@ -39,6 +39,13 @@ where
     Err(io::ErrorKind::InvalidData.into())
 }
 
+/// Where version 2 of the header has its command; in version 1 this is within `UNKNOWN` where no addresses are given.
+const COMMAND: usize = 12;
+/// The command of a load balancer that looks whether we live: the connection is its own.
+const LOCAL: u8 = 0x20;
+/// The address of a client whose address is not known. It has no right.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 enum Fault {
     Lost(io::Error),
     Header(ProxyError),
@@ -47,18 +54,25 @@ enum Fault {
 async fn header<S: AsyncRead + Unpin>(stream: &mut S, client: &mut Client) -> Result<(), Fault> {
     let mut reader = Reader::default();
     let mut piece = [0; 256];
+    let mut fixed = Vec::with_capacity(COMMAND + 1);
     loop {
         let wanted = piece.len().min(reader.wants());
         let count = stream.read(piece.get_mut(..wanted).unwrap_or_default()).await.map_err(Fault::Lost)?;
         if count == 0 {
             return Err(Fault::Lost(io::ErrorKind::UnexpectedEof.into()));
         }
+        let missing = (COMMAND + 1).saturating_sub(fixed.len());
+        fixed.extend(piece.iter().take(count.min(missing)));
         let found = reader.read(piece.get(..count).unwrap_or_default()).map_err(Fault::Header)?;
         if let Some(header) = found {
             if let Some(endpoints) = header.endpoints {
                 client.through = Some(client.peer);
                 client.peer = unmapped(endpoints.source);
                 client.local = unmapped(endpoints.destination);
+            } else if fixed.get(COMMAND) != Some(&LOCAL) {
+                // Whose it is nobody knows (`UNKNOWN`, `AF_UNSPEC`): not the load balancer's, which may have rights.
+                client.through = Some(client.peer);
+                client.peer = SocketAddr::new(NOWHERE, 0);
             }
             return Ok(());
         }
@@ -72,10 +86,9 @@ fn unmapped(address: SocketAddr) -> SocketAddr {
 /// The client is whom XCLIENT names. Where its address is not known it is 0.0.0.0: never the front's own, which may relay.
 pub(crate) fn speak_for(service: &Service, client: &mut Client, told: &Attributes) {
     let front = client.through.unwrap_or(client.peer);
-    let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let is = |told: &Told<IpAddr>, now: IpAddr| match told {
         Told::Is(address) => *address,
-        Told::Unavailable => nowhere,
+        Told::Unavailable => NOWHERE,
         Told::Unsaid => now,
     };
     let port = |told: &Told<u16>, now: u16| match told {
@@ -84,7 +97,7 @@ pub(crate) fn speak_for(service: &Service, client: &mut Client, told: &Attribute
         Told::Unsaid => now,
     };
     client.through = Some(front);
-    client.peer = SocketAddr::new(is(&told.address, client.peer.ip()), port(&told.port, client.peer.port()));
+    client.peer = SocketAddr::new(is(&told.address, NOWHERE), port(&told.port, client.peer.port()));
     client.local = SocketAddr::new(
         is(&told.destination_address, client.local.ip()),
         port(&told.destination_port, client.local.port()),

@@ -277,7 +277,7 @@ impl ReceiveConnector {
 
     /// Whether XCLIENT is taken from this address.
     pub fn takes_xclient(&self, client: IpAddr) -> bool {
-        self.xclient_ip_ranges.iter().any(|range| range.contains(client))
+        !client.is_unspecified() && self.xclient_ip_ranges.iter().any(|range| range.contains(client))
     }
 
     /// The span of the narrowest remote range that holds the client, if any does.

@@ -255,7 +255,7 @@ async fn session(
         }
         // From here on it counts as its own source.
         drop(admitted.take());
-        let source = client.through.map(|_| client.peer.ip());
+        let source = client.through.map(|_| client.peer.ip()).filter(|source| !source.is_unspecified());
         admitted = reception.admission.admit(&reception.service.connector, source);
         if admitted.is_none() {
             return turn_away(&stream, implicit_tls, TOO_MANY);

@@ -58,6 +58,41 @@ async fn a_load_balancer_gives_no_right_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_client_whom_the_load_balancer_does_not_know_has_no_right_and_its_health_check_has() {
+    let mut connector = behind_a_load_balancer();
+    connector.relay_ip_ranges.push("127.0.0.1".parse().unwrap());
+    connector.xclient_ip_ranges = vec!["0.0.0.0/0".parse().unwrap()];
+    let house = House::with(connector).await;
+    let second = "\r\n\r\n\0\r\nQUIT\n";
+    for (header, recipient, xclient) in [
+        ("PROXY UNKNOWN\r\n".to_owned(), "550 5.7.1 ", false),
+        (format!("{second}\x21\0\0\0"), "550 5.7.1 ", false),
+        (format!("{second}\x20\0\0\0"), "250 ", true),
+    ] {
+        let mut caller = house.dial().await;
+        caller.say(&header).await;
+        caller.expect("220 ").await;
+        assert_eq!(caller.ask("EHLO a", "250").await.contains("XCLIENT"), xclient, "{header:?}");
+        caller.ask("MAIL FROM:<>", "250 ").await;
+        caller.ask("RCPT TO:<bob@elsewhere.net>", recipient).await;
+    }
+}
+
+#[tokio::test]
+async fn a_front_that_says_no_address_lends_its_client_no_right() {
+    let house = House::with(behind_a_front(|connector| {
+        connector.xclient_ip_ranges = vec!["127.0.0.1".parse().unwrap()];
+        connector.relay_ip_ranges.push("127.0.0.1".parse().unwrap());
+    }))
+    .await;
+    let mut caller = house.connect().await;
+    caller.ask("XCLIENT NAME=app01.contoso.com", "220 ").await;
+    caller.ask("EHLO app01", "250").await;
+    caller.ask("MAIL FROM:<>", "250 ").await;
+    caller.ask("RCPT TO:<bob@elsewhere.net>", "550 5.7.1 ").await;
+}
+
+#[tokio::test]
 async fn without_its_header_not_a_word_is_heard() {
     let house = House::with(behind_a_load_balancer()).await;
     for wire in ["EHLO evil\r\nMAIL FROM:<>\r\n", "PROXY TCP4 192.0.2.37\r\nEHLO evil\r\n"] {
