@@ -1,7 +1,7 @@
 //! Opens a connection to a host: to the first of its addresses that answers, within its time.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postroad_message::{EnhancedStatus, Failure, Fault, Phase, Scope};
 use tokio::net::{TcpSocket, TcpStream};
@@ -98,7 +98,7 @@ pub(crate) fn in_turns<T>(targets: Vec<T>, address: impl Fn(&T) -> IpAddr, from:
 /// A TCP connection that sends what it is given at once. A proxy that does not answer takes no more than its share of the
 /// time, so that each of them has its turn.
 async fn connect(to: SocketAddr, way: &Way) -> Result<TcpStream, Unconnected> {
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let left = || way.within.saturating_sub(began.elapsed());
     if way.through.is_empty() {
         return open(to, way.from, left(), "no connection").await.map_err(Unconnected::Target);
