@@ -301,6 +301,8 @@ impl Session {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.add(*recipient);
                 }
+                // It has a limit of its own.
+                self.idle_commands = self.idle_commands.saturating_sub(1);
                 self.reply(250, EnhancedStatus::success(1, 5), "Recipient OK");
             }
             Question::DataStart => self.start_data(),

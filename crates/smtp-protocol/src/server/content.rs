@@ -217,6 +217,10 @@ impl Session {
         if let Some(line) = &chunk.refused {
             return (0..chunk.replies).for_each(|_| self.write(line));
         }
+        if chunk.size > 0 {
+            // The size of the message is its limit.
+            self.idle_commands = self.idle_commands.saturating_sub(1);
+        }
         if !chunk.last {
             let text = format!("{} octets received", chunk.size);
             return self.reply(250, EnhancedStatus::success(0, 0), &text);

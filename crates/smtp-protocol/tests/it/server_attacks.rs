@@ -2,7 +2,7 @@
 
 use postroad_message::EnhancedStatus;
 use postroad_message::line_end::are_crlf;
-use postroad_smtp_protocol::server::{Input, Refusal};
+use postroad_smtp_protocol::server::{Input, Refusal, Session, Settings};
 
 use crate::server_dialogue::{Dialogue, Play, unescaped};
 
@@ -15,6 +15,30 @@ fn a_hundred_thousand_commands_end_the_session() {
     assert!(
         String::from_utf8_lossy(&play.replies).ends_with("421 4.7.0 Too many commands without a message\r\n")
     );
+}
+
+#[test]
+fn what_a_message_is_made_of_is_no_idle_command() {
+    let mut settings = Settings::new("mail.contoso.com", "admin@contoso.com".parse().expect("a mailbox"));
+    settings.limits.recipients = 5000;
+    let mut play = Play::new(Session::new(settings));
+    play.send(b"HELO a\r\nMAIL FROM:<joe@contoso.com>\r\n");
+    (0..5000).for_each(|_| play.send(b"RCPT TO:<jane@contoso.com>\r\n"));
+    (0..5000).for_each(|_| play.send(b"BDAT 3\r\nx\r\n"));
+    play.send(b"BDAT 0 LAST\r\n");
+    let [(envelope, content)] = play.messages.as_slice() else { panic!("{}", play.messages.len()) };
+    assert_eq!((envelope.recipients.len(), content.len()), (5000, 15_000));
+    assert!(!play.closed);
+}
+
+#[test]
+fn recipients_refused_and_chunks_of_nothing_are_idle_commands() {
+    for line in ["RCPT TO:<bob@elsewhere.net>\r\n", "BDAT 0\r\n"] {
+        let mut play = Play::new(Dialogue::default().server());
+        play.send(FIRST.as_bytes());
+        line.as_bytes().repeat(1001).chunks(4096).for_each(|piece| play.send(piece));
+        assert!(play.closed, "{line:?}");
+    }
 }
 
 /// Streamed: what is held of it stays small, and the session ends long before it does.
