@@ -65,7 +65,7 @@ impl Session {
             Command::Data => self.data(),
             Command::Chunk { size, last } => self.chunk(size, last),
             Command::Reset => {
-                self.transaction = None;
+                self.forget_transaction();
                 self.reply(250, EnhancedStatus::success(0, 0), "Reset");
             }
             Command::Noop => self.reply(250, EnhancedStatus::success(0, 0), "OK"),
@@ -124,7 +124,7 @@ impl Session {
         if name.is_none() && self.settings.require_hello_name {
             return self.protocol_error(501, EnhancedStatus::permanent(5, 4), "Say who you are");
         }
-        self.transaction = None;
+        self.forget_transaction();
         self.ask(Event::Hello { name: name.map(str::to_owned), extended }, Question::Hello { extended });
     }
 
@@ -135,6 +135,7 @@ impl Session {
         if self.transaction.is_some() {
             return self.out_of_order("A transaction is under way");
         }
+        self.dropped = None;
         self.mails = self.mails.saturating_add(1);
         if self.settings.limits.messages.is_some_and(|most| self.mails > most) {
             self.reply(421, EnhancedStatus::transient(7, 0), "Too many messages in one session");
@@ -237,7 +238,7 @@ impl Session {
         }
         self.user = told.login.value().cloned();
         self.greeted = told.hello_name.value().is_some();
-        self.transaction = None;
+        self.forget_transaction();
         self.front = Front::Speaking(told);
         self.greet();
     }

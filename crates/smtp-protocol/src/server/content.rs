@@ -4,8 +4,8 @@ use postroad_message::{Body, EnhancedStatus, Envelope};
 
 use crate::data::Decoder;
 use crate::server::reply_line::ReplyLine;
-use crate::server::session::{Chunk, Event, Question, Session, State};
-use crate::server::transaction::BareLineEnd;
+use crate::server::session::{Chunk, Dropped, Event, Question, Session, State};
+use crate::server::transaction::{BareLineEnd, Transaction};
 use crate::server::verdict::{Refusal, Verdict};
 
 /// Content this many times larger than the limit is not read to its end.
@@ -142,6 +142,10 @@ impl Session {
                 self.transaction = None;
                 chunk.refused.get_or_insert_with(|| refusal.line().clone());
             }
+            State::Command if self.transaction.as_ref().is_some_and(Transaction::has_chunks) => {
+                self.transaction = None;
+                self.dropped = Some(Dropped { untold: Some(refusal.line().clone()) });
+            }
             _ => {}
         }
     }
@@ -155,7 +159,10 @@ impl Session {
                 self.reply(502, EnhancedStatus::permanent(5, 1), "BDAT is not offered");
                 self.close();
             }
-            None => self.eat_chunk(size, last, order),
+            None => {
+                let untold = self.dropped.as_mut().and_then(|dropped| dropped.untold.take());
+                self.eat_chunk(size, last, untold.unwrap_or(order));
+            }
             Some(transaction) if transaction.envelope().recipients.is_empty() => {
                 self.eat_chunk(size, last, order)
             }

@@ -26,7 +26,8 @@ pub enum Input<'a> {
     Verdict(Verdict),
     /// The handshake that [`Output::StartTls`] asked for is done, or TLS was there from the start.
     TlsEstablished,
-    /// The content under way will not be taken, say because memory is short: it is read to its end and refused so.
+    /// The content under way will not be taken, say because memory is short: it is read to its end and refused so. Between two
+    /// chunks it is the next that is refused.
     RefuseContent(Refusal),
     /// The session is to end now: time is up, or the server stops.
     End(Refusal),
@@ -157,6 +158,7 @@ pub struct Session {
     pub(super) greeted: bool,
     pub(super) user: Option<String>,
     pub(super) transaction: Option<Transaction>,
+    pub(super) dropped: Option<Dropped>,
     pub(super) front: Front,
     /// MAIL commands, and the domains of RCPT commands where those are limited.
     pub(super) mails: u32,
@@ -231,6 +233,12 @@ pub(super) struct Chunk {
     pub(super) replies: usize,
 }
 
+/// A transaction that ended before the last of its chunks, some of which may be on their way.
+pub(super) struct Dropped {
+    /// What the next of them is told, where the client does not know yet.
+    pub(super) untold: Option<ReplyLine>,
+}
+
 impl Session {
     /// A session that has not greeted yet.
     pub fn new(settings: Settings) -> Self {
@@ -242,6 +250,7 @@ impl Session {
             greeted: false,
             user: None,
             transaction: None,
+            dropped: None,
             front: Front::Silent,
             mails: 0,
             domains: Vec::new(),
@@ -286,11 +295,12 @@ impl Session {
             && self.buffer.is_empty()
     }
 
-    /// Bytes of content held so far.
+    /// Bytes of content held so far: chunks between their commands too, and a message until [`poll`](Self::poll) gives it out.
     pub fn content_held(&self) -> usize {
         let chunks = self.transaction.as_ref().map_or(0, Transaction::chunks_held);
         match &self.state {
             State::Data(decoder, _) => decoder.held(),
+            State::Ask(Event::Message { content, .. }, _) => content.len(),
             _ => chunks,
         }
     }
@@ -433,7 +443,7 @@ impl Session {
             self.in_tls = true;
             self.greeted = false;
             self.user = None;
-            self.transaction = None;
+            self.forget_transaction();
             self.state = if at_start { State::Connected } else { State::Command };
         }
     }
@@ -459,8 +469,14 @@ impl Session {
 
     pub(super) fn close(&mut self) {
         self.buffer.clear();
-        self.transaction = None;
+        self.forget_transaction();
         self.state = State::Closed;
+    }
+
+    /// Nor is any of its chunks on its way.
+    pub(super) fn forget_transaction(&mut self) {
+        self.transaction = None;
+        self.dropped = None;
     }
 
     /// A refusal that counts: the client does not speak the protocol.

@@ -41,6 +41,31 @@ fn recipients_refused_and_chunks_of_nothing_are_idle_commands() {
     }
 }
 
+#[test]
+fn chunks_held_between_two_commands_are_counted_and_let_go() {
+    for last in ["", " LAST"] {
+        let mut play = Play::new(Dialogue::default().server());
+        play.send(FIRST.as_bytes());
+        for (piece, held) in [("BDAT 3\r\nx\r\n", 3), ("BDAT 4", 3), ("\r\nyy", 5), ("\r\n", 7)] {
+            play.send(piece.as_bytes());
+            assert_eq!(play.session.content_held(), held, "{piece:?}");
+        }
+        play.replies.clear();
+        let no_room = Refusal::transient(3, 1, "There is no room for content now");
+        play.session.handle(Input::RefuseContent(no_room));
+        assert_eq!(play.session.content_held(), 0);
+        play.send(format!("BDAT 6{last}\r\nQUIT\r\nBDAT 0\r\n").as_bytes());
+        assert_eq!(play.session.content_held(), 0);
+        play.send(FIRST.replace("HELO a", "NOOP").as_bytes());
+        play.send(b"BDAT 3 LAST\r\nz\r\n");
+        let text = String::from_utf8_lossy(&play.replies).into_owned();
+        let codes: Vec<&str> = text.lines().map(|line| &line[..9]).collect();
+        let due = ["452 4.3.1", "503 5.5.1", "250 2.0.0", "250 2.1.0", "250 2.1.5", "250 2.6.0"];
+        assert_eq!(codes, due);
+        assert!(matches!(play.messages.as_slice(), [(_, content)] if content == b"z\r\n"), "{text}");
+    }
+}
+
 /// Streamed: what is held of it stays small, and the session ends long before it does.
 #[test]
 fn a_line_of_a_gigabyte_is_not_held() {
