@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::sasl::{Secret, base64_decode, base64_encode, framing};
 use crate::server::limits::Limits;
 use crate::server::reply_line::ReplyLine;
-use crate::server::session::{Event, Question, Session, Slow, State};
+use crate::server::session::{Event, Question, Session, Slow, State, Token};
 use crate::server::verdict::Verdict;
 
 impl Session {
@@ -34,8 +34,16 @@ impl Session {
         let Some(mechanism) = known else {
             return self.protocol_error(504, EnhancedStatus::permanent(5, 4), "The mechanism is not offered");
         };
+        self.token = Token::NotAsked;
         match initial.map(|initial| framing::initial_response(initial.as_bytes())).transpose() {
             Ok(response) => {
+                let by_token =
+                    ["OAUTHBEARER", "XOAUTH2"].iter().any(|name| mechanism.eq_ignore_ascii_case(name));
+                self.token = match &response {
+                    _ if !by_token => Token::NotAsked,
+                    None => Token::Asked,
+                    Some(_) => Token::Given,
+                };
                 self.ask(Event::Logon { mechanism, response: response.map(secret) }, Question::Logon);
             }
             Err(_) => self.malformed_response(),
@@ -45,12 +53,17 @@ impl Session {
     /// One line of the exchange; it is wiped afterwards.
     pub(super) fn logon_response(&mut self, mut line: Vec<u8>) {
         if line.len() > Limits::LOGON_LINE {
-            self.protocol_error(500, EnhancedStatus::permanent(5, 6), "The line is too long");
+            self.logon_error(500, EnhancedStatus::permanent(5, 6), "The line is too long");
+        } else if line == b"*" && self.token == Token::Refused {
+            self.logon_error(501, EnhancedStatus::permanent(7, 0), "The logon was cancelled");
         } else if line == b"*" {
             self.reply(501, EnhancedStatus::permanent(7, 0), "The logon was cancelled");
         } else {
             match base64_decode(&line) {
                 Ok(response) => {
+                    if self.token == Token::Asked {
+                        self.token = Token::Given;
+                    }
                     self.ask(Event::LogonResponse { response: secret(response) }, Question::Logon);
                 }
                 Err(_) => self.malformed_response(),
@@ -60,12 +73,23 @@ impl Session {
     }
 
     fn malformed_response(&mut self) {
-        self.protocol_error(501, EnhancedStatus::permanent(5, 2), "The response is malformed");
+        self.logon_error(501, EnhancedStatus::permanent(5, 2), "The response is malformed");
+    }
+
+    /// An error of the protocol's; after a token that will not do, a failed logon, or tokens could be guessed without end.
+    pub(super) fn logon_error(&mut self, code: u16, status: EnhancedStatus, text: &str) {
+        match self.token {
+            Token::Refused => self.logon_failed(&ReplyLine::new(code, Some(status), text)),
+            _ => self.protocol_error(code, status, text),
+        }
     }
 
     pub(super) fn logon_judged(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Challenge(challenge) => {
+                if self.token == Token::Given {
+                    self.token = Token::Refused;
+                }
                 self.write(&ReplyLine::new(334, None, &base64_encode(&challenge)));
                 self.state = State::Logon;
             }

@@ -18,6 +18,8 @@ use crate::server::verdict::{Refusal, Verdict};
 use crate::transcript::Transcript;
 use crate::xclient::Attributes;
 
+const TOO_LONG: &str = "The line is too long";
+
 /// What a session is told.
 pub enum Input<'a> {
     /// These bytes came. Only after [`Output::Receive`], which keeps what is held small.
@@ -165,6 +167,7 @@ pub struct Session {
     pub(super) domains: Vec<MailDomain>,
     pub(super) errors: u32,
     pub(super) logon_failures: u32,
+    pub(super) token: Token,
     pub(super) idle_commands: u32,
     pub(super) transcript: Transcript,
     outgoing: Vec<u8>,
@@ -201,6 +204,19 @@ pub(super) enum Front {
     Speaking(Box<Attributes>),
     /// It has said what it had to say.
     Done,
+}
+
+/// How far a logon by OAUTHBEARER or XOAUTH2 has got.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    /// It is by another mechanism.
+    NotAsked,
+    /// It comes next.
+    Asked,
+    /// It is being judged.
+    Given,
+    /// It will not do, which a challenge says first (RFC 7628 section 3.2.3): whatever comes, the logon has failed.
+    Refused,
 }
 
 /// What is done with a verdict.
@@ -256,6 +272,7 @@ impl Session {
             domains: Vec::new(),
             errors: 0,
             logon_failures: 0,
+            token: Token::NotAsked,
             idle_commands: 0,
             transcript: Transcript::default(),
             outgoing: Vec::new(),
@@ -406,11 +423,10 @@ impl Session {
                 self.transcript.command_received(&line, true);
                 self.logon_response(line);
             }
-            (Line::TooLong, _) => {
-                self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long")
-            }
+            (Line::TooLong, true) => self.logon_error(500, EnhancedStatus::permanent(5, 2), TOO_LONG),
+            (Line::TooLong, false) => self.protocol_error(500, EnhancedStatus::permanent(5, 2), TOO_LONG),
             (Line::Endless, _) => {
-                self.reply(500, EnhancedStatus::permanent(5, 2), "The line is too long");
+                self.reply(500, EnhancedStatus::permanent(5, 2), TOO_LONG);
                 self.close();
             }
             (Line::BareLineFeed, _) => {

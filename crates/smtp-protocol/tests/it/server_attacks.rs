@@ -66,6 +66,30 @@ fn chunks_held_between_two_commands_are_counted_and_let_go() {
     }
 }
 
+#[test]
+fn a_token_that_will_not_do_is_a_failed_logon_whatever_the_client_says_to_it() {
+    let long = ["A".repeat(12_289), "A".repeat(60_000)];
+    for last_word in ["*", "AQ==", "", "!!!!", &long[0], &long[1]] {
+        for guess in [
+            "AUTH XOAUTH2 dXNlcj1qYW5lAWF1dGg9QmVhcmVyIHN0YWxlAQE=\r\n",
+            "AUTH xoauth2\r\ndXNlcj1qYW5lAWF1dGg9QmVhcmVyIHN0YWxlAQE=\r\n",
+            "AUTH OAUTHBEARER bixhPWphbmUsAWF1dGg9QmVhcmVyIHN0YWxlAQE=\r\n",
+        ] {
+            let mut play = Play::new(Dialogue::with(&["logon-by"]).server());
+            play.send(b"HELO a\r\n");
+            for tries in 0..3 {
+                assert!(!play.closed, "{guess:?} {last_word:?}: {tries}");
+                play.send(format!("{guess}{last_word}\r\n").as_bytes());
+            }
+            let text = String::from_utf8_lossy(&play.replies).into_owned();
+            assert!(
+                play.closed && text.ends_with("421 4.7.0 Too many failed logons, closing the connection\r\n"),
+                "{text}"
+            );
+        }
+    }
+}
+
 /// Streamed: what is held of it stays small, and the session ends long before it does.
 #[test]
 fn a_line_of_a_gigabyte_is_not_held() {
