@@ -65,15 +65,17 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
 
 /// Gives up what has waited too long, and tells the senders of what takes long: due or not, one report for a message.
 pub(crate) async fn sweep(shared: &Shared) {
-    let (now, settings) = (shared.world.now(), &shared.in_force().settings);
-    let until = now.after(settings.lease);
+    // What is claimed is judged by the same timers and clock: judged not overdue, it would be claimed again for ever.
+    let moments = shared.moments(shared.world.now());
+    let (now, timers) = (moments.now, &moments.timers);
+    let until = now.after(shared.in_force().settings.lease);
     let claims = [
-        Claim::expired(settings.timers.expired_before(now), SWEEP_BATCH, now, until),
-        Claim::delayed(settings.timers.delayed_before(now), SWEEP_BATCH, now, until),
+        Claim::expired(timers.expired_before(now), SWEEP_BATCH, now, until),
+        Claim::delayed(timers.delayed_before(now), SWEEP_BATCH, now, until),
     ];
     for claim in claims {
         loop {
-            match sweep_batch(shared, &claim).await {
+            match sweep_batch(shared, &claim, &moments).await {
                 Ok(claimed) if claimed == SWEEP_BATCH => {}
                 Ok(_) => break,
                 Err(error) => {
@@ -86,7 +88,7 @@ pub(crate) async fn sweep(shared: &Shared) {
 }
 
 /// Gives how many deliveries the claim found, those aside that belong to the same messages.
-async fn sweep_batch(shared: &Shared, claim: &Claim) -> Result<usize, QueueError> {
+async fn sweep_batch(shared: &Shared, claim: &Claim, moments: &Moments) -> Result<usize, QueueError> {
     let claimed = shared.store.claim(claim.clone()).await?.leases;
     let found = claimed.len();
     let mut messages: BTreeMap<MessageId, Vec<Lease>> = BTreeMap::new();
@@ -100,7 +102,7 @@ async fn sweep_batch(shared: &Shared, claim: &Claim) -> Result<usize, QueueError
             leases.extend(shared.store.claim(others).await?.leases);
         }
         let span = tracing::info_span!("overdue", id = %message);
-        overdue(shared, leases).instrument(span).await;
+        overdue(shared, leases, moments).instrument(span).await;
     }
     Ok(found)
 }
@@ -109,7 +111,7 @@ async fn sweep_batch(shared: &Shared, claim: &Claim) -> Result<usize, QueueError
 ///
 /// Their one report goes with the first of them. Should we die before the others are settled, their recipients are
 /// told a second time; nobody is left untold.
-async fn overdue(shared: &Shared, leases: Vec<Lease>) {
+async fn overdue(shared: &Shared, leases: Vec<Lease>, moments: &Moments) {
     let Some(first) = leases.first() else { return };
     let content = match shared.store.content(first.message).await {
         Ok(content) => content,
@@ -123,7 +125,7 @@ async fn overdue(shared: &Shared, leases: Vec<Lease>) {
     let mut together = Settled::default();
     let mut each = Vec::new();
     for lease in leases {
-        let settled = overdue_one(shared, &lease);
+        let settled = overdue_one(&lease, moments);
         let before = envelope.recipients.len();
         envelope.recipients.extend(lease.envelope.recipients.iter().cloned());
         let moved = |(index, of): &(usize, Outcome)| (before + index, of.clone());
@@ -147,14 +149,13 @@ async fn overdue(shared: &Shared, leases: Vec<Lease>) {
     }
 }
 
-fn overdue_one(shared: &Shared, lease: &Lease) -> Settled {
+fn overdue_one(lease: &Lease, moments: &Moments) -> Settled {
     let last = |index: usize| lease.last_failures.get(index).cloned().flatten();
     let outcomes: Vec<Outcome> = (0..lease.envelope.recipients.len())
         .map(|index| Outcome::Deferred(last(index).unwrap_or_else(|| waiting(&lease.next_hop))))
         .collect();
-    let moments = shared.moments(lease.due);
-    let judged = settlement::judge(lease, outcomes, &moments);
-    settlement::settle_overdue(lease, judged, &moments)
+    let judged = settlement::judge(lease, outcomes, moments);
+    settlement::settle_overdue(lease, judged, moments)
 }
 
 /// Works for as long as it takes, and keeps the delivery lent to us meanwhile: nobody else may begin it as well.
