@@ -111,21 +111,27 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
 pub(crate) async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueError> {
     // What stays keeps its lease until the end: given back earlier, it would be claimed again and again.
     let mut stay = Vec::new();
+    let claimed = reroute_all(shared, next_hop, &mut stay).await;
+    for lease in stay {
+        let (id, due) = (lease.message, lease.due);
+        if let Err(error) = shared.store.release(lease, due).await {
+            tracing::error!(%id, %error, "a delivery that stays could not be given back; its lease has to run out");
+        }
+    }
+    claimed
+}
+
+async fn reroute_all(shared: &Shared, next_hop: &NextHop, stay: &mut Vec<Lease>) -> Result<(), QueueError> {
     loop {
         let now = shared.world.now();
         let claim =
             Claim::to_reroute(next_hop.clone(), BATCH, now, now.after(shared.in_force().settings.lease));
         let leases = shared.store.claim(claim).await?.leases;
         if leases.is_empty() {
-            break;
+            return Ok(());
         }
         for lease in leases {
             stay.extend(reroute(shared, lease).await);
         }
     }
-    for lease in stay {
-        let due = lease.due;
-        shared.store.release(lease, due).await?;
-    }
-    Ok(())
 }
