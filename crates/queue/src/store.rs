@@ -22,6 +22,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> +
 /// **All or nothing.** A call that gives an error changed nothing that anyone can see. A future dropped before
 /// it is ready leaves open whether the call took place; so does a sync that failed with the machine soon after.
 /// After a sync that failed nothing is promised until all that it may have lost was written and synced again.
+/// A delivery is lent to nobody before its message is durable.
 ///
 /// **Many at once.** Calls may come from any number of tasks; the store lets them share its syncs. Other
 /// processes may use the same store at the same time.
@@ -92,7 +93,9 @@ pub trait QueueStore: Send + Sync {
     /// Fails with [`QueueError::LeaseLost`] where someone else has the delivery by now or it was removed; the
     /// reports are not queued then either, nor the results written. Fails with [`QueueError::NoSuchRecipient`] where `keep` does not fit.
     ///
-    /// Durable. Cost: the recipients, the size of the reports, and a shared sync.
+    /// Durable where it queues reports. Without any it survives the end of the process, and a power failure as soon as
+    /// something else was synced, half a second later at most: what that undoes is delivered again, never lost.
+    /// Cost: the recipients, the size of the reports, and a shared sync for these.
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>>;
 
     /// What became of the recipients of a watched message that have left the queue, in the order in which they

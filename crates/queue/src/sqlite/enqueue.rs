@@ -5,6 +5,7 @@ use rusqlite::OptionalExtension;
 
 use super::content_file::Drafts;
 use super::fault::Fault;
+use super::lease;
 use super::record;
 use super::writer::{Labour, Work};
 use crate::error::QueueError;
@@ -16,11 +17,17 @@ use crate::message_id::MessageId;
 pub(super) struct Intake {
     messages: Vec<NewMessage>,
     drafts: Drafts,
+    /// Whether the last run queued them: none was known before.
+    new: bool,
 }
 
 impl Intake {
     pub(super) fn new(messages: Vec<NewMessage>, drafts: Drafts) -> Self {
-        Self { messages, drafts }
+        Self { messages, drafts, new: false }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
     pub(super) fn weight(&self) -> usize {
@@ -38,7 +45,26 @@ impl Intake {
         self.drafts.wanted(false);
         let (ids, new) = enqueue_all(work, &self.messages, &self.drafts)?;
         self.drafts.wanted(new);
+        self.new = new;
         Ok(ids)
+    }
+
+    /// Takes all of it out again; what was queued before stays.
+    fn take_out(&self, work: &mut Work<'_>, ids: &[MessageId]) -> Result<(), Fault> {
+        for id in ids.iter().filter(|_| self.new) {
+            let id = id.as_u64().cast_signed();
+            work.connection
+                .prepare_cached(
+                    "DELETE FROM delivery WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message",
+                )?
+                .execute([id])?;
+            lease::remove_if_done(work, id)?;
+        }
+        for key in self.messages.iter().filter(|_| self.new).filter_map(|message| message.source_key.as_ref())
+        {
+            work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?.execute([key])?;
+        }
+        Ok(())
     }
 
     /// See [`Labour::ended`].
@@ -50,6 +76,11 @@ impl Intake {
 impl Labour<Vec<MessageId>> for Intake {
     fn run(&mut self, work: &mut Work<'_>) -> Result<Vec<MessageId>, Fault> {
         self.enqueue(work)
+    }
+
+    fn undo(&mut self, work: &mut Work<'_>, ids: &Vec<MessageId>) -> Result<bool, Fault> {
+        self.take_out(work, ids)?;
+        Ok(true)
     }
 
     fn ended(&mut self, ended: Result<(), QueueError>) {
@@ -100,7 +131,7 @@ pub(super) fn further_delivery(work: &mut Work<'_>, record: &DeliveryRecord<'_>)
     insert_delivery(work, id, record)
 }
 
-fn insert_delivery(work: &Work<'_>, id: i64, record: &DeliveryRecord<'_>) -> Result<(), Fault> {
+fn insert_delivery(work: &mut Work<'_>, id: i64, record: &DeliveryRecord<'_>) -> Result<(), Fault> {
     let queue = queue_id(work, record.next_hop)?;
     work.connection
         .prepare_cached(
@@ -118,6 +149,7 @@ fn insert_delivery(work: &Work<'_>, id: i64, record: &DeliveryRecord<'_>) -> Res
             record.hold,
             record::recipients_text(record.recipients),
         ))?;
+    work.is_new(id);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use super::enqueue::{self, DeliveryRecord, Intake};
 use super::fault::Fault;
 use super::record::{self, moment};
 use super::result;
-use super::writer::{Damaged, Labour, Work};
+use super::writer::{Damaged, Labour, Promise, Work};
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Kept, Lease, Settlement};
 use crate::listing::QueuedRecipient;
@@ -62,6 +62,7 @@ pub(super) fn claim(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, Fault
     for delivery in candidates(work, claim, queue.map(|(id, _)| id))? {
         if leases.len() < claim.limit
             && !work.is_damaged(Damaged::Delivery(delivery))
+            && !work.is_unsynced(delivery)
             && let Some(lease) = lend(work, delivery, claim.lease_until)?
         {
             leases.push(lease);
@@ -89,6 +90,14 @@ impl Settling {
 
     pub(super) fn weight(&self) -> usize {
         self.reports.weight() + 256 * (1 + self.settlement.results.len())
+    }
+}
+
+impl Settling {
+    /// A settlement that a power failure undoes is made again, or its mail is delivered twice; a report owed is mail, and
+    /// what was promised of it is true.
+    pub(super) fn promise(&self) -> Promise {
+        if self.reports.is_empty() { Promise::Visible } else { Promise::Durable }
     }
 }
 
@@ -299,7 +308,10 @@ fn candidates(work: &Work<'_>, claim: &Claim, queue: Option<i64>) -> Result<Vec<
     if queue.is_none() && matches!(claim.eligible, Eligible::Due | Eligible::Waiting) {
         sql.push_str(" AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.id = d.queue AND q.suspended)");
     }
-    let limit = bind(i64::try_from(claim.limit.saturating_add(work.count_damaged())).unwrap_or(i64::MAX));
+    let limit = bind(
+        i64::try_from(claim.limit.saturating_add(work.count_damaged() + work.count_unsynced()))
+            .unwrap_or(i64::MAX),
+    );
     let waiting = format!("SELECT id, due FROM delivery AS d WHERE hold = 0{sql}");
     let held = format!("SELECT id, due FROM delivery AS d WHERE hold <> 0 AND hold = 1{sql}");
     let sql = match claim.eligible {
@@ -408,7 +420,8 @@ fn next_due(work: &Work<'_>, queue: i64) -> Result<Option<Timestamp>, Fault> {
     )?;
     let mut rows = statement.query([queue])?;
     while let Some(row) = rows.next()? {
-        if !work.is_damaged(Damaged::Delivery(row.get(0)?)) {
+        let id = row.get(0)?;
+        if !work.is_damaged(Damaged::Delivery(id)) && !work.is_unsynced(id) {
             return Ok(Some(moment(row.get(1)?)));
         }
     }

@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file, one writing thread whose transactions many callers share.
 
 mod content_file;
+mod desk;
 mod enqueue;
 mod fault;
 mod filter;
@@ -12,6 +13,7 @@ mod record;
 mod result;
 mod schema;
 mod store;
+mod syncer;
 mod view;
 mod writer;
 

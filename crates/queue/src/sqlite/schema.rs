@@ -113,7 +113,7 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
         return Err(QueueError::Io { code: 0 }.into());
     }
     connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = OFF;",
+        "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = OFF;",
     )?;
     if version < VERSION {
         migrate(&mut connection)?;

@@ -27,9 +27,9 @@ use crate::store::{BoxFuture, QueueStore};
 /// A queue in one SQLite file (with its `-wal` and `-shm` beside it), durable and readable with `sqlite3`; large
 /// contents lie in files of their own, in the folder of the same name with `-content`.
 ///
-/// Write-ahead log, `synchronous = FULL`: a durable call is answered after the sync that holds it. One
-/// thread writes; whoever calls while it commits shares the next commit, so that many callers cost few syncs.
-/// Another thread reads. It needs no runtime: its futures can be awaited on any.
+/// A durable call is answered after a sync of the write-ahead log that holds it. One thread writes; whoever calls while it
+/// commits shares the next commit. Another one syncs what was committed meanwhile, and the writing one does not wait
+/// for it, so that many callers cost few syncs. A third reads. It needs no runtime: its futures can be awaited on any.
 ///
 /// A clone is another handle to the same store. When the last handle is dropped, what was submitted before is
 /// finished first; nothing is lost where that does not happen (kill -9), for nothing was promised yet.
@@ -119,12 +119,12 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
-    /// Writes large contents into their files first, then does what `labour` makes of these, durably.
+    /// Writes large contents into their files first, then does what `labour` makes of these.
     fn write_with<T, W>(
         &self,
         large: Vec<Option<Content>>,
         labour: impl FnOnce(Drafts) -> W + Send + 'static,
-        weight: fn(&W) -> usize,
+        kind: fn(&W) -> (Promise, usize),
     ) -> BoxFuture<'_, T>
     where
         T: Send + 'static,
@@ -132,7 +132,8 @@ impl SqliteStore {
     {
         if large.iter().all(Option::is_none) {
             let labour = labour(Drafts::default());
-            return self.writer.submit(Promise::Durable, weight(&labour), labour);
+            let (promise, weight) = kind(&labour);
+            return self.writer.submit(promise, weight, labour);
         }
         let (reply, written) = oneshot::channel();
         let writer = self.writer.clone();
@@ -140,7 +141,8 @@ impl SqliteStore {
             let _ = reply.send(match folder.draft(&large) {
                 Ok(drafts) => {
                     let labour = labour(drafts);
-                    Ok(writer.submit(Promise::Durable, weight(&labour), labour))
+                    let (promise, weight) = kind(&labour);
+                    Ok(writer.submit(promise, weight, labour))
                 }
                 Err(Fault(error)) => Err(error),
             });
@@ -224,7 +226,11 @@ impl QueueStore for SqliteStore {
 
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
         let large = self.files.large(&messages);
-        self.write_with(large, move |drafts| Intake::new(messages, drafts), Intake::weight)
+        self.write_with(
+            large,
+            move |drafts| Intake::new(messages, drafts),
+            |intake| (Promise::Durable, intake.weight()),
+        )
     }
 
     fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()> {
@@ -263,7 +269,11 @@ impl QueueStore for SqliteStore {
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
         let large = self.files.large(&settlement.enqueue);
-        self.write_with(large, move |drafts| Settling::new(lease, settlement, drafts), Settling::weight)
+        self.write_with(
+            large,
+            move |drafts| Settling::new(lease, settlement, drafts),
+            |settling| (settling.promise(), settling.weight()),
+        )
     }
 
     fn results(&self, message: MessageId) -> BoxFuture<'_, Vec<(Recipient, Outcome)>> {

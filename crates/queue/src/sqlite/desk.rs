@@ -1,0 +1,390 @@
+//! The writing thread: whoever calls while a commit runs shares the next one.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+use tokio::sync::watch;
+
+use super::content_file::ContentFiles;
+use super::fault::Fault;
+use super::options::SqliteOptions;
+use super::syncer::{Batch, Failed, Syncer, Unsynced};
+use super::writer::{Damage, Effects, Job, Promise, Work};
+use crate::error::QueueError;
+
+/// How far a group came.
+enum Ran {
+    All,
+    /// A job failed that had already changed something, and there is no savepoint to go back to.
+    Halfway,
+    /// A job met a damaged page that it can do without, now that it is known.
+    MetDamage,
+    /// This job cannot do without.
+    Damaged(usize),
+}
+
+/// What a group brings about once it is committed.
+#[derive(Default)]
+struct Brought {
+    at_once: Effects,
+    after_the_sync: Effects,
+}
+
+pub(super) struct Desk {
+    connection: Connection,
+    options: SqliteOptions,
+    inbox: Receiver<Box<dyn Job>>,
+    version: watch::Sender<u64>,
+    data_version: i64,
+    owner: String,
+    /// `None` once it has ended.
+    syncer: Option<Syncer>,
+    unsynced: Unsynced,
+    /// A sync failed: what it should have covered may be lost, whatever a second one says.
+    suspect: bool,
+    /// How often the log was begun anew for that reason.
+    epoch: u64,
+    /// How many pages the log has, and with how many it is carried over.
+    log_pages: Arc<AtomicI32>,
+    log_limit: i32,
+    damage: Damage,
+}
+
+impl Desk {
+    pub(super) fn new(
+        mut connection: Connection,
+        options: SqliteOptions,
+        files: ContentFiles,
+        inbox: Receiver<Box<dyn Job>>,
+        version: watch::Sender<u64>,
+    ) -> Result<Self, Fault> {
+        let data_version = data_version(&connection);
+        // Instead of SQLite's own way, which makes the callers wait, and keeps a sync that failed to itself.
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let count = Arc::clone(&log_pages);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            count.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let log_limit = i32::try_from(options.log_size / page_size.max(1) as usize).unwrap_or(i32::MAX);
+        // As SQLite resolved it: its log lies beside what a link points to.
+        let path = Path::new(connection.path().ok_or(QueueError::Io { code: 0 })?);
+        let unsynced = Unsynced::default();
+        let syncer = Syncer::start(path, unsynced.clone(), version.clone(), files)?;
+        Ok(Self {
+            connection,
+            options,
+            inbox,
+            version,
+            data_version,
+            owner: String::new(),
+            syncer: Some(syncer),
+            unsynced,
+            suspect: false,
+            epoch: 0,
+            log_pages,
+            log_limit,
+            damage: Damage::default(),
+        })
+    }
+
+    pub(super) fn serve(&mut self) {
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                match self.inbox.recv_timeout(self.options.poll_interval.min(Duration::from_secs(1))) {
+                    Ok(job) => waiting.push_back(job),
+                    Err(RecvTimeoutError::Timeout) => self.idle(),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            if let Some(failed) = self.syncer.as_ref().and_then(Syncer::take_failed) {
+                self.take_back(failed);
+            }
+            self.drain(&mut waiting);
+            let group = self.next_group(&mut waiting);
+            if !group.is_empty() {
+                self.settle(group);
+            }
+        }
+        if let Some(failed) = self.syncer.take().and_then(Syncer::finish) {
+            self.take_back(failed);
+        }
+    }
+
+    fn drain(&self, waiting: &mut VecDeque<Box<dyn Job>>) {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(job) => waiting.push_back(job),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn next_group(&self, waiting: &mut VecDeque<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let mut bytes = 0usize;
+        let mut group = Vec::new();
+        while group.len() < self.options.group_limit.max(1)
+            && let Some(job) = waiting.front()
+        {
+            bytes = bytes.saturating_add(job.weight());
+            if !group.is_empty() && bytes > self.options.group_bytes {
+                break;
+            }
+            group.extend(waiting.pop_front());
+        }
+        group
+    }
+
+    /// One transaction for the whole group. Whoever was promised no more is answered now, the others after the sync.
+    fn settle(&mut self, mut group: Vec<Box<dyn Job>>) {
+        let mut brought = Brought::default();
+        let committed = self.commit(&mut group, &mut brought).map_err(|Fault(error)| error);
+        if committed.is_err() {
+            self.suspect |= matches!(committed, Err(QueueError::Io { .. }));
+            // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
+            let _ = self.roll_back();
+            for job in group {
+                job.answer(committed);
+            }
+        } else {
+            self.hand_over(group, &mut brought);
+        }
+        self.carry_over();
+        let others = self.others_changed();
+        if (brought.at_once.wake && committed.is_ok()) || others {
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    fn hand_over(&mut self, group: Vec<Box<dyn Job>>, brought: &mut Brought) {
+        let Brought { at_once, after_the_sync } = brought;
+        self.unsynced.add(&after_the_sync.new);
+        if let Some(owner) = after_the_sync.owner.take().or(at_once.owner.take()) {
+            self.owner = owner;
+        }
+        let mut batch = Batch {
+            jobs: Vec::new(),
+            new: std::mem::take(&mut after_the_sync.new),
+            wake: after_the_sync.wake,
+            doomed: std::mem::take(&mut at_once.doomed),
+            epoch: self.epoch,
+        };
+        batch.doomed.append(&mut after_the_sync.doomed);
+        for job in group {
+            match job.awaits_sync() {
+                true => batch.jobs.push(job),
+                false => job.answer(Ok(())),
+            }
+        }
+        if let Some(syncer) = &self.syncer {
+            syncer.send(batch);
+        }
+    }
+
+    /// What was committed and could not be synced is undone where it can be. The log is begun anew, and with it what
+    /// stays is durable after all.
+    fn take_back(&mut self, Failed { mut batch, error }: Failed) {
+        self.suspect = true;
+        let undone = self.undo(&mut batch.jobs);
+        let carried_over = self.trust_the_log(false).is_ok();
+        if undone.is_err() {
+            let _ = self.roll_back();
+        } else {
+            self.unsynced.remove(&batch.new);
+        }
+        for (index, job) in batch.jobs.into_iter().enumerate() {
+            let undone = undone.as_ref().map_or(true, |undone| undone.get(index) == Some(&true));
+            job.answer(if undone || !carried_over { Err(error) } else { Ok(()) });
+        }
+        if batch.wake {
+            self.version.send_modify(|version| *version += 1);
+        }
+        // Doomed files are swept at the next start: their rows may be there again by then.
+    }
+
+    /// Gives whether each was undone. Where this fails they stay, and are lent to nobody before the next start.
+    fn undo(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<bool>, Fault> {
+        self.roll_back()?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut undone = Vec::with_capacity(jobs.len());
+        let (mut last_id, mut effects) = (0, Effects::default());
+        for job in jobs {
+            undone.push(job.undo(&mut Work {
+                connection: &self.connection,
+                last_id: &mut last_id,
+                effects: &mut effects,
+                owner: &self.owner,
+                damage: &mut self.damage,
+                unsynced: &self.unsynced,
+            })?);
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(undone)
+    }
+
+    /// First without savepoints, which cost a copy of every page; where a job fails that has already changed
+    /// something, all of it is undone and done again with a savepoint for each.
+    fn commit(&mut self, group: &mut [Box<dyn Job>], brought: &mut Brought) -> Result<(), Fault> {
+        self.trust_the_log(group.iter().any(|job| job.promise() == Promise::Afresh))?;
+        let mut savepoints = false;
+        let mut failed = BTreeSet::new();
+        loop {
+            *brought = Brought::default();
+            match self.run_all(group, brought, savepoints, &failed)? {
+                Ran::All => break,
+                Ran::Halfway => savepoints = true,
+                Ran::MetDamage => {}
+                Ran::Damaged(job) => {
+                    failed.insert(job);
+                }
+            }
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Runs the jobs that have not failed for good, in a transaction of their own.
+    fn run_all(
+        &mut self,
+        group: &mut [Box<dyn Job>],
+        brought: &mut Brought,
+        savepoints: bool,
+        failed: &BTreeSet<usize>,
+    ) -> Result<Ran, Fault> {
+        self.roll_back()?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let before: i64 =
+            self.connection.prepare_cached("SELECT last FROM counter")?.query_row([], |row| row.get(0))?;
+        let mut last_id = before;
+        for (index, job) in group.iter_mut().enumerate().filter(|(index, _)| !failed.contains(index)) {
+            if savepoints {
+                self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+            }
+            let changes = self.connection.total_changes();
+            let mut its_effects = Effects::default();
+            self.damage.found = false;
+            let ended = job.run(&mut Work {
+                connection: &self.connection,
+                last_id: &mut last_id,
+                effects: &mut its_effects,
+                owner: brought.after_the_sync.owner.as_deref().unwrap_or(&self.owner),
+                damage: &mut self.damage,
+                unsynced: &self.unsynced,
+            });
+            if self.connection.is_autocommit() {
+                // SQLite undid the whole transaction (disk full, I/O error): nobody's work is there any more.
+                return Err(ended.err().unwrap_or(Fault(QueueError::Io { code: 0 })));
+            }
+            match ended {
+                Ok(()) if job.promise() == Promise::Visible => brought.at_once.add(its_effects),
+                Ok(()) => brought.after_the_sync.add(its_effects),
+                Err(Fault(QueueError::Corrupt { .. })) if self.damage.found => return Ok(Ran::MetDamage),
+                Err(Fault(QueueError::Corrupt { .. })) => return Ok(Ran::Damaged(index)),
+                Err(_) if savepoints => {
+                    self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+                }
+                Err(_) if self.connection.total_changes() != changes => return Ok(Ran::Halfway),
+                Err(_) => {}
+            }
+            if savepoints {
+                self.connection.prepare_cached("RELEASE job")?.execute([])?;
+            }
+        }
+        if last_id != before {
+            self.connection.prepare_cached("UPDATE counter SET last = ?1")?.execute([last_id])?;
+        }
+        Ok(Ran::All)
+    }
+
+    fn roll_back(&self) -> Result<(), Fault> {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        Ok(())
+    }
+
+    /// Later commits lean on the earlier ones in the log. After a sync that failed these may never reach the disk, so
+    /// all of them are carried over into the database and synced there, and the log is begun anew, before anything is
+    /// promised again. At a start it is done to be sure, unless another process is in the way.
+    fn trust_the_log(&mut self, afresh: bool) -> Result<(), Fault> {
+        if !self.suspect && !afresh {
+            return Ok(());
+        }
+        self.roll_back()?;
+        let busy: bool =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy && self.suspect {
+            return Err(QueueError::Busy { code: 0 }.into());
+        }
+        if std::mem::take(&mut self.suspect) {
+            self.epoch += 1;
+        }
+        Ok(())
+    }
+
+    /// Carries a long log over into the database, after the callers have their answers. Where somebody reads the log
+    /// at the moment, the rest follows after the next commit.
+    fn carry_over(&mut self) {
+        if self.log_pages.load(Ordering::Relaxed) < self.log_limit {
+            return;
+        }
+        let done = self
+            .connection
+            .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
+            .and_then(|mut statement| statement.query_row([], |_| Ok(())));
+        if let Err(error) = done
+            && let Fault(QueueError::Io { .. }) = error.into()
+        {
+            self.suspect = true;
+        }
+    }
+
+    /// Nothing to do: sees whether another process wrote, and gives a little free space back.
+    fn idle(&mut self) {
+        if self.others_changed() {
+            self.version.send_modify(|version| *version += 1);
+        }
+        // At most 2 MiB at a time, so that whoever comes meanwhile waits a few milliseconds.
+        // Where it fails (another process writes) the next idle moment does it.
+        let _ = self.give_space_back();
+    }
+
+    fn give_space_back(&self) -> Result<(), Fault> {
+        let free: i64 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        if free > 1024 {
+            self.connection.execute_batch("PRAGMA incremental_vacuum(256)")?;
+        }
+        Ok(())
+    }
+
+    /// `PRAGMA data_version` differs only after a commit by another connection; ours that read never commit.
+    fn others_changed(&mut self) -> bool {
+        let now = data_version(&self.connection);
+        std::mem::replace(&mut self.data_version, now) != now
+    }
+}
+
+impl Effects {
+    fn add(&mut self, other: Self) {
+        self.wake |= other.wake;
+        self.new.extend(other.new);
+        self.doomed.extend(other.doomed);
+        self.owner = other.owner.or(self.owner.take());
+    }
+}
+
+/// Unreadable counts as unchanged from the last unreadable one.
+fn data_version(connection: &Connection) -> i64 {
+    let read = |connection: &Connection| {
+        connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+    };
+    read(connection).unwrap_or(-1)
+}
