@@ -11,7 +11,7 @@ use postroad_message::Timestamp;
 
 use crate::badmail_directory::{Bad, BadmailDirectory, Triplet};
 use crate::file_system::{self, Facts};
-use crate::pickup::Dialect;
+use crate::pickup::{Dialect, has_extension};
 
 pub use crate::file_system::Identity;
 
@@ -55,6 +55,8 @@ pub struct Poll {
     pub oddities: Vec<Oddity>,
     /// There are more candidates than were asked for.
     pub more: bool,
+    /// When the first of those that do not rest yet will have rested: worth a look then.
+    pub next_at_rest: Option<Timestamp>,
 }
 
 /// A file that can be claimed. Ordered by age, then by name.
@@ -203,7 +205,7 @@ impl Directory {
             // An entry that cannot be read is gone, or will be there at the next poll.
             let Ok(entry) = entry else { continue };
             let name = entry.file_name();
-            if !self.is_wanted(&name) {
+            if !self.dialect.takes(&name) {
                 continue;
             }
             if looked_at == MOST_LOOKED_AT {
@@ -222,8 +224,11 @@ impl Directory {
             if self.told.contains(&name) {
                 standing.insert(name.clone());
             }
-            if self.is_at_rest(&facts, now) {
+            let rested = self.at_rest(&facts);
+            if rested <= now || facts.modified > now {
                 oldest.push(Candidate { modified: facts.modified, name, size: facts.size });
+            } else if found.next_at_rest.is_none_or(|first| rested < first) {
+                found.next_at_rest = Some(rested);
             }
             if oldest.len() > limit {
                 oldest.pop();
@@ -286,19 +291,10 @@ impl Directory {
         })
     }
 
-    fn is_wanted(&self, name: &OsStr) -> bool {
-        match self.dialect {
-            Dialect::Exchange => has_extension(name, "eml"),
-            Dialect::Iis => {
-                let hidden = name.as_encoded_bytes().starts_with(b".");
-                !hidden && !has_extension(name, "tmp") && !has_extension(name, "bad")
-            }
-        }
-    }
-
-    fn is_at_rest(&self, facts: &Facts, now: Timestamp) -> bool {
+    /// When a file has been left alone for long enough.
+    fn at_rest(&self, facts: &Facts) -> Timestamp {
         let quiet_for = if facts.size == 0 { EMPTY_FOR.max(self.quiet_for) } else { self.quiet_for };
-        facts.modified > now || now.since(facts.modified) >= quiet_for
+        facts.modified.after(quiet_for)
     }
 
     fn rename(&self, from: &Path, stem: &OsStr, extension: &str, now: Timestamp) -> io::Result<PathBuf> {
@@ -417,10 +413,6 @@ fn named(stem: &OsStr, infix: &str, extension: &str) -> OsString {
     name.push(".");
     name.push(extension);
     name
-}
-
-fn has_extension(name: &OsStr, extension: &str) -> bool {
-    Path::new(name).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
 fn unfit(facts: &Facts) -> Option<Skipped> {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
+use std::ffi::OsStr;
 use std::hash::BuildHasher;
+use std::path::Path;
 
 use postroad_address_space::{Address, Domain, Mailbox};
 use postroad_message::{Edits, Envelope, HeaderBlock, Recipient, ReversePath, firewall};
@@ -21,6 +23,24 @@ pub enum Dialect {
     /// IIS SMTP: `x-sender`, then an `x-receiver` for each recipient, as the very first lines; where they are missing,
     /// the header fields.
     Iis,
+}
+
+impl Dialect {
+    /// Whether a file of this name is a message: `*.eml`, or (IIS) anything but `*.tmp`, `*.bad` and dot-files.
+    pub fn takes(self, name: &OsStr) -> bool {
+        match self {
+            Self::Exchange => has_extension(name, "eml"),
+            Self::Iis => {
+                let hidden = name.as_encoded_bytes().starts_with(b".");
+                !hidden && !has_extension(name, "tmp") && !has_extension(name, "bad")
+            }
+        }
+    }
+}
+
+/// Letter case does not matter.
+pub(crate) fn has_extension(name: &OsStr, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
 /// How Pickup files are read.

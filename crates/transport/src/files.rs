@@ -32,17 +32,18 @@ enum Fate {
 type Read = (Claimed, Result<Vec<u8>, Skipped>);
 
 impl Pipeline {
-    /// Takes what a poll found, the oldest first, as many at a time as are held at once.
+    /// Takes what a poll found, the oldest first, as many at a time as are held at once. Tells whether a file was put back.
     pub(crate) async fn take_files(
         &self,
         mut directory: Directory,
         door: &Arc<FileDoor>,
         poll: Poll,
-    ) -> Directory {
+    ) -> (Directory, bool) {
         for oddity in &poll.oddities {
             let file = directory.path().join(&oddity.name);
             tracing::warn!(file = shown(&file), why = %oddity.why, "left where it is");
         }
+        let mut put_back = false;
         let mut candidates = poll.candidates.into_iter().peekable();
         while let Some(first) = candidates.next() {
             let (mut batch, mut bytes) = (Vec::new(), first.size);
@@ -53,9 +54,11 @@ impl Pipeline {
             }) {
                 batch.push(next);
             }
-            directory = self.take_batch(directory, door, batch).await;
+            let any;
+            (directory, any) = self.take_batch(directory, door, batch).await;
+            put_back |= any;
         }
-        directory
+        (directory, put_back)
     }
 
     /// Claims, reads, decodes, queues, and only then deletes.
@@ -64,7 +67,7 @@ impl Pipeline {
         directory: Directory,
         door: &Arc<FileDoor>,
         batch: Vec<Candidate>,
-    ) -> Directory {
+    ) -> (Directory, bool) {
         let now = self.shared.world.now();
         let (mut directory, claimed) = blocking(directory, move |directory| {
             let claim = |candidate: &Candidate| (candidate.name.clone(), claim(directory, candidate, now));
@@ -90,8 +93,9 @@ impl Pipeline {
             }
         }
         let decided = queueing.join_all().await;
+        let put_back = decided.iter().any(|(_, fate)| matches!(fate, Fate::Later));
         self.settle_files(door, decided).await;
-        directory
+        (directory, put_back)
     }
 
     async fn submit_read(&self, reader: &Reader, claimed: &Claimed, read: Result<Vec<u8>, Skipped>) -> Fate {

@@ -84,6 +84,7 @@ pub mod dial;
 mod dispatcher;
 pub mod doors;
 mod files;
+mod hint;
 pub mod logs;
 mod manage;
 pub mod observe;

@@ -10,6 +10,7 @@ use postroad_message_directory::{
 };
 
 use crate::files::shown;
+use crate::hint::Hints;
 use crate::pipeline::Pipeline;
 
 /// A directory whose files are messages.
@@ -98,6 +99,13 @@ impl Reader {
         }
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Pickup(rules) => rules.dialect,
+            Self::Replay(_) => Dialect::Exchange,
+        }
+    }
+
     pub(crate) fn decode<'a>(&self, file: &'a [u8]) -> Result<Decoded<'a>, Badmail> {
         match self {
             Self::Pickup(rules) => pickup::decode(file, rules),
@@ -109,11 +117,14 @@ impl Reader {
 impl Pipeline {
     /// Takes the directory's files until `shutdown` is ready; those that the last look found are finished first.
     ///
+    /// It is looked at once in an interval, and before that where the operating system hints at a new file.
+    ///
     /// Blocking calls run beside the runtime's own threads. A directory that is missing is logged once, and looked for
     /// again at every poll.
     pub async fn watch(self, watched: WatchedDirectory, shutdown: impl Future<Output = ()> + Send) {
         let WatchedDirectory { mut directory, reader, poll_interval, per_minute, badmail } = watched;
         let door = Arc::new(FileDoor { reader, badmail });
+        let mut hints = Hints::of(directory.path());
         let mut rate = RateLimit::new(per_minute, instant());
         let mut troubled = false;
         // A directory that comes later, such as a share that is not mounted yet, has left-over files as well.
@@ -126,31 +137,46 @@ impl Pipeline {
             // Under back-pressure the files stay where they are.
             let allowance = if self.shared.is_short_of_room(0) { 0 } else { rate.allowance(instant()) };
             let (limit, now) = (allowance, self.shared.world.now());
-            let (returned, polled) = blocking(directory, move |directory| directory.poll(limit, now)).await;
-            directory = returned;
-            let mut more = false;
+            let dialect = door.reader.dialect();
+            let (returned, (renewed, polled)) = blocking(directory, move |directory| {
+                hints.renew(move |name| dialect.takes(name));
+                (hints, directory.poll(limit, now))
+            })
+            .await;
+            (directory, hints) = (returned, renewed);
+            let mut pause = poll_interval;
+            // Without an allowance there is nothing to hurry for.
+            let mut hinted = limit > 0;
             match polled {
                 Ok(poll) => {
                     troubled = false;
-                    more = poll.more;
+                    let more = poll.more && limit > 0;
+                    if let Some(rested) = poll.next_at_rest.filter(|_| limit > 0) {
+                        pause = pause.min(rested.since(now));
+                    }
                     rate.spend(poll.candidates.len());
-                    directory = self.take_files(directory, &door, poll).await;
+                    let (returned, put_back) = self.take_files(directory, &door, poll).await;
+                    directory = returned;
+                    // What made us put a file back is not over because the file is there again, which is hinted at too.
+                    if put_back {
+                        (pause, hinted) = (poll_interval, false);
+                    } else if more && rate.allowance(instant()) > 0 {
+                        // With more files waiting and the allowance not used up, there is no reason to wait.
+                        pause = Duration::ZERO;
+                    }
                 }
-                Err(error) if !troubled => {
-                    troubled = true;
-                    tracing::error!(%error, "the directory cannot be read; it is looked for at every poll");
+                Err(error) => {
+                    hints.distrust();
+                    if !troubled {
+                        troubled = true;
+                        tracing::error!(%error, "the directory cannot be read; it is looked for at every poll");
+                    }
                 }
-                Err(_) => {}
             }
-            // With more files waiting and the minute's allowance not used up, there is no reason to wait.
-            let pause = if more && limit > 0 && rate.allowance(instant()) > 0 {
-                Duration::ZERO
-            } else {
-                poll_interval
-            };
             tokio::select! {
                 () = &mut shutdown => return,
                 () = tokio::time::sleep(pause) => {}
+                () = hints.come(), if hinted => {}
             }
         }
     }

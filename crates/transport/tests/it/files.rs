@@ -155,3 +155,36 @@ async fn left_over_files_of_a_directory_that_comes_later_are_taken_again() {
     assert!(names(&relay, "Pickup").is_empty());
     assert_eq!(relay.waiting().await.len(), 2, "Jane's and the fax");
 }
+
+/// By the clock of the wall, which is what the operating system hints by: the next look would come in an hour.
+#[tokio::test]
+async fn a_file_that_is_moved_in_is_taken_long_before_the_next_look() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay).every(Duration::from_secs(3600));
+    let path = watched.path().to_owned();
+    let shutdown = async {
+        for (count, name) in ["found.eml", "hinted.eml", "hinted again.eml"].into_iter().enumerate() {
+            std::fs::write(path.join("half"), LETTER).unwrap();
+            std::fs::rename(path.join("half"), path.join(name)).unwrap();
+            while relay.waiting().await.len() < 2 * (count + 1) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    let taken =
+        tokio::time::timeout(Duration::from_secs(60), relay.pipeline.clone().watch(watched, shutdown));
+    taken.await.expect("nobody waits for the next look");
+}
+
+/// The test's clock stands still, so the file rests when the look that is due to its rest comes, and not a look earlier.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_does_not_rest_yet_is_looked_at_as_soon_as_it_does() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay).every(Duration::from_secs(3600));
+    let file = watched.path().join("fresh.eml");
+    std::fs::write(&file, LETTER).unwrap();
+    let begin = std::time::UNIX_EPOCH + Duration::from_millis(BEGIN.as_unix_millis() as u64);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(begin).unwrap();
+    relay.pipeline.clone().watch(watched, tokio::time::sleep(Duration::from_secs(3))).await;
+    assert!(names(&relay, "Pickup").is_empty());
+}
