@@ -1,5 +1,6 @@
 //! The queue's store under virtual time: the clock stands still while the store's own threads are at work.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -13,8 +14,13 @@ use postroad_queue::{
 /// Tokio moves a paused clock on as soon as every task waits; it cannot know that some wait for a thread of SQLite.
 /// A blocking task of its own is what it does wait for.
 ///
-/// The second field is how many settlements more find the disk full.
-pub(crate) struct HeldStore(pub(crate) SqliteStore, pub(crate) Arc<AtomicUsize>);
+/// The second field is how many settlements more find the disk full; the third is what source keys stand for in the store,
+/// where files have been laid out anew and their numbers are others.
+pub(crate) struct HeldStore(
+    pub(crate) SqliteStore,
+    pub(crate) Arc<AtomicUsize>,
+    pub(crate) BTreeMap<String, String>,
+);
 
 fn held<'a, T>(work: impl Future<Output = Result<T, QueueError>> + Send + 'a) -> BoxFuture<'a, T> {
     Box::pin(async move {
@@ -37,11 +43,15 @@ impl QueueStore for HeldStore {
     }
 
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
-        held(self.0.enqueue_all(messages))
+        let messages = messages.into_iter().map(|mut message| {
+            message.source_key = message.source_key.map(|key| self.2.get(&key).cloned().unwrap_or(key));
+            message
+        });
+        held(self.0.enqueue_all(messages.collect()))
     }
 
     fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()> {
-        let source_key = source_key.to_owned();
+        let source_key = self.2.get(source_key).cloned().unwrap_or_else(|| source_key.to_owned());
         held(async move { self.0.forget_source_key(&source_key).await })
     }
 

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod crash_states;
+#[path = "../../../queue/tests/it/dice.rs"]
+mod dice;
 mod files;
 mod held_store;
 mod poison;

@@ -1,6 +1,6 @@
 //! A relay in a temporary folder: SQLite queue, virtual time, deliveries that answer as they are told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use postroad_message::{
     Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Receipt, Recipient, ReversePath,
     Scope, Timestamp,
 };
-use postroad_queue::{Filter, Listed, SqliteStore};
+use postroad_queue::{Filter, Listed, QueueStore, SqliteStore};
 use postroad_transport::{
     Deliver, Delivers, Job, NobodyWatches, Observe, Pipeline, Settings, Submission, World,
 };
@@ -32,6 +32,12 @@ pub(crate) struct TestWorld {
 }
 
 pub(crate) const BEGIN: Timestamp = Timestamp::from_unix_millis(1_711_903_005_000);
+
+impl TestWorld {
+    pub(crate) fn new(free: Arc<AtomicU64>) -> Self {
+        Self { start: tokio::time::Instant::now(), counter: AtomicU64::new(1), free }
+    }
+}
 
 impl World for TestWorld {
     fn now(&self) -> Timestamp {
@@ -72,7 +78,7 @@ pub(crate) struct Pretend {
 }
 
 impl Pretend {
-    fn new(answers: impl IntoIterator<Item = Outcome>) -> Arc<Self> {
+    pub(crate) fn new(answers: impl IntoIterator<Item = Outcome>) -> Arc<Self> {
         Arc::new(Self {
             start: tokio::time::Instant::now(),
             answers: Mutex::new(answers.into_iter().collect()),
@@ -145,9 +151,20 @@ pub(crate) fn no_such_user() -> Outcome {
     Outcome::Failed(Failure::new(status, Fault::Remote, Scope::Recipient, Phase::RcptTo, "no such user"))
 }
 
+/// Hub01 of contoso.com.
+pub(crate) fn settings() -> Settings {
+    Settings::new(
+        "Hub01",
+        Domain::parse("hub01.contoso.com").unwrap(),
+        Domain::parse("contoso.com").unwrap(),
+        Mailbox::parse("postmaster@contoso.com").unwrap(),
+    )
+}
+
 /// A relay with a smart-host connector for contoso.com and a fax gateway.
 pub(crate) struct Relay {
     pub(crate) pipeline: Pipeline,
+    pub(crate) store: Arc<dyn QueueStore>,
     pub(crate) smtp: Arc<Pretend>,
     pub(crate) drop: Arc<Pretend>,
     pub(crate) folder: TempDir,
@@ -164,22 +181,27 @@ impl Relay {
 
     pub(crate) fn watched_by(smtp: impl IntoIterator<Item = Outcome>, observer: Arc<dyn Observe>) -> Self {
         let folder = TempDir::new().unwrap();
+        let store = SqliteStore::open(folder.path().join("queue.db")).unwrap();
+        Self::with(folder, store, BTreeMap::new(), Pretend::new(smtp), observer)
+    }
+
+    /// On a folder where mail may be already; `keys`: see [`HeldStore`].
+    pub(crate) fn with(
+        folder: TempDir,
+        store: SqliteStore,
+        keys: BTreeMap<String, String>,
+        smtp: Arc<Pretend>,
+        observer: Arc<dyn Observe>,
+    ) -> Self {
         let disk_full = Arc::new(AtomicUsize::new(0));
-        let store = HeldStore(SqliteStore::open(folder.path().join("queue.db")).unwrap(), disk_full.clone());
-        let (smtp, drop) = (Pretend::new(smtp), Pretend::new([]));
+        let store: Arc<dyn QueueStore> = Arc::new(HeldStore(store, disk_full.clone(), keys));
+        let drop = Pretend::new([]);
         let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone() };
         let free = Arc::new(AtomicU64::new(u64::MAX));
-        let (start, counter) = (tokio::time::Instant::now(), AtomicU64::new(1));
-        let world = TestWorld { start, counter, free: free.clone() };
-        let settings = Settings::new(
-            "Hub01",
-            Domain::parse("hub01.contoso.com").unwrap(),
-            Domain::parse("contoso.com").unwrap(),
-            Mailbox::parse("postmaster@contoso.com").unwrap(),
-        );
+        let world = TestWorld::new(free.clone());
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
-        let pipeline = Pipeline::new(settings, table, Arc::new(store), delivers, observer, Arc::new(world));
-        Self { pipeline, smtp, drop, folder, disk_full, free }
+        let pipeline = Pipeline::new(settings(), table, store.clone(), delivers, observer, Arc::new(world));
+        Self { pipeline, store, smtp, drop, folder, disk_full, free }
     }
 
     /// The same table and ways out under other settings.

@@ -17,7 +17,16 @@ pub(crate) struct Disk {
     /// Which names are there for good.
     names: BTreeMap<PathBuf, usize>,
     /// Names made and removed since their folder was last synced, in order.
-    renaming: Vec<(PathBuf, Option<usize>)>,
+    renaming: Vec<Renaming>,
+}
+
+/// What is there or not, as a whole.
+#[derive(Clone)]
+struct Renaming {
+    /// The name that the file had, if it had one: a journal keeps the order, so without that nothing is renamed.
+    from: Option<PathBuf>,
+    path: PathBuf,
+    file: Option<usize>,
 }
 
 #[derive(Clone, Default)]
@@ -52,7 +61,8 @@ impl Disk {
         match step {
             Step::Create { path } if self.find(path).is_none() => {
                 self.files.push(File::default());
-                self.renaming.push((path.clone(), Some(self.files.len() - 1)));
+                let file = Some(self.files.len() - 1);
+                self.renaming.push(Renaming { from: None, path: path.clone(), file });
             }
             Step::Write { path, at, bytes } => {
                 if let Some(file) = self.file(path) {
@@ -66,7 +76,13 @@ impl Disk {
                     file.since.push(Change::Truncate(*length));
                 }
             }
-            Step::Unlink { path } => self.renaming.push((path.clone(), None)),
+            Step::Unlink { path } => {
+                self.renaming.push(Renaming { from: None, path: path.clone(), file: None });
+            }
+            Step::Rename { from, to } => {
+                let file = self.find(from);
+                self.renaming.push(Renaming { from: Some(from.clone()), path: to.clone(), file });
+            }
             Step::Sync { path } => match self.file(path) {
                 Some(file) => {
                     for change in std::mem::take(&mut file.since) {
@@ -80,18 +96,22 @@ impl Disk {
     }
 
     fn sync_names(&mut self, folder: &Path) {
-        for (path, file) in std::mem::take(&mut self.renaming) {
-            if path.parent() == Some(folder) {
-                name(&mut self.names, path, file);
+        for renaming in std::mem::take(&mut self.renaming) {
+            if renaming.path.parent() == Some(folder) {
+                renaming.apply(&mut self.names);
             } else {
-                self.renaming.push((path, file));
+                self.renaming.push(renaming);
             }
         }
     }
 
     fn find(&self, path: &Path) -> Option<usize> {
-        let newest = self.renaming.iter().rev().find(|(other, _)| other == path);
-        newest.map_or_else(|| self.names.get(path).copied(), |(_, file)| *file)
+        let newest = self.renaming.iter().rev().find_map(|renaming| match renaming {
+            Renaming { path: other, file, .. } if other == path => Some(*file),
+            Renaming { from: Some(other), .. } if other == path => Some(None),
+            _ => None,
+        });
+        newest.unwrap_or_else(|| self.names.get(path).copied())
     }
 
     fn file(&mut self, path: &Path) -> Option<&mut File> {
@@ -103,7 +123,7 @@ impl Disk {
     pub(crate) fn after_a_crash(&self, loss: Loss, dice: &mut Dice) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut names = self.names.clone();
         let reached = dice.below(self.renaming.len() + 1);
-        for (index, (path, file)) in self.renaming.iter().enumerate() {
+        for (index, renaming) in self.renaming.iter().enumerate() {
             let there = match loss {
                 Loss::Everything => false,
                 Loss::Nothing => true,
@@ -111,7 +131,7 @@ impl Disk {
                 Loss::Any => dice.below(2) == 0,
             };
             if there {
-                name(&mut names, path.clone(), *file);
+                renaming.apply(&mut names);
             }
         }
         let files = names.into_iter().map(|(path, file)| (path, self.files[file].after_a_crash(loss, dice)));
@@ -120,11 +140,18 @@ impl Disk {
     }
 }
 
-fn name(names: &mut BTreeMap<PathBuf, usize>, path: PathBuf, file: Option<usize>) {
-    match file {
-        Some(file) => names.insert(path, file),
-        None => names.remove(&path),
-    };
+impl Renaming {
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+        match (&self.from, self.file) {
+            (Some(from), Some(file)) if names.get(from) == Some(&file) => {
+                names.remove(from);
+                names.insert(self.path.clone(), file);
+            }
+            (Some(_), _) => {}
+            (None, Some(file)) => drop(names.insert(self.path.clone(), file)),
+            (None, None) => drop(names.remove(&self.path)),
+        }
+    }
 }
 
 impl File {
@@ -184,4 +211,18 @@ pub(crate) fn lay_out(state: &BTreeMap<PathBuf, Vec<u8>>, original: &Path, folde
         fs::create_dir_all(path.parent().expect("a folder")).expect("room");
         fs::write(path, bytes).expect("room");
     }
+}
+
+/// A folder in memory: what is tried here needs no disk.
+pub(crate) fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() }
+}
+
+/// Equal states have equal ones.
+pub(crate) fn fingerprint(state: &BTreeMap<PathBuf, Vec<u8>>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    hasher.finish()
 }

@@ -6,7 +6,7 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -137,7 +137,7 @@ fn try_states(
     (worker, workers): (usize, usize),
     tried: &AtomicUsize,
 ) {
-    let room = tempfile::Builder::new().tempdir_in(memory()).expect("a folder");
+    let room = tempfile::Builder::new().tempdir_in(disk::memory()).expect("a folder");
     let runtime = runtime();
     let mut disk = Disk::default();
     let mut promises = Promises::default();
@@ -152,7 +152,7 @@ fn try_states(
             let mut dice = Dice((index * 1_000_003 + turn) as u64);
             let state = disk.after_a_crash(loss, &mut dice);
             if tried.load(Ordering::Relaxed) >= wanted * (index + 1) / steps.len() + each
-                || !seen.insert(fingerprint(&state))
+                || !seen.insert(disk::fingerprint(&state))
             {
                 continue;
             }
@@ -176,19 +176,6 @@ impl std::fmt::Debug for Brief<'_> {
             other => write!(f, "{other:?}"),
         }
     }
-}
-
-/// A folder in memory: what is tried here needs no disk.
-fn memory() -> PathBuf {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() }
-}
-
-fn fingerprint(state: &BTreeMap<PathBuf, Vec<u8>>) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    state.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -20,6 +20,10 @@ pub(crate) enum Step {
     Unlink {
         path: PathBuf,
     },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
     /// Of a file, or of a folder.
     Sync {
         path: PathBuf,
@@ -36,8 +40,9 @@ pub(crate) fn read(trace: &str, folder: &Path) -> Vec<Step> {
         let Some((thread, call)) = line.split_once(' ') else { continue };
         let call = call.trim_start();
         if let Some(head) = call.strip_suffix(" <unfinished ...>") {
-            // A write counts from its beginning, a sync from its end: that is the harder reading of both.
-            if is_sync(head) {
+            // A write counts from its beginning, a sync from its end: that is the harder reading of both. Whether a rename
+            // succeeds is known at its end.
+            if is_sync(head) || head.starts_with("rename") {
                 unfinished.push((thread, head));
             } else {
                 steps.extend(step(head, folder));
@@ -74,6 +79,13 @@ fn step(call: &str, folder: &Path) -> Option<Step> {
         "unlink" => {
             let path = PathBuf::from(text(&quoted(rest)?));
             inside(&path).then_some(Step::Unlink { path })
+        }
+        "rename" | "renameat2" => {
+            // `"from", "to"`, or each with its folder before it.
+            let mut paths =
+                rest.split('"').skip(1).step_by(2).map(|path| PathBuf::from(text(&unescaped(path))));
+            let (from, to) = (paths.next()?, paths.next()?);
+            (inside(&to) && !failed(call)).then_some(Step::Rename { from, to })
         }
         "pwrite64" | "write" => {
             let (fd, path) = file(rest)?;
