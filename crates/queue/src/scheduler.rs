@@ -198,6 +198,8 @@ impl Scheduler {
         let queue = self.queues.get_mut(&slot.id)?;
         queue.in_use = queue.in_use.saturating_sub(1);
         self.in_use = self.in_use.saturating_sub(1);
+        // It may have ended while all that was due had slots, so that nobody looked.
+        queue.held_until = queue.held_until.filter(|until| *until > now);
         match contact {
             Contact::Reached => {
                 queue.failures = 0;

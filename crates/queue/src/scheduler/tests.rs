@@ -189,6 +189,7 @@ impl Naive {
     fn finished(&mut self, name: u8, epoch: u64, contact: Contact, now: i64) {
         let queue = self.of(name);
         queue.in_use -= 1;
+        queue.held_until = queue.held_until.filter(|until| *until > now);
         if contact == Contact::Reached {
             (queue.failures, queue.held_until) = (0, None);
         } else if contact == Contact::Failed && epoch == queue.epoch {
@@ -264,6 +265,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_hold_that_ended_while_the_last_slot_was_out_is_remembered_no_longer() {
+    let mut scheduler = scheduler(4, 2);
+    scheduler.offer(&hop("slow"), at(0));
+    let (first, second) = (scheduler.next(at(0)).expect("a slot"), scheduler.next(at(0)).expect("another"));
+    scheduler.claimed(&second, None);
+    scheduler.finished(first, Contact::Failed, at(0), 0);
+    // Held for 100 ms; this one tells of the same outage, long after.
+    scheduler.finished(second, Contact::Failed, at(1000), 0);
+    assert_eq!(scheduler.standing(&hop("slow")), None);
 }
 
 #[test]
