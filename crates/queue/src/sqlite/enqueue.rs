@@ -6,6 +6,7 @@ use rusqlite::OptionalExtension;
 use super::content_file::Drafts;
 use super::fault::Fault;
 use super::lease;
+use super::recent::Recent;
 use super::record;
 use super::writer::{Labour, Work};
 use crate::error::QueueError;
@@ -17,13 +18,14 @@ use crate::message_id::MessageId;
 pub(super) struct Intake {
     messages: Vec<NewMessage>,
     drafts: Drafts,
-    /// Whether the last run queued them: none was known before.
-    new: bool,
+    /// What the last run queued; nothing where one was known before.
+    new: Vec<MessageId>,
+    recent: Recent,
 }
 
 impl Intake {
-    pub(super) fn new(messages: Vec<NewMessage>, drafts: Drafts) -> Self {
-        Self { messages, drafts, new: false }
+    pub(super) fn new(messages: Vec<NewMessage>, drafts: Drafts, recent: Recent) -> Self {
+        Self { messages, drafts, new: Vec::new(), recent }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,13 +47,13 @@ impl Intake {
         self.drafts.wanted(false);
         let (ids, new) = enqueue_all(work, &self.messages, &self.drafts)?;
         self.drafts.wanted(new);
-        self.new = new;
+        self.new = if new { ids.clone() } else { Vec::new() };
         Ok(ids)
     }
 
     /// Takes all of it out again; what was queued before stays.
-    fn take_out(&self, work: &mut Work<'_>, ids: &[MessageId]) -> Result<(), Fault> {
-        for id in ids.iter().filter(|_| self.new) {
+    fn take_out(&self, work: &mut Work<'_>) -> Result<(), Fault> {
+        for id in &self.new {
             let id = id.as_u64().cast_signed();
             work.connection
                 .prepare_cached(
@@ -60,8 +62,8 @@ impl Intake {
                 .execute([id])?;
             lease::remove_if_done(work, id)?;
         }
-        for key in self.messages.iter().filter(|_| self.new).filter_map(|message| message.source_key.as_ref())
-        {
+        let keys = self.messages.iter().filter_map(|message| message.source_key.as_ref());
+        for key in keys.filter(|_| !self.new.is_empty()) {
             work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?.execute([key])?;
         }
         Ok(())
@@ -69,6 +71,11 @@ impl Intake {
 
     /// See [`Labour::ended`].
     pub(super) fn ended(&mut self, ended: Result<(), QueueError>) {
+        if ended.is_ok() {
+            for (id, message) in self.new.iter().zip(&self.messages) {
+                self.recent.put(*id, &message.content);
+            }
+        }
         self.drafts.ended(ended);
     }
 }
@@ -78,8 +85,8 @@ impl Labour<Vec<MessageId>> for Intake {
         self.enqueue(work)
     }
 
-    fn undo(&mut self, work: &mut Work<'_>, ids: &Vec<MessageId>) -> Result<bool, Fault> {
-        self.take_out(work, ids)?;
+    fn undo(&mut self, work: &mut Work<'_>, _: &Vec<MessageId>) -> Result<bool, Fault> {
+        self.take_out(work)?;
         Ok(true)
     }
 

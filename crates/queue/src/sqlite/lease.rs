@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, ToSql, params_from_iter};
 use super::content_file::Drafts;
 use super::enqueue::{self, DeliveryRecord, Intake};
 use super::fault::Fault;
+use super::recent::Recent;
 use super::record::{self, moment};
 use super::result;
 use super::writer::{Damaged, Labour, Promise, Work};
@@ -83,8 +84,8 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    pub(super) fn new(lease: Lease, mut settlement: Settlement, drafts: Drafts) -> Self {
-        let reports = Intake::new(std::mem::take(&mut settlement.enqueue), drafts);
+    pub(super) fn new(lease: Lease, mut settlement: Settlement, drafts: Drafts, recent: Recent) -> Self {
+        let reports = Intake::new(std::mem::take(&mut settlement.enqueue), drafts, recent);
         Self { lease, settlement, reports }
     }
 

@@ -9,6 +9,7 @@ mod lease;
 mod manage;
 mod options;
 mod reader;
+mod recent;
 mod record;
 mod result;
 mod schema;

@@ -17,6 +17,9 @@ pub struct SqliteOptions {
     pub group_bytes: usize,
     /// From how many bytes on a content lies in a file of its own, beside the store's; 256 KiB.
     pub large_content: usize,
+    /// How many bytes of the contents queued last are kept in memory until they have left; 16 MiB. None larger than an
+    /// eighth of that is.
+    pub recent_content: usize,
     /// From how many bytes on the write-ahead log is carried over into the database, and begun anew; 8 MiB. Larger
     /// ones are carried over less often and for longer, and whoever calls meanwhile waits.
     pub log_size: usize,
@@ -33,6 +36,7 @@ impl Default for SqliteOptions {
             group_limit: 512,
             group_bytes: 16 << 20,
             large_content: 256 << 10,
+            recent_content: 16 << 20,
             log_size: 8 << 20,
             max_size: None,
         }

@@ -16,6 +16,7 @@ use super::lease::Settling;
 use super::manage::Stored;
 use super::options::SqliteOptions;
 use super::reader::Reader;
+use super::recent::Recent;
 use super::writer::{Labour, Promise, Work, Writer};
 use super::{lease, manage, result, schema, view};
 use crate::error::QueueError;
@@ -41,6 +42,7 @@ pub struct SqliteStore {
     writer: Writer,
     reader: Reader,
     files: ContentFiles,
+    recent: Recent,
     path: Arc<Path>,
     options: SqliteOptions,
     threads: Arc<Threads>,
@@ -73,6 +75,7 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
         writer,
         reader,
         files,
+        recent: Recent::new(options.recent_content),
         path: path.into(),
         options,
         threads: Arc::new(Threads { reading, others }),
@@ -225,10 +228,10 @@ impl QueueStore for SqliteStore {
     }
 
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
-        let large = self.files.large(&messages);
+        let (large, recent) = (self.files.large(&messages), self.recent.clone());
         self.write_with(
             large,
-            move |drafts| Intake::new(messages, drafts),
+            move |drafts| Intake::new(messages, drafts, recent),
             |intake| (Promise::Durable, intake.weight()),
         )
     }
@@ -250,6 +253,9 @@ impl QueueStore for SqliteStore {
     }
 
     fn content(&self, message: MessageId) -> BoxFuture<'_, Content> {
+        if let Some(content) = self.recent.get(message) {
+            return Box::pin(std::future::ready(Ok(content)));
+        }
         let stored = self.reader.submit(move |connection| manage::content(connection, message));
         let read = Box::pin(async move {
             match stored.await? {
@@ -268,10 +274,14 @@ impl QueueStore for SqliteStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
+        if settlement.keep.is_empty() {
+            self.recent.forget(lease.message);
+        }
         let large = self.files.large(&settlement.enqueue);
+        let recent = self.recent.clone();
         self.write_with(
             large,
-            move |drafts| Settling::new(lease, settlement, drafts),
+            move |drafts| Settling::new(lease, settlement, drafts, recent),
             |settling| (settling.promise(), settling.weight()),
         )
     }
@@ -335,7 +345,14 @@ impl QueueStore for SqliteStore {
     }
 
     fn remove(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
-        self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::remove(work, &filter, now))
+        let removed = self
+            .writer
+            .submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::remove(work, &filter, now));
+        Box::pin(async move {
+            let changed = removed.await?;
+            self.recent.clear();
+            Ok(changed)
+        })
     }
 
     fn set_aside(&self, message: MessageId, reason: &str) -> BoxFuture<'_, ()> {
