@@ -48,7 +48,9 @@ async fn damaged_content_is_found_by_its_checksum() {
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("queue.db");
-        let store = open(&path);
+        let mut options = SqliteOptions::default();
+        options.recent_content = 0;
+        let store = SqliteStore::open_with(&path, options).expect("the store opens");
         let id = store.enqueue(message("example.com", &body(1, 5000))).await.expect("room");
         let other = Connection::open(&path).expect("the file opens");
         other.execute(damage, [id.as_u64().cast_signed()]).expect("damaged");

@@ -122,6 +122,8 @@ async fn a_damaged_file_sets_its_message_aside_and_stops_no_other() {
 fn open(path: &Path) -> SqliteStore {
     let mut options = SqliteOptions::default();
     options.large_content = LARGE;
+    // What is read comes from the disk.
+    options.recent_content = 0;
     SqliteStore::open_with(path, options).expect("the store opens")
 }
 
