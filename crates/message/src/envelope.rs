@@ -4,6 +4,7 @@ use std::fmt;
 
 use postroad_address_space::Mailbox;
 
+use crate::deliver_by::{DeliverBy, Priority};
 use crate::recipient::Recipient;
 
 /// What travels with the content and is not part of it (RFC 5321 section 2.3.1, RFC 3461, RFC 6152).
@@ -30,6 +31,12 @@ pub struct Envelope {
     /// `REQUIRETLS` was asked for (RFC 8689).
     #[cfg_attr(feature = "serde", serde(default))]
     pub require_tls: bool,
+    /// `BY`: the sender's deadline (RFC 2852).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub deliver_by: Option<DeliverBy>,
+    /// `MT-PRIORITY`: how urgent it is to him (RFC 6710).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub priority: Option<Priority>,
 }
 
 impl Envelope {
@@ -43,6 +50,8 @@ impl Envelope {
             body: Body::default(),
             smtputf8: false,
             require_tls: false,
+            deliver_by: None,
+            priority: None,
         }
     }
 }

@@ -55,6 +55,7 @@
 //! * `Debug` never shows content.
 
 pub mod content;
+pub mod deliver_by;
 pub mod edits;
 pub mod envelope;
 pub mod firewall;
@@ -71,6 +72,7 @@ pub mod trace;
 pub mod xtext;
 
 pub use content::Content;
+pub use deliver_by::{DeliverBy, NoSuchPriority, Priority, WhenLate};
 pub use edits::Edits;
 pub use envelope::{Body, Envelope, Return, ReversePath};
 pub use header::{Field, HeaderBlock, HeaderEnd};

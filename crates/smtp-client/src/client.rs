@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use postroad_message::{Content, Envelope, Outcome, Recipient};
+use postroad_message::{Content, Envelope, Outcome, Recipient, Timestamp};
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_protocol::transcript::ProtocolLog;
 use rustls::ClientConfig;
@@ -32,6 +32,24 @@ pub(crate) struct Inner {
     pub(crate) pool: Arc<Pool>,
     pub(crate) max_hosts: usize,
     pub(crate) protocol_log: Option<Arc<dyn ProtocolLog>>,
+    calendar: Option<Calendar>,
+}
+
+type Calendar = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+impl Inner {
+    /// What a sender's deadline is compared with.
+    #[expect(clippy::disallowed_methods, reason = "the world's clock, unless the caller has another")]
+    pub(crate) fn date(&self) -> Timestamp {
+        match &self.calendar {
+            Some(calendar) => calendar(),
+            None => {
+                let since =
+                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                Timestamp::from_unix_millis(0).after(since)
+            }
+        }
+    }
 }
 
 /// How this relay is known to others, so that it does not deliver to itself for ever.
@@ -94,6 +112,7 @@ pub struct Builder {
     max_hosts: Option<usize>,
     protocol_log: Option<Arc<dyn ProtocolLog>>,
     max_idle_connections: Option<usize>,
+    calendar: Option<Calendar>,
 }
 
 impl Builder {
@@ -171,6 +190,12 @@ impl Builder {
         self
     }
 
+    /// Says what time it is, for senders' deadlines (`Envelope::deliver_by`); the machine's clock. Time-outs go by tokio's.
+    pub fn calendar(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.calendar = Some(Arc::new(now));
+        self
+    }
+
     /// Reads trust anchors and the resolver's configuration.
     pub fn build(self) -> Result<SmtpClient, BuildError> {
         let resolver = match self.resolver {
@@ -187,6 +212,7 @@ impl Builder {
             pool: Pool::new(self.max_idle_connections.unwrap_or(200)),
             max_hosts: self.max_hosts.unwrap_or(10),
             protocol_log: self.protocol_log,
+            calendar: self.calendar,
         })))
     }
 }

@@ -28,6 +28,9 @@ pub(crate) async fn deliver(
     recipients: &[Recipient],
     content: &Content,
 ) -> Vec<Outcome> {
+    if envelope.deliver_by.is_some_and(|by| by.is_to_return(client.date())) {
+        return vec![Outcome::Failed(too_late()); recipients.len()];
+    }
     let ledger = Ledger::new(recipients.len());
     let mut delivery = Delivery { client, destination, envelope, recipients, content, ledger };
     while !recipients.is_empty() && delivery.try_hosts().await == Hosts::Unnamed {
@@ -286,7 +289,8 @@ impl<'a> Delivery<'a> {
                 }
                 let open = self.ledger.open().filter_map(|at| self.recipients.get(at));
                 let imcea_domain = self.destination.imcea_domain.as_ref();
-                connection.send(Transaction::new(self.envelope, open, self.content, imcea_domain));
+                let date = self.client.date();
+                connection.send(Transaction::new(self.envelope, open, self.content, imcea_domain, date));
                 is_ready = false;
             }
             match connection.event().await {
@@ -493,6 +497,11 @@ fn by_host(targets: Vec<Target>) -> Vec<Vec<Target>> {
 
 fn is_too_many(failure: &Failure) -> bool {
     failure.phase == Phase::RcptTo && failure.status == EnhancedStatus::transient(5, 3)
+}
+
+fn too_late() -> Failure {
+    let text = "the sender wanted it back if it was not delivered in time, and that time is over";
+    Failure::new(EnhancedStatus::permanent(4, 7), Fault::Message, Scope::Message, Phase::Queue, text)
 }
 
 fn no_lookup() -> Outcome {

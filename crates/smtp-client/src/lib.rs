@@ -98,6 +98,20 @@
 //! without 8BITMIME is written as quoted-printable or base64, part by part ([`seven_bit`](postroad_message::seven_bit)); where that
 //! would break a signature it fails with 5.6.3, unless [`Destination::send_8bit_anyway`].
 //!
+//! # A deadline, a priority
+//!
+//! [`Envelope::deliver_by`](postroad_message::Envelope) is said as `BY=` to a host that offers DELIVERBY (RFC 2852), with the seconds
+//! that are left by [`Builder::calendar`]. Where it is not offered:
+//!
+//! | when late | the host | |
+//! |---|---|---|
+//! | return it | does not offer it, or wants more time than is left | [`Failed`] with 5.4.7, before MAIL; once the time is over, before any connection |
+//! | notify | does not offer it | sent; [`Relayed`] unless the recipient's NOTIFY is NEVER, since nobody will tell the sender from there on |
+//! | either, with trace | takes the message | [`Relayed`], unless NOTIFY is NEVER |
+//!
+//! `Envelope::priority` is said to a host that offers MT-PRIORITY (RFC 6710), and to others not at all. How long a message waits in a
+//! queue, and who is told meanwhile, is the queue's to say: nothing here wakes up at a deadline.
+//!
 //! # Connections
 //!
 //! A connection that ends well is kept for the next message to the same host, port, policy, login and source address, for

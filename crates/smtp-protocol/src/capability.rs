@@ -27,6 +27,10 @@ pub struct Capabilities {
     pub binary_mime: bool,
     /// `REQUIRETLS` (RFC 8689)
     pub require_tls: bool,
+    /// `DELIVERBY` (RFC 2852): the fewest seconds that it takes for a message to be returned; 0 where it names none.
+    pub deliver_by: Option<u32>,
+    /// `MT-PRIORITY` (RFC 6710)
+    pub priority: bool,
     /// `AUTH` (RFC 4954): the mechanisms named, also those that we do not have; upper case.
     pub auth: Vec<String>,
     /// `LIMITS RCPTMAX=` (RFC 9422): recipients in one transaction.
@@ -74,6 +78,8 @@ impl Capabilities {
             "CHUNKING" => self.chunking = true,
             "BINARYMIME" => self.binary_mime = true,
             "REQUIRETLS" => self.require_tls = true,
+            "DELIVERBY" => self.deliver_by = Some(least_seconds(words.next())),
+            "MT-PRIORITY" => self.priority = true,
             "AUTH" => self.add_mechanisms(words),
             "LIMITS" => self.max_recipients = words.find_map(recipient_limit),
             // The form from before RFC 2554, which old servers send beside the right one.
@@ -100,6 +106,13 @@ fn size_limit(word: Option<&str>) -> SizeLimit {
         None | Some(0) => SizeLimit::Unknown,
         Some(bytes) => SizeLimit::Bytes(bytes),
     }
+}
+
+/// `deliverby-param = min-by-time *( ',' extension-token )`, `min-by-time = [1*9DIGIT]` (RFC 2852 section 2)
+fn least_seconds(word: Option<&str>) -> u32 {
+    let first = word.and_then(|options| options.split(',').next()).unwrap_or_default();
+    let is_time = first.len() <= 9 && first.bytes().all(|byte| byte.is_ascii_digit());
+    if is_time { first.parse().unwrap_or(0) } else { 0 }
 }
 
 fn recipient_limit(word: &str) -> Option<usize> {
@@ -138,6 +151,23 @@ mod tests {
         assert!(!found.starttls);
         assert_eq!(found.size, Some(SizeLimit::Unknown));
         assert_eq!(found.max_recipients, Some(100));
+    }
+
+    #[test]
+    fn a_deadline_may_have_a_least_and_a_priority_a_policy() {
+        for (line, least) in [
+            ("DELIVERBY", 0),
+            ("DELIVERBY 240", 240),
+            ("deliverby 240,later", 240),
+            ("DELIVERBY ,later", 0),
+            ("DELIVERBY -240", 0),
+            ("DELIVERBY +240", 0),
+            ("DELIVERBY 1234567890", 0),
+        ] {
+            assert_eq!(offered(&format!("250-x\r\n250 {line}\r\n")).deliver_by, Some(least), "{line}");
+        }
+        let found = offered("250-x\r\n250 MT-PRIORITY MIXER\r\n");
+        assert!(found.priority && found.deliver_by.is_none());
     }
 
     #[test]

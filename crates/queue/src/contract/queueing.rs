@@ -1,6 +1,6 @@
 //! Clauses about what goes in: whole, once, all or nothing, and seen by others.
 
-use postroad_message::{Body, Notify, OriginalRecipient, Return};
+use postroad_message::{Body, DeliverBy, Notify, OriginalRecipient, Priority, Return, WhenLate};
 
 use super::{Breach, Clause, at, hop, message, names};
 use crate::error::QueueError;
@@ -28,6 +28,9 @@ async fn comes_out_as_it_went_in(store: &dyn QueueStore) -> Result<(), Breach> {
     new.envelope.envelope_id = Some("QQ314159".to_owned());
     new.envelope.body = Body::EightBitMime;
     new.envelope.smtputf8 = true;
+    new.envelope.require_tls = true;
+    new.envelope.deliver_by = Some(DeliverBy { deadline: at(60), when_late: WhenLate::Return, trace: true });
+    new.envelope.priority = Priority::new(-9);
     if let Some(recipient) = new.deliveries.first_mut().and_then(|delivery| delivery.recipients.first_mut()) {
         recipient.notify = Some(Notify { success: true, failure: false, delay: true });
         recipient.original = Some(OriginalRecipient {

@@ -12,6 +12,8 @@ pub(super) fn envelope_text(envelope: &Envelope) -> String {
     bare.body = envelope.body;
     bare.smtputf8 = envelope.smtputf8;
     bare.require_tls = envelope.require_tls;
+    bare.deliver_by = envelope.deliver_by;
+    bare.priority = envelope.priority;
     text(&bare)
 }
 

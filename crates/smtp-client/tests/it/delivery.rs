@@ -1,8 +1,12 @@
 //! Who gets which outcome, and over which host.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use postroad_message::{Fault, Outcome};
+use postroad_message::{
+    Content, DeliverBy, Envelope, Fault, Outcome, Priority, Recipient, ReversePath, Timestamp, WhenLate,
+};
 use postroad_smtp_client::{Authentication, Credential, Secret, Timeouts};
 
 use crate::pretend::{Behaviour, Pretend, builder, by_mx, client, deliver, deliver_content, mx_hosts, words};
@@ -203,4 +207,39 @@ async fn a_refused_login_is_tried_at_one_host_only() {
 #[tokio::test]
 async fn nobody_to_deliver_to_is_nothing_to_do() {
     assert!(deliver(&client(), &by_mx(9), &[]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_is_to_come_back_when_late_is_counted_by_the_callers_calendar() {
+    let server = Pretend::start(Behaviour {
+        capabilities: vec!["DELIVERBY 5", "MT-PRIORITY"],
+        ..Behaviour::default()
+    })
+    .await;
+    let clock = Arc::new(AtomicI64::new(0));
+    let hands = Arc::clone(&clock);
+    let client = builder(mx_hosts(0))
+        .calendar(move || Timestamp::from_unix_millis(hands.load(Ordering::Relaxed)))
+        .build()
+        .expect("a client");
+    let recipients = [Recipient::new("a@b.test".parse().expect("an address"))];
+    let mut envelope = Envelope::new(ReversePath::Null, recipients.to_vec());
+    let deadline = Timestamp::from_unix_millis(60_000);
+    envelope.deliver_by = Some(DeliverBy { deadline, when_late: WhenLate::Return, trace: false });
+    envelope.priority = Priority::new(4);
+    let content = Content::from(b"Subject: x\r\n\r\n".to_vec());
+    let to = server.destination();
+    for (now, becomes) in [
+        (1_000, "delivered"),
+        (55_000, "delivered"),
+        (56_000, "failed 5.4.7 at MAIL FROM"),
+        (60_000, "failed 5.4.7 at waiting in the queue"),
+    ] {
+        clock.store(now, Ordering::Relaxed);
+        assert_eq!(words(&client.deliver(&to, &envelope, &recipients, &content).await), [becomes], "{now}");
+    }
+    let said = |line: &str| server.heard(line);
+    assert_eq!(said("MAIL FROM:<> BY=59;R MT-PRIORITY=4"), 1);
+    assert_eq!((said("MAIL FROM:<> BY=5;R MT-PRIORITY=4"), said("MAIL")), (1, 2));
+    assert_eq!(server.seen(|seen| seen.connections), 1, "refused before MAIL, the connection stays good");
 }

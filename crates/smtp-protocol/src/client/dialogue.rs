@@ -216,11 +216,12 @@ impl Session {
         let Self { state: State::Transferring(transfer), settings, tls, capabilities, .. } = self else {
             return;
         };
-        let is_last = transfer.settle_next(|receiver| match &refusal {
+        let is_last = transfer.settle_next(capabilities, |report_relay| match &refusal {
             Some(refusal) => refusal.clone(),
             None => {
                 let (host, reply) = (settings.host.clone(), Some(reply.to_remote()));
-                receiver.taken(Receipt { host, reply, tls: tls.clone() }, capabilities.dsn)
+                let receipt = Receipt { host, reply, tls: tls.clone() };
+                if report_relay { Outcome::Relayed(receipt) } else { Outcome::Delivered(receipt) }
             }
         });
         if is_last {

@@ -99,7 +99,7 @@ pub enum Event {
 /// ```
 /// use std::time::Instant;
 /// use postroad_address_space::{Address, MailDomain, Domain};
-/// use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
+/// use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath, Timestamp};
 /// use postroad_smtp_protocol::client::{Event, Input, Output, Session, Settings, Transaction};
 ///
 /// // A server that agrees to everything, a reply for each line.
@@ -123,7 +123,8 @@ pub enum Event {
 ///         Output::Event(Event::Ready) => {
 ///             let envelope = Envelope::new(ReversePath::Null, vec![Recipient::new(Address::parse("a@b.test")?)]);
 ///             let content = Content::from(b"Subject: x\r\n\r\n".to_vec());
-///             session.send(now, Transaction::new(&envelope, &envelope.recipients, &content, None));
+///             let date = Timestamp::from_unix_millis(1_711_903_005_000);
+///             session.send(now, Transaction::new(&envelope, &envelope.recipients, &content, None, date));
 ///         }
 ///         Output::Event(Event::Settled(outcomes)) => break outcomes,
 ///         other => panic!("{other:?}"),
@@ -462,7 +463,7 @@ impl Session {
             && self.transmitted >= transfer.end()
         {
             // It is one recipient's answer. The others have none, and may have the message.
-            transfer.settle_next(|_| Outcome::Deferred(failure.clone()));
+            transfer.settle_next(&self.capabilities, |_| Outcome::Deferred(failure.clone()));
             unanswered = true;
         }
         self.end(failure, unanswered);

@@ -7,8 +7,8 @@ use std::ops::Range;
 use postroad_address_space::{Address, Domain, MailDomain, Mailbox, encapsulation};
 use postroad_message::seven_bit::to_seven_bit;
 use postroad_message::{
-    Body, Content, EnhancedStatus, Envelope, Failure, Fault, Notify, Phase, Recipient, Return, ReversePath,
-    Scope, TlsFacts,
+    Body, Content, DeliverBy, EnhancedStatus, Envelope, Failure, Fault, Notify, Phase, Priority, Recipient,
+    Return, ReversePath, Scope, Timestamp, TlsFacts, WhenLate,
 };
 
 use crate::capability::{Capabilities, SizeLimit};
@@ -31,6 +31,15 @@ pub struct Transaction {
     ret: Option<Return>,
     envelope_id: Option<String>,
     require_tls: bool,
+    deadline: Option<Deadline>,
+    priority: Option<Priority>,
+}
+
+/// The sender's deadline, and the seconds left.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    by: DeliverBy,
+    left: i64,
 }
 
 /// What stands between the angle brackets, as a part of the text; the domain always in A-labels.
@@ -51,12 +60,14 @@ struct Forward {
 impl Transaction {
     /// Takes the recipients given, in their order, not those of the envelope.
     ///
-    /// A recipient of another type than SMTP is written as an IMCEA mailbox in `imcea_domain`; without one it fails.
+    /// A recipient of another type than SMTP is written as an IMCEA mailbox in `imcea_domain`; without one it fails. What is
+    /// left of the sender's deadline is counted from `now`.
     pub fn new<'a>(
         envelope: &Envelope,
         recipients: impl IntoIterator<Item = &'a Recipient>,
         content: &Content,
         imcea_domain: Option<&Domain>,
+        now: Timestamp,
     ) -> Self {
         let mut text = String::with_capacity(128);
         let reverse_path = match &envelope.reverse_path {
@@ -79,6 +90,8 @@ impl Transaction {
             ret: envelope.ret,
             envelope_id: envelope.envelope_id.clone(),
             require_tls: envelope.require_tls,
+            deadline: envelope.deliver_by.map(|by| Deadline { by, left: by.seconds_left(now) }),
+            priority: envelope.priority,
         }
     }
 
@@ -91,8 +104,17 @@ impl Transaction {
         &self.content
     }
 
-    pub(crate) fn wants_success(&self, recipient: usize) -> bool {
-        self.forward_paths.get(recipient).is_some_and(|forward| forward.wants_success)
+    /// Whether the sender is to hear from us that the message went on to a server that offers this.
+    ///
+    /// One without DSN cannot tell him what he asked for. One without DELIVERBY will not tell him that it is late (RFC 2852
+    /// section 4.1.4.2), and `T` asks every relay to tell (4.1.4).
+    pub(crate) fn is_to_report_relay(&self, recipient: usize, offered: &Capabilities) -> bool {
+        let Some(forward) = self.forward_paths.get(recipient) else { return false };
+        let by_deadline = self.deadline.is_some_and(|Deadline { by, .. }| {
+            by.trace || (by.when_late == WhenLate::Notify && offered.deliver_by.is_none())
+        });
+        (forward.wants_success && !offered.dsn)
+            || (by_deadline && !forward.notify.is_some_and(Notify::is_never))
     }
 
     /// Puts the content into seven bits, where this server takes no others and no harm is done (RFC 6152 section 3).
@@ -131,6 +153,9 @@ impl Transaction {
                 Phase::MailFrom,
                 "the sender requires TLS all the way, and the next host can't promise it",
             );
+        }
+        if let Some(text) = self.deadline.and_then(|deadline| deadline.obstacle(offered)) {
+            return refuse(status(4, 7), Phase::MailFrom, &text);
         }
         if let Some(SizeLimit::Bytes(limit)) = offered.size
             && self.content.len() as u64 > limit
@@ -206,6 +231,13 @@ impl Transaction {
         if offered.require_tls && self.require_tls {
             out.extend_from_slice(b" REQUIRETLS");
         }
+        if let Some(Deadline { by, left }) = self.deadline.filter(|_| offered.deliver_by.is_some()) {
+            let mode = if by.when_late == WhenLate::Return { "R" } else { "N" };
+            let _ = write!(out, " BY={left};{mode}{}", if by.trace { "T" } else { "" });
+        }
+        if let Some(priority) = self.priority.filter(|_| offered.priority) {
+            let _ = write!(out, " MT-PRIORITY={}", priority.value());
+        }
         out.extend_from_slice(b"\r\n");
     }
 
@@ -253,6 +285,25 @@ impl Transaction {
                 .iter()
                 .any(|forward| forward.path.as_ref().is_ok_and(|path| path.needs_smtputf8))
             || self.header_needs_smtputf8
+    }
+}
+
+impl Deadline {
+    /// Why a message that is to come back when it is late can't go this way (RFC 2852 section 4.1.4).
+    fn obstacle(self, offered: &Capabilities) -> Option<String> {
+        let Self { by, left } = self;
+        if by.when_late == WhenLate::Notify {
+            return None;
+        }
+        let why = match offered.deliver_by {
+            _ if left <= 0 => "and that time is over".to_owned(),
+            None => "and the next host does not offer DELIVERBY".to_owned(),
+            Some(least) if left < i64::from(least) => {
+                format!("{left} s are left, and the next host wants {least} s at least")
+            }
+            Some(_) => return None,
+        };
+        Some(format!("the sender wants it back if it is not delivered in time, {why}"))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use postroad_message::{Failure, Outcome, Phase, Receipt};
+use postroad_message::{Failure, Outcome, Phase};
 
+use crate::capability::Capabilities;
 use crate::client::content::{Framing, Outgoing};
 use crate::client::timeouts::Timeouts;
 use crate::client::transaction::Transaction;
@@ -170,15 +171,14 @@ impl Transfer {
         }
     }
 
-    /// Settles whom the end of the content is answered for: everyone, or in LMTP the first who has no answer yet. Whether
-    /// there is nobody left.
-    pub(super) fn settle_next(&mut self, outcome: impl Fn(Receiver) -> Outcome) -> bool {
+    /// Settles whom the end of the content is answered for: everyone, or in LMTP the first who has no answer yet. Each
+    /// outcome is made knowing whether the sender is to hear of the relay from us. Whether there is nobody left.
+    pub(super) fn settle_next(&mut self, offered: &Capabilities, outcome: impl Fn(bool) -> Outcome) -> bool {
         let Self { transaction, standings, answers_each, .. } = self;
         let mut accepted =
             standings.iter_mut().enumerate().filter(|(_, standing)| matches!(standing, Standing::Accepted));
         let settle = |(recipient, standing): (usize, &mut Standing)| {
-            let wants_success = transaction.wants_success(recipient);
-            *standing = Standing::Settled(outcome(Receiver { wants_success }));
+            *standing = Standing::Settled(outcome(transaction.is_to_report_relay(recipient, offered)));
         };
         if *answers_each {
             accepted.next().map(settle);
@@ -186,17 +186,5 @@ impl Transfer {
             accepted.for_each(settle);
         }
         self.accepted() == 0
-    }
-}
-
-/// Whom an outcome is for.
-pub(super) struct Receiver {
-    wants_success: bool,
-}
-
-impl Receiver {
-    /// The server has the message. Where it knows no DSN, who asked for a report of success is owed it by us.
-    pub(super) fn taken(&self, receipt: Receipt, reports: bool) -> Outcome {
-        if self.wants_success && !reports { Outcome::Relayed(receipt) } else { Outcome::Delivered(receipt) }
     }
 }

@@ -5,7 +5,7 @@ use postroad_message::Outcome;
 use postroad_smtp_protocol::client::{Event, Input, Output, Session, Settings, StartTls, Transaction};
 
 use postroad_address_space::Address;
-use postroad_message::{Content, Envelope, Recipient, ReversePath};
+use postroad_message::{Content, Envelope, Recipient, ReversePath, Timestamp};
 use std::time::Instant;
 
 /// What a server is and offers.
@@ -156,7 +156,10 @@ fn run(mut server: Server) -> Run {
                     .map(|text| Recipient::new(Address::parse(text).expect("an address")));
                 let envelope = Envelope::new(ReversePath::Null, recipients.to_vec());
                 let content = Content::from(b"Subject: x\r\n\r\n.hello\r\n".to_vec());
-                session.send(now, Transaction::new(&envelope, &recipients, &content, None));
+                session.send(
+                    now,
+                    Transaction::new(&envelope, &recipients, &content, None, Timestamp::from_unix_millis(0)),
+                );
             }
             Output::Event(Event::Settled(settled)) => {
                 assert!(outcomes.is_none(), "settled twice");

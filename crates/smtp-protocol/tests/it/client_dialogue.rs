@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use postroad_address_space::{Address, Domain, Mailbox};
 use postroad_message::{
-    Body, Content, Envelope, Notify, OriginalRecipient, Outcome, Recipient, Return, ReversePath, TlsFacts,
+    Body, Content, DeliverBy, Envelope, Notify, OriginalRecipient, Outcome, Priority, Recipient, Return,
+    ReversePath, Timestamp, TlsFacts, WhenLate,
 };
 use postroad_smtp_protocol::client::{
     Answer, Authentication, Event, Input, Output, Session, Settings, StartTls, Transaction,
@@ -95,6 +96,16 @@ impl Player {
                 ("binary", _) => envelope.body = Body::BinaryMime,
                 ("requiretls", _) => envelope.require_tls = true,
                 ("ret", "hdrs") => envelope.ret = Some(Return::Headers),
+                ("by", value) => {
+                    let (left, mode) = value.split_once(';').expect("a mode");
+                    let left: i64 = left.parse().expect("seconds");
+                    let when_late = if mode.starts_with('R') { WhenLate::Return } else { WhenLate::Notify };
+                    let deadline = Timestamp::from_unix_millis(left * 1000);
+                    envelope.deliver_by = Some(DeliverBy { deadline, when_late, trace: mode.ends_with('T') });
+                }
+                ("priority", value) => {
+                    envelope.priority = Priority::new(value.parse().expect("a number"));
+                }
                 ("envid", id) => envelope.envelope_id = Some(id.to_owned()),
                 ("notify", words) => {
                     notify = Some(Notify {
@@ -119,8 +130,13 @@ impl Player {
                 recipient
             })
             .collect();
-        let transaction =
-            Transaction::new(&envelope, &recipients, &Content::from(content), imcea_domain.as_ref());
+        let transaction = Transaction::new(
+            &envelope,
+            &recipients,
+            &Content::from(content),
+            imcea_domain.as_ref(),
+            Timestamp::from_unix_millis(0),
+        );
         let now = Instant::now();
         Self {
             session: Session::new(settings, None, now),

@@ -33,6 +33,11 @@ fn parameters_go_to_those_who_offer_them() {
 }
 
 #[test]
+fn deadlines_and_priorities_go_on_or_are_kept_by_rule() {
+    play_file(include_str!("../client_dialogues/deadlines.txt"));
+}
+
+#[test]
 fn content_goes_by_length_where_that_is_offered() {
     play_file(include_str!("../client_dialogues/chunking.txt"));
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use postroad_address_space::Address;
-use postroad_message::{Content, Envelope, Notify, Recipient, ReversePath, TlsFacts};
+use postroad_message::{Content, Envelope, Notify, Recipient, ReversePath, Timestamp, TlsFacts};
 use postroad_smtp_protocol::client::{
     Authentication, Event, Input, Output, Session, Settings, StartTls, Transaction,
 };
@@ -70,7 +70,13 @@ fn message() -> Transaction {
         .map(|text| Recipient::new(Address::parse(text).expect("an address")));
     recipients[0].notify = Some(Notify { success: true, failure: true, delay: false });
     let envelope = Envelope::new(ReversePath::Null, recipients.to_vec());
-    Transaction::new(&envelope, &recipients, &Content::from(b"Subject: \xe9\r\n\r\n.dot\n".to_vec()), None)
+    Transaction::new(
+        &envelope,
+        &recipients,
+        &Content::from(b"Subject: \xe9\r\n\r\n.dot\n".to_vec()),
+        None,
+        Timestamp::from_unix_millis(0),
+    )
 }
 
 #[cfg(test)]

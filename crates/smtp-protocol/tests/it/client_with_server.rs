@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use postroad_address_space::{Address, Mailbox};
-use postroad_message::{Content, Envelope, Notify, Outcome, Recipient, Return, ReversePath, TlsFacts};
+use postroad_message::{
+    Content, Envelope, Notify, Outcome, Recipient, Return, ReversePath, Timestamp, TlsFacts,
+};
 use postroad_smtp_protocol::client;
 use postroad_smtp_protocol::sasl::ChannelBindings;
 use postroad_smtp_protocol::server;
@@ -146,7 +148,13 @@ fn a_message_and_all_its_wishes_arrive() {
     let content = Content::from(b"Subject: \xc3\xa9\r\n\r\n.dot\r\n".to_vec());
     let now = moment();
     let mut both = pair(client_settings(), server_settings(), now);
-    let message = client::Transaction::new(&envelope, &envelope.recipients, &content, None);
+    let message = client::Transaction::new(
+        &envelope,
+        &envelope.recipients,
+        &content,
+        None,
+        Timestamp::from_unix_millis(0),
+    );
     let settled = both.play(now, vec![message.clone(), message]);
     for outcomes in &settled {
         assert!(matches!(outcomes.as_slice(), [Outcome::Delivered(_), Outcome::Failed(_)]), "{outcomes:?}");
@@ -187,7 +195,7 @@ proptest! {
         let now = moment();
         let mut both = pair(client_settings(), server_settings(), now);
         let envelope = Envelope::new(ReversePath::Null, recipients(&["a@b.test"]));
-        let message = client::Transaction::new(&envelope, &envelope.recipients, &Content::from(content.clone().into_bytes()), None);
+        let message = client::Transaction::new(&envelope, &envelope.recipients, &Content::from(content.clone().into_bytes()), None, Timestamp::from_unix_millis(0));
         let settled = both.play(now, vec![message]);
         prop_assert!(matches!(settled[0].as_slice(), [Outcome::Delivered(_)]));
         prop_assert_eq!(both.messages.len(), 1);

@@ -1,7 +1,7 @@
 //! Logons with both ends in memory: every mechanism, and whoever stands between.
 
 use postroad_address_space::Address;
-use postroad_message::{Content, Envelope, Fault, Outcome, Recipient, ReversePath};
+use postroad_message::{Content, Envelope, Fault, Outcome, Recipient, ReversePath, Timestamp};
 use postroad_smtp_protocol::sasl::{
     Binding, ChannelBindings, ClientExchange, Credential, ExchangeError, Mechanism, Nonce, Refused,
     ScramVerifier, Secret, ServerExchange, ServerStep, base64_decode,
@@ -44,7 +44,13 @@ fn logged_in(
     let recipient = Recipient::new(Address::parse("a@b.test").expect("an address"));
     let envelope = Envelope::new(ReversePath::Null, vec![recipient]);
     let content = Content::from(b"x\r\n".to_vec());
-    let message = client::Transaction::new(&envelope, &envelope.recipients, &content, None);
+    let message = client::Transaction::new(
+        &envelope,
+        &envelope.recipients,
+        &content,
+        None,
+        Timestamp::from_unix_millis(0),
+    );
     both.delivered = both
         .play(now, vec![message])
         .first()

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use postroad_message::{Content, Envelope, Recipient, ReversePath};
+use postroad_message::{Content, Envelope, Recipient, ReversePath, Timestamp};
 use postroad_smtp_protocol::client::{self, Authentication, Transaction};
 use postroad_smtp_protocol::sasl::{Credential, Secret};
 use postroad_smtp_protocol::server::{self, LogonOffer, Verdict};
@@ -124,7 +124,16 @@ fn told(answer: impl Fn(&[u8]) -> &'static [u8]) -> String {
                 let to = vec![Recipient::new("jane@contoso.com".parse().expect("an address"))];
                 let envelope = Envelope::new(ReversePath::Null, to);
                 let content = Content::from(b"Subject: pay rise\r\n\r\n".to_vec());
-                session.send(now, Transaction::new(&envelope, &envelope.recipients, &content, None));
+                session.send(
+                    now,
+                    Transaction::new(
+                        &envelope,
+                        &envelope.recipients,
+                        &content,
+                        None,
+                        Timestamp::from_unix_millis(0),
+                    ),
+                );
             }
             client::Output::Event(client::Event::Ready) => session.quit(now),
             client::Output::Event(_) => {}
