@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use postroad_message::{Envelope, Outcome, Recipient};
+use postroad_message::{Envelope, Notify, Outcome, Recipient};
 
 /// `action-value` (RFC 3464 section 2.3.3): what a report says became of a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,7 +59,7 @@ impl Circumstances {
 /// |---|---|---|
 /// | failed | failed | did not forbid it (NOTIFY absent, or with FAILURE) |
 /// | deferred, ambiguous | delayed, once | did not forbid it (NOTIFY absent, or with DELAY) |
-/// | relayed | relayed | asked for SUCCESS |
+/// | relayed | relayed | asked for SUCCESS, or set a deadline (BY) and no NOTIFY=NEVER |
 /// | expanded | expanded | asked for SUCCESS |
 /// | delivered | nothing, the next hop answers for it; at the last hop: delivered | asked for SUCCESS |
 ///
@@ -91,7 +91,13 @@ pub fn owed(
         Outcome::Deferred(_) | Outcome::Ambiguous(_) => {
             (circumstances.delay_notice_due && recipient.wants_delay()).then_some(Action::Delayed)
         }
-        Outcome::Relayed(_) => recipient.wants_success().then_some(Action::Relayed),
+        Outcome::Relayed(_) => {
+            let wants = match envelope.deliver_by {
+                Some(_) => !recipient.notify.is_some_and(Notify::is_never),
+                None => recipient.wants_success(),
+            };
+            wants.then_some(Action::Relayed)
+        }
         Outcome::Expanded(_) => recipient.wants_success().then_some(Action::Expanded),
         Outcome::Delivered(_) => {
             (circumstances.final_delivery && recipient.wants_success()).then_some(Action::Delivered)
@@ -105,7 +111,9 @@ pub fn owed(
 mod tests {
     use super::*;
     use postroad_address_space::{Address, Mailbox};
-    use postroad_message::{EnhancedStatus, Failure, Fault, Notify, Phase, Receipt, ReversePath, Scope};
+    use postroad_message::{
+        DeliverBy, EnhancedStatus, Failure, Fault, Phase, Receipt, ReversePath, Scope, Timestamp, WhenLate,
+    };
 
     const SUCCESS: Notify = Notify { success: true, failure: false, delay: false };
     const FAILURE: Notify = Notify { success: false, failure: true, delay: false };
@@ -152,6 +160,22 @@ mod tests {
             );
             let report = Envelope::new(ReversePath::Null, Vec::new());
             assert_eq!(owed(&report, &recipient, &outcome, circumstances), None);
+        }
+    }
+
+    #[test]
+    fn a_deadline_asks_for_word_of_a_relay_unless_nothing_is_wanted() {
+        let mut envelope =
+            Envelope::new(ReversePath::Mailbox(Mailbox::parse("a@b.example").unwrap()), Vec::new());
+        let deadline = Timestamp::from_unix_millis(0);
+        envelope.deliver_by = Some(DeliverBy { deadline, when_late: WhenLate::Notify, trace: false });
+        let relayed = Some(Action::Relayed);
+        for (notify, action) in [(None, relayed), (Some(FAILURE), relayed), (Some(Notify::NEVER), None)] {
+            let mut recipient = Recipient::new(Address::parse("c@d.example").unwrap());
+            recipient.notify = notify;
+            let of = |outcome: Outcome| owed(&envelope, &recipient, &outcome, Circumstances::default());
+            assert_eq!(of(Outcome::Relayed(Receipt::default())), action, "{notify:?}");
+            assert_eq!(of(Outcome::Delivered(Receipt::default())), None, "{notify:?}");
         }
     }
 }

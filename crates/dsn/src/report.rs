@@ -145,6 +145,8 @@ pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Conte
     let mut envelope = Envelope::new(ReversePath::Null, vec![recipient]);
     // RFC 8689 section 5: a report tells of the original, and is protected as it was to be.
     envelope.require_tls = report.envelope.require_tls;
+    // RFC 6710 section 4.2: a report is as urgent as what it tells of.
+    envelope.priority = report.envelope.priority;
     envelope.smtputf8 =
         letters == Letters::Unicode || sender.needs_smtputf8() || report.postmaster.needs_smtputf8();
     if content.has_8bit() {
@@ -185,6 +187,10 @@ fn delivery_status(report: &Report<'_>, letters: Letters) -> String {
     push_field(&mut block, "Reporting-MTA", &format!("dns;{}", report.reporting_mta), letters);
     if let Some(at) = report.arrived_at {
         push_field(&mut block, "Arrival-Date", &at.to_rfc5322(), letters);
+    }
+    if let Some(by) = report.envelope.deliver_by {
+        // RFC 2852 section 5.
+        push_field(&mut block, "Deliver-By-Date", &by.deadline.to_rfc5322(), letters);
     }
     for recipient in report.recipients {
         recipient.push_fields(&mut block, report.wording, report.retry_until, letters);

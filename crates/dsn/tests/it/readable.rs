@@ -2,7 +2,9 @@
 
 use mail_parser::{MessageParser, MimeHeaders, PartType};
 use postroad_dsn::{RecipientReport, Report};
-use postroad_message::{Body, EnhancedStatus, Envelope, HeaderBlock, Outcome, Return, ReversePath};
+use postroad_message::{
+    Body, DeliverBy, EnhancedStatus, Envelope, HeaderBlock, Outcome, Priority, Return, ReversePath, WhenLate,
+};
 
 use super::*;
 
@@ -141,6 +143,20 @@ fn a_report_is_protected_as_its_original_was_to_be() {
     assert!(!written(&envelope, SMALL, &jane(), |_| ()).unwrap().0.require_tls);
     envelope.require_tls = true;
     assert!(written(&envelope, SMALL, &jane(), |_| ()).unwrap().0.require_tls);
+}
+
+#[test]
+fn a_report_names_the_deadline_and_is_as_urgent_as_its_original() {
+    let mut envelope = sender("app@contoso.com");
+    let (plain, content) = written(&envelope, SMALL, &jane(), |_| ()).unwrap();
+    assert!(plain.priority.is_none() && !parts(&content)[1].1.contains("Deliver-By-Date"));
+    envelope.priority = Priority::new(4);
+    let deadline = Timestamp::from_unix_millis(1_711_903_005_000);
+    envelope.deliver_by = Some(DeliverBy { deadline, when_late: WhenLate::Return, trace: false });
+    let (report, content) = written(&envelope, SMALL, &jane(), |_| ()).unwrap();
+    assert_eq!((report.priority, report.deliver_by), (envelope.priority, None));
+    let line = "\r\nDeliver-By-Date: Sun, 31 Mar 2024 16:36:45 +0000\r\n";
+    assert!(parts(&content)[1].1.contains(line), "{}", parts(&content)[1].1);
 }
 
 #[test]
