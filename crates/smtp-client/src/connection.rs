@@ -228,9 +228,9 @@ impl Connection {
                 let bytes = self.buffer.get(..count).unwrap_or_default();
                 self.session.handle(now(), Input::Received(bytes));
             }
-            Some(Err(_)) => {
+            Some(Err(error)) => {
                 self.read_last_words().await;
-                self.session.handle(now(), Input::Closed);
+                self.session.handle(now(), Input::Broken(&error.to_string()));
             }
         }
     }

@@ -319,7 +319,8 @@ impl<'a> Delivery<'a> {
     ) -> Result<Connection, Failure> {
         let destination = self.destination;
         let unmade = |status, fault, text| Failure::new(status, fault, Scope::NextHop, Phase::StartTls, text);
-        let terms = self.client.tls.terms(&destination.tls).map_err(|error| {
+        let shown = destination.client_certificate.as_ref();
+        let terms = self.client.tls.terms(&destination.tls, shown).map_err(|error| {
             unmade(EnhancedStatus::transient(3, 5), Fault::Configuration, error.to_string())
         })?;
         let server_name = server_name(purpose.target, &terms);

@@ -9,6 +9,7 @@ use postroad_address_space::{Domain, MailDomain};
 use postroad_smtp_protocol::client::Authentication;
 
 use crate::authenticator::Authenticator;
+use crate::client_certificate::ClientCertificate;
 use crate::proxy::{self, Proxy};
 
 /// One place that mail is delivered to: its hosts, and what is demanded of them.
@@ -29,6 +30,8 @@ pub struct Destination {
     pub tls: TlsPolicy,
     /// TLS from the first byte on, as on port 465, instead of STARTTLS.
     pub implicit_tls: bool,
+    /// Shown to a server that asks, inside TLS, who we are.
+    pub client_certificate: Option<ClientCertificate>,
     /// Log in before any mail.
     pub authentication: Option<Authentication>,
     /// Who answers for mechanisms that are not ours; asked where `authentication` is given.
@@ -63,6 +66,7 @@ impl Destination {
             lmtp: false,
             tls: TlsPolicy::Opportunistic,
             implicit_tls: false,
+            client_certificate: None,
             authentication: None,
             authenticator: None,
             imcea_domain: None,
@@ -81,6 +85,7 @@ impl Destination {
         Self {
             hello_name: self.hello_name.clone(),
             tls: self.tls.clone(),
+            client_certificate: self.client_certificate.clone(),
             authentication: self.authentication.clone(),
             authenticator: self.authenticator.clone(),
             logged_as: self.logged_as.clone(),
@@ -104,6 +109,7 @@ impl Destination {
             lmtp,
             tls,
             implicit_tls,
+            client_certificate,
             authentication,
             authenticator,
             imcea_domain: _,
@@ -126,6 +132,11 @@ impl Destination {
             && proxies.iter().zip(&other.proxies).all(|(ours, theirs)| proxy::is_same(ours, theirs))
             && *send_8bit_anyway == other.send_8bit_anyway
             && *logged_as == other.logged_as
+            && match (client_certificate, &other.client_certificate) {
+                (None, None) => true,
+                (Some(ours), Some(theirs)) => ours.is_same(theirs),
+                _ => false,
+            }
             && match (authenticator, &other.authenticator) {
                 (None, None) => true,
                 (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),

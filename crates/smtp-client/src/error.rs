@@ -20,6 +20,17 @@ pub enum BuildError {
         /// The file.
         path: PathBuf,
     },
+    /// The client certificate or its key can't be read.
+    #[error("the client certificate can't be read from {}: {reason}", path.display())]
+    ClientCertificateFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// What was read is no certificate with its key.
+    #[error("the client certificate can't be used: {0}")]
+    ClientCertificate(String),
     /// The TLS provider can't do TLS 1.2 or 1.3.
     #[error("the TLS provider is of no use: {0}")]
     Provider(String),

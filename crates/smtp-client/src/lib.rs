@@ -129,6 +129,9 @@
 //! | [`TlsPolicy::Opportunistic`] | where offered | not looked at | yes: not offered, refused or failed; a failure is remembered for an hour and named in the receipt |
 //! | [`TlsPolicy::Required`] | always | by its [`Verification`] | deferred |
 //!
+//! [`Destination::client_certificate`] is shown to a server that asks for one; `EXTERNAL` logs in by it
+//! ([`Credential::certificate`]). A connection that was opened under one certificate serves nobody who shows another or none.
+//!
 //! # Login
 //!
 //! By the first of these that [`Authentication`] allows, the server offers and the [`Credential`]'s [`Proof`] fits:
@@ -144,6 +147,7 @@
 pub mod authenticator;
 mod certificate_fault;
 pub mod client;
+pub mod client_certificate;
 mod connect;
 mod connection;
 mod delivery;
@@ -157,6 +161,7 @@ pub mod tls;
 
 pub use authenticator::{Answering, Authenticator, Login, LoginAnswer};
 pub use client::{Builder, SmtpClient};
+pub use client_certificate::ClientCertificate;
 pub use destination::{CertificateName, Destination, Hosts, SmartHost, TlsPolicy, Verification};
 pub use error::BuildError;
 pub use postroad_smtp_protocol::client::{Authentication, Timeouts};

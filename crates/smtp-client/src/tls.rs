@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use postroad_address_space::Domain;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SingleCertAndKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 
 use crate::certificate_fault::NoNameBelow;
+use crate::client_certificate::ClientCertificate;
 use crate::destination::{CertificateName, TlsPolicy, Verification};
 use crate::error::BuildError;
 
@@ -68,7 +71,24 @@ impl Tls {
 
     /// What a handshake under this policy is made with: a configuration, the name it demands if that is not the
     /// host's, and whether it proves who the server is.
-    pub(crate) fn terms(&self, policy: &TlsPolicy) -> Result<Terms, BuildError> {
+    pub(crate) fn terms(
+        &self,
+        policy: &TlsPolicy,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Terms, BuildError> {
+        let mut terms = self.terms_without_certificate(policy)?;
+        if let Some(certificate) = certificate {
+            let shown = certificate.certified(&self.provider)?;
+            let mut configuration = ClientConfig::clone(&terms.configuration);
+            configuration.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown));
+            // A session that was begun under this certificate is not to be resumed by whoever shows none.
+            configuration.resumption = Resumption::disabled();
+            terms.configuration = Arc::new(configuration);
+        }
+        Ok(terms)
+    }
+
+    fn terms_without_certificate(&self, policy: &TlsPolicy) -> Result<Terms, BuildError> {
         let verify = match policy {
             TlsPolicy::Never | TlsPolicy::Opportunistic => &Verification::EncryptionOnly,
             TlsPolicy::Required { verify } => verify,

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod authenticator;
+mod client_certificates;
 mod delivery;
 mod dns_first;
 mod name_service;

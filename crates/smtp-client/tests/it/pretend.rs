@@ -8,14 +8,18 @@ use postroad_address_space::{Address, Domain};
 use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
 use postroad_smtp_client::resolve::BoxFuture;
 use postroad_smtp_client::{
-    Answer, Builder, Destination, Hosts, MxRecord, Resolve, Security, SmartHost, SmtpClient, TrustAnchors,
+    Answer, Builder, ClientCertificate, Destination, Hosts, MxRecord, Resolve, Security, SmartHost,
+    SmtpClient, TrustAnchors,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// What the server does; what is not said it does right.
 #[derive(Clone, Default)]
@@ -50,6 +54,8 @@ pub(crate) struct Seen {
     pub(crate) messages: Vec<(Vec<String>, Vec<u8>)>,
     /// Connections that have ended.
     pub(crate) ended: usize,
+    /// Which certificate each TLS connection showed, if any.
+    pub(crate) certificates: Vec<Option<CertificateDer<'static>>>,
 }
 
 pub(crate) struct Pretend {
@@ -116,6 +122,7 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, seen: Arc<Mutex<Seen>>) 
     match &behaviour.tls {
         Some(tls) if behaviour.implicit_tls => {
             if let Ok(stream) = TlsAcceptor::from(tls.clone()).accept(stream).await {
+                note_certificate(&stream, &seen);
                 converse(BufReader::new(stream), true, &behaviour, &seen).await;
             }
         }
@@ -125,10 +132,16 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, seen: Arc<Mutex<Seen>>) 
                 && let Some(tls) = &behaviour.tls
                 && let Ok(stream) = TlsAcceptor::from(tls.clone()).accept(stream.into_inner()).await
             {
+                note_certificate(&stream, &seen);
                 converse(BufReader::new(stream), false, &behaviour, &seen).await;
             }
         }
     }
+}
+
+fn note_certificate(stream: &TlsStream<TcpStream>, seen: &Mutex<Seen>) {
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+    seen.lock().expect("no panic").certificates.push(shown.map(CertificateDer::into_owned));
 }
 
 /// Whether TLS is to begin.
@@ -378,6 +391,34 @@ impl Authority {
 
     /// What a server shows whose certificate says this.
     pub(crate) fn server_of(&self, parameters: rcgen::CertificateParams) -> Arc<ServerConfig> {
+        self.server_for(parameters, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// The same, and it asks its clients for a certificate of this authority; those who show none are let in or not.
+    pub(crate) fn server_that_asks(&self, name: &str, demands: bool) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("a root");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let asking = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let asking = if demands { asking } else { asking.allow_unauthenticated() };
+        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        self.server_for(parameters, asking.build().expect("a verifier"))
+    }
+
+    /// A certificate for a client of this name.
+    pub(crate) fn client(&self, name: &str) -> ClientCertificate {
+        let parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
+        let (certificate, key) = (certificate.pem(), key.serialize_pem());
+        ClientCertificate::from_pem(certificate.as_bytes(), key.as_bytes()).expect("a pair")
+    }
+
+    fn server_for(
+        &self,
+        parameters: rcgen::CertificateParams,
+        asking: Arc<dyn ClientCertVerifier>,
+    ) -> Arc<ServerConfig> {
         let key = rcgen::KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
@@ -386,7 +427,7 @@ impl Authority {
         let configuration = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(asking)
             .with_single_cert(chain, key)
             .expect("a configuration");
         Arc::new(configuration)

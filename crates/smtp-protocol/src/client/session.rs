@@ -34,8 +34,10 @@ pub enum Input<'a> {
     TlsFailed(&'a str),
     /// What [`Output::Challenge`] asked for.
     Answer(Answer<'a>),
-    /// The server closed the connection, or it broke.
+    /// The server closed the connection.
     Closed,
+    /// The connection broke; why, for a person.
+    Broken(&'a str),
     /// The moment that [`Output::Wait`] named has come.
     Timeout,
 }
@@ -270,6 +272,10 @@ impl Session {
             Input::Answer(answer) => self.challenge_answered(now, answer),
             Input::Closed => {
                 self.lose(EnhancedStatus::transient(4, 2), Fault::Remote, "the connection was lost")
+            }
+            Input::Broken(why) => {
+                let text = format!("the connection was lost: {}", single_line(why));
+                self.lose(EnhancedStatus::transient(4, 2), Fault::Remote, &text);
             }
             Input::Timeout => {
                 if self.deadline().is_some_and(|bound| bound <= now) {
