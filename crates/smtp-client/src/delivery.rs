@@ -338,7 +338,7 @@ impl<'a> Delivery<'a> {
         if let (Some(login), Some(answering)) = (&mut settings.authentication, &destination.authenticator) {
             login.own_mechanisms = answering.mechanisms();
         }
-        settings.send_8bit_anyway = destination.send_8bit_anyway;
+        settings.eight_bit_content = destination.eight_bit_content;
         settings.timeouts = self.client.timeouts;
         match Connection::open(Box::new(stream), purpose, settings, terms, server_name).await {
             Ok(mut connection) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroad_address_space::{Domain, MailDomain};
-use postroad_smtp_protocol::client::Authentication;
+use postroad_smtp_protocol::client::{Authentication, EightBitContent};
 
 use crate::authenticator::Authenticator;
 use crate::client_certificate::ClientCertificate;
@@ -42,8 +42,8 @@ pub struct Destination {
     pub source_address: Option<IpAddr>,
     /// Leave through one of these, and never straight: Exchange's `FrontendProxyEnabled`. None: straight.
     pub proxies: Vec<Proxy>,
-    /// Send 8-bit content to hosts without 8BITMIME as it is, instead of converting it.
-    pub send_8bit_anyway: bool,
+    /// What becomes of 8-bit content for a host without 8BITMIME.
+    pub eight_bit_content: EightBitContent,
     /// How many messages one connection carries before it is closed; 1: it is never kept for another. 20.
     pub max_messages_per_connection: u32,
     /// How long a connection is kept for the next message. 10 minutes.
@@ -72,7 +72,7 @@ impl Destination {
             imcea_domain: None,
             source_address: None,
             proxies: Vec::new(),
-            send_8bit_anyway: false,
+            eight_bit_content: EightBitContent::default(),
             max_messages_per_connection: 20,
             inactivity_timeout: Duration::from_secs(600),
             logged_as: None,
@@ -115,7 +115,7 @@ impl Destination {
             imcea_domain: _,
             source_address,
             proxies,
-            send_8bit_anyway,
+            eight_bit_content,
             max_messages_per_connection: _,
             inactivity_timeout: _,
             logged_as,
@@ -130,7 +130,7 @@ impl Destination {
             && *source_address == other.source_address
             && proxies.len() == other.proxies.len()
             && proxies.iter().zip(&other.proxies).all(|(ours, theirs)| proxy::is_same(ours, theirs))
-            && *send_8bit_anyway == other.send_8bit_anyway
+            && *eight_bit_content == other.eight_bit_content
             && *logged_as == other.logged_as
             && match (client_certificate, &other.client_certificate) {
                 (None, None) => true,

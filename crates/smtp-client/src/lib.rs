@@ -96,7 +96,8 @@
 //!
 //! Who is one too many for a server (452 4.5.3) goes in another transaction on the same connection. 8-bit content for a server
 //! without 8BITMIME is written as quoted-printable or base64, part by part ([`seven_bit`](postroad_message::seven_bit)); where that
-//! would break a signature it fails with 5.6.3, unless [`Destination::send_8bit_anyway`].
+//! would break a signature it fails with 5.6.3, unless [`Destination::eight_bit_content`] says that it is converted all the same, or
+//! sent as it is.
 //!
 //! # A deadline, a priority
 //!
@@ -164,7 +165,7 @@ pub use client::{Builder, SmtpClient};
 pub use client_certificate::ClientCertificate;
 pub use destination::{CertificateName, Destination, Hosts, SmartHost, TlsPolicy, Verification};
 pub use error::BuildError;
-pub use postroad_smtp_protocol::client::{Authentication, Timeouts};
+pub use postroad_smtp_protocol::client::{Authentication, EightBitContent, Timeouts};
 pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
 pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
 pub use proxy::Proxy;

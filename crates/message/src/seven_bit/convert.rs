@@ -12,6 +12,15 @@ use crate::line_end::{are_crlf, with_crlf};
 /// Parts within parts; what nests deeper is no mail that anybody reads.
 const DEEPEST: usize = 50;
 
+/// What is done with a message whose signature covers the bytes that would change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signatures {
+    /// It is left alone: [`Unconvertible::Signed`].
+    Spare,
+    /// It is converted, and whoever checks the signature finds it broken.
+    Break,
+}
+
 /// Why a message can't be written in seven bits without harm. For good: the same message meets the same end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -30,17 +39,18 @@ pub enum Unconvertible {
 /// The message with every body in seven bits, which any SMTP host takes.
 ///
 /// Lines that end otherwise than with CRLF are mended first, as DATA would, except in parts that declare themselves binary.
-pub fn to_seven_bit(content: &[u8]) -> Result<Vec<u8>, Unconvertible> {
+pub fn to_seven_bit(content: &[u8], signatures: Signatures) -> Result<Vec<u8>, Unconvertible> {
     let header = HeaderBlock::scan(content);
     if is_seven_bit(header.body()) {
         return Ok(content.to_vec());
     }
-    let signatures = ["dkim-signature", "domainkey-signature", "arc-message-signature"];
-    if header.fields().any(|field| signatures.iter().any(|name| field.is(name))) {
+    let spare = signatures == Signatures::Spare;
+    let fields = ["dkim-signature", "domainkey-signature", "arc-message-signature"];
+    if spare && header.fields().any(|field| fields.iter().any(|name| field.is(name))) {
         return Err(Unconvertible::Signed);
     }
     let mut out = Vec::with_capacity(content.len() + content.len() / 2);
-    write_entity(content, Kind::Message, 0, &mut out)?;
+    write_entity(content, Kind::Message, Depth { parts: 0, spare }, &mut out)?;
     if !out.ends_with(b"\r\n") {
         out.extend_from_slice(b"\r\n");
     }
@@ -65,6 +75,19 @@ impl Kind {
     }
 }
 
+/// How many parts stand around this one, and whether what is signed is left alone.
+#[derive(Clone, Copy)]
+struct Depth {
+    parts: usize,
+    spare: bool,
+}
+
+impl Depth {
+    fn deeper(self) -> Self {
+        Self { parts: self.parts + 1, ..self }
+    }
+}
+
 /// How a part is declared to be encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -74,7 +97,7 @@ enum Encoding {
     Other,
 }
 
-fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> Result<(), Unconvertible> {
+fn write_entity(entity: &[u8], kind: Kind, depth: Depth, out: &mut Vec<u8>) -> Result<(), Unconvertible> {
     let header = HeaderBlock::scan(entity);
     let body = header.body();
     let content_type = one(&header, "content-type")?;
@@ -87,7 +110,7 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
         out.extend_from_slice(entity);
         return Ok(());
     }
-    if depth == DEEPEST {
+    if depth.parts == DEEPEST {
         return Err(Unconvertible::Structure);
     }
     let declared = declared(encoding.as_ref());
@@ -96,7 +119,7 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
             return Err(Unconvertible::Encoding);
         }
         write_header(&header, encoding.as_ref(), "7bit", kind, None, out);
-        return if media_type == "multipart/signed" {
+        return if media_type == "multipart/signed" && depth.spare {
             // Its field stands outside, what it signs does not.
             out.extend_from_slice(body);
             if is_seven_bit(body) { Ok(()) } else { Err(Unconvertible::Signed) }
@@ -105,7 +128,7 @@ fn write_entity(entity: &[u8], kind: Kind, depth: usize, out: &mut Vec<u8>) -> R
             let boundary = parsed.and_then(|parsed| parsed.boundary).ok_or(Unconvertible::Structure)?;
             write_parts(body, &boundary, parts, depth, out)
         } else {
-            write_entity(body, Kind::Message, depth + 1, out)
+            write_entity(body, Kind::Message, depth.deeper(), out)
         };
     }
     // Its line ends are data, if they are line ends at all (charset=utf-16): mending them would be its end.
@@ -207,7 +230,7 @@ fn write_parts(
     body: &[u8],
     boundary: &str,
     kind: Kind,
-    depth: usize,
+    depth: Depth,
     out: &mut Vec<u8>,
 ) -> Result<(), Unconvertible> {
     let delimiter = format!("--{boundary}");
@@ -217,7 +240,7 @@ fn write_parts(
             // The line end before a delimiter is the delimiter's.
             let part = body.get(start..line.start).unwrap_or_default();
             let ended = part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part);
-            write_entity(ended, kind, depth + 1, out)?;
+            write_entity(ended, kind, depth.deeper(), out)?;
             if ended.len() < part.len() {
                 out.extend_from_slice(b"\r\n");
             }

@@ -1,15 +1,16 @@
 //! Content for a host that takes seven bits only: the same message, its bodies written otherwise (RFC 6152 section 3).
 //!
 //! ```
-//! use postroad_message::seven_bit::{Unconvertible, to_seven_bit};
+//! use postroad_message::seven_bit::{Signatures, Unconvertible, to_seven_bit};
 //! let content = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGrüße = 3\r\n";
 //! assert_eq!(
-//!     String::from_utf8_lossy(&to_seven_bit(content.as_bytes())?),
+//!     String::from_utf8_lossy(&to_seven_bit(content.as_bytes(), Signatures::Spare)?),
 //!     "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\
 //!      \r\nGr=C3=BC=C3=9Fe =3D 3\r\n",
 //! );
 //! let signed = format!("DKIM-Signature: v=1; b=x\r\n{content}");
-//! assert_eq!(to_seven_bit(signed.as_bytes()), Err(Unconvertible::Signed));
+//! assert_eq!(to_seven_bit(signed.as_bytes(), Signatures::Spare), Err(Unconvertible::Signed));
+//! assert!(to_seven_bit(signed.as_bytes(), Signatures::Break).is_ok_and(|broken| broken.is_ascii()));
 //! # Ok::<(), Unconvertible>(())
 //! ```
 //!
@@ -28,4 +29,4 @@ mod content_type;
 mod convert;
 mod quoted_printable;
 
-pub use convert::{Unconvertible, to_seven_bit};
+pub use convert::{Signatures, Unconvertible, to_seven_bit};

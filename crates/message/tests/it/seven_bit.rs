@@ -1,7 +1,7 @@
 //! A message in seven bits holds what it held, as another parser reads it.
 
 use mail_parser::{MessageParser, MimeHeaders, PartType};
-use postroad_message::seven_bit::{Unconvertible, to_seven_bit};
+use postroad_message::seven_bit::{Signatures, Unconvertible, to_seven_bit};
 use proptest::prelude::*;
 
 /// Every part that is no container: its type, and its content decoded.
@@ -23,7 +23,7 @@ fn parts(content: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn convert(content: &str) -> Result<String, Unconvertible> {
-    let converted = to_seven_bit(content.replace('\n', "\r\n").as_bytes())?;
+    let converted = to_seven_bit(content.replace('\n', "\r\n").as_bytes(), Signatures::Spare)?;
     Ok(String::from_utf8_lossy(&converted).replace("\r\n", "\n"))
 }
 
@@ -82,6 +82,21 @@ fn what_would_do_harm_is_refused() {
 }
 
 #[test]
+fn what_is_signed_is_converted_only_where_that_is_said_and_holds_what_it_held() {
+    let parts_signed = "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\u{e4}\r\n--b\r\n\
+                        Content-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n";
+    let header_signed =
+        "DKIM-Signature: v=1\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\u{e4}\r\n".to_owned();
+    for content in [header_signed, format!("MIME-Version: 1.0\r\n{parts_signed}")] {
+        let spared = to_seven_bit(content.as_bytes(), Signatures::Spare);
+        assert_eq!(spared, Err(Unconvertible::Signed), "{content}");
+        let broken = to_seven_bit(content.as_bytes(), Signatures::Break).expect("converted");
+        assert!(broken.is_ascii());
+        assert_eq!(parts(&broken), parts(content.as_bytes()), "{content}");
+    }
+}
+
+#[test]
 fn binary_text_keeps_every_byte() {
     for (kind, body, encoded) in [
         ("text/plain; charset=utf-16", "\u{e4}\0\r\0\n\0", "w6QADQAKAA=="),
@@ -96,7 +111,8 @@ fn binary_text_keeps_every_byte() {
         };
         let head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\u{e4}\r\n--b\r\n";
         let converted =
-            to_seven_bit((head.to_owned() + &write("binary", body)).as_bytes()).expect("converted");
+            to_seven_bit((head.to_owned() + &write("binary", body)).as_bytes(), Signatures::Spare)
+                .expect("converted");
         let converted = String::from_utf8(converted).expect("ASCII");
         let wanted = write("base64", &format!("{encoded}\r\n"));
         assert!(converted.ends_with(&wanted), "{kind}: {converted}");
@@ -184,17 +200,17 @@ proptest! {
         let mut content = b"Subject: x\r\nMIME-Version: 1.0\r\n".to_vec();
         write(&part, 0, &mut content);
         content.extend_from_slice(b"\r\n");
-        let converted = to_seven_bit(&content).expect("nothing in the way");
+        let converted = to_seven_bit(&content, Signatures::Spare).expect("nothing in the way");
         prop_assert!(converted.is_ascii() && !converted.contains(&0), "{}", String::from_utf8_lossy(&converted));
         prop_assert_eq!(parts(&converted), parts(&content), "{}", String::from_utf8_lossy(&converted));
-        prop_assert_eq!(to_seven_bit(&converted), Ok(converted.clone()));
+        prop_assert_eq!(to_seven_bit(&converted, Signatures::Spare), Ok(converted.clone()));
         let longest = converted.split(|&byte| byte == b'\n').map(<[u8]>::len).max();
         prop_assert!(longest <= Some(998));
     }
 
     #[test]
     fn no_bytes_break_it(content in prop::collection::vec(any::<u8>(), 0..400)) {
-        let _ = to_seven_bit(&content);
+        let _ = to_seven_bit(&content, Signatures::Spare);
     }
 
     #[test]
@@ -202,7 +218,7 @@ proptest! {
         "Content-Type: multipart/mixed; boundary=b", "Content-Type: message/rfc822", "Content-Transfer-Encoding: 8bit",
         "Content-Type: multipart/mixed; boundary=c", "", "--b", "--b--", "--c", "--c--", "\u{e4}", "x", " ",
     ]), 0..30)) {
-        if let Ok(converted) = to_seven_bit(lines.join("\r\n").as_bytes()) {
+        if let Ok(converted) = to_seven_bit(lines.join("\r\n").as_bytes(), Signatures::Spare) {
             let body = postroad_message::HeaderBlock::scan(&converted).body();
             // A header field within a part stays as it is.
             prop_assert!(body.is_ascii() || lines.iter().filter(|line| line.starts_with("Content")).count() > 0);

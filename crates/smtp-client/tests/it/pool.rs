@@ -6,7 +6,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use postroad_message::Outcome;
-use postroad_smtp_client::{Authentication, Credential, Destination, Secret, TlsPolicy, Verification};
+use postroad_smtp_client::{
+    Authentication, Credential, Destination, EightBitContent, Secret, TlsPolicy, Verification,
+};
 
 use crate::pretend::{Behaviour, Pretend, builder, by_mx, client, deliver, mx_hosts, words};
 
@@ -62,7 +64,7 @@ async fn whoever_wants_other_terms_gets_another_connection() {
         ("another name of ours", |d| d.hello_name = "other.test".parse().expect("a domain")),
         ("HELO", |d| d.force_helo = true),
         ("where it leaves from", |d| d.source_address = Some([127, 0, 0, 3].into())),
-        ("what is done about 8-bit content", |d| d.send_8bit_anyway = true),
+        ("what is done about 8-bit content", |d| d.eight_bit_content = EightBitContent::SendAsItIs),
     ];
     let mut expected = 1;
     for (what, change) in changes {

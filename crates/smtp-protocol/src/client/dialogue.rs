@@ -25,8 +25,9 @@ pub(super) struct Spare {
 
 impl Session {
     pub(super) fn begin_transfer(&mut self, now: Instant, mut transaction: Transaction) {
-        transaction.adapt(&self.capabilities, self.settings.send_8bit_anyway);
-        let obstacle = transaction.obstacle(&self.capabilities, self.tls(), self.settings.send_8bit_anyway);
+        let eight_bit = self.settings.eight_bit_content;
+        transaction.adapt(&self.capabilities, eight_bit);
+        let obstacle = transaction.obstacle(&self.capabilities, self.tls(), eight_bit);
         let most = self.capabilities.max_recipients.unwrap_or(usize::MAX);
         let mut room = most;
         let mut standings = std::mem::take(&mut self.spare.standings);

@@ -24,6 +24,6 @@ mod transfer;
 
 pub use login::Answer;
 pub use session::{Event, Input, Output, Session};
-pub use settings::{Authentication, Settings, StartTls};
+pub use settings::{Authentication, EightBitContent, Settings, StartTls};
 pub use timeouts::Timeouts;
 pub use transaction::Transaction;

@@ -26,8 +26,8 @@ pub struct Settings {
     pub authentication: Option<Authentication>,
     /// Fresh for each session, and what SCRAM cannot do without: where it is missing, no SCRAM mechanism is used.
     pub nonce: Option<Nonce>,
-    /// Send 8-bit content to a server without 8BITMIME as it is, instead of converting it.
-    pub send_8bit_anyway: bool,
+    /// What becomes of 8-bit content for a server without 8BITMIME.
+    pub eight_bit_content: EightBitContent,
     /// How long each phase may take.
     pub timeouts: Timeouts,
     /// How much of a reply is read.
@@ -48,7 +48,7 @@ impl Settings {
             downgraded: false,
             authentication: None,
             nonce: None,
-            send_8bit_anyway: false,
+            eight_bit_content: EightBitContent::default(),
             timeouts: Timeouts::default(),
             reply_limits: ReplyLimits::default(),
             host: host.into(),
@@ -65,6 +65,23 @@ pub enum StartTls {
     Opportunistic,
     /// Nothing but QUIT is said in clear text.
     Required,
+}
+
+/// What becomes of 8-bit content for a server without 8BITMIME (RFC 6152 section 3).
+///
+/// Such servers are rare, and most of them let 8-bit content pass all the same; the RFC allows nobody to rely on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum EightBitContent {
+    /// Converted part by part; where that would break a DKIM, S/MIME or PGP signature the message fails with 5.6.3, and the
+    /// sender hears of it. Nothing arrives damaged.
+    #[default]
+    ConvertUnlessSigned,
+    /// Converted, signed or not: it arrives, and signatures that cover the bytes do not hold any more. Postfix does that.
+    Convert,
+    /// Sent as it is: signatures hold if the server and those behind it let bytes above 127 pass. Content that is no lines of
+    /// text is converted as by `ConvertUnlessSigned`, since DATA has no place for it.
+    SendAsItIs,
 }
 
 /// How to log in.

@@ -5,13 +5,14 @@ use std::io::Write as _;
 use std::ops::Range;
 
 use postroad_address_space::{Address, Domain, MailDomain, Mailbox, encapsulation};
-use postroad_message::seven_bit::to_seven_bit;
+use postroad_message::seven_bit::{Signatures, Unconvertible, to_seven_bit};
 use postroad_message::{
     Body, Content, DeliverBy, EnhancedStatus, Envelope, Failure, Fault, Notify, Phase, Priority, Recipient,
     Return, ReversePath, Scope, Timestamp, TlsFacts, WhenLate,
 };
 
 use crate::capability::{Capabilities, SizeLimit};
+use crate::client::settings::EightBitContent;
 use crate::xtext;
 
 /// A message, its sender and those of its recipients that this server is to take, ready for any server.
@@ -118,21 +119,29 @@ impl Transaction {
     }
 
     /// Puts the content into seven bits, where this server takes no others and no harm is done (RFC 6152 section 3).
-    pub(crate) fn adapt(&mut self, offered: &Capabilities, send_8bit_anyway: bool) {
-        if self.is_too_wide(offered, send_8bit_anyway)
-            && let Ok(converted) = to_seven_bit(self.content.as_bytes())
+    pub(crate) fn adapt(&mut self, offered: &Capabilities, eight_bit: EightBitContent) {
+        if self.is_too_wide(offered, eight_bit)
+            && let Ok(converted) = self.converted(eight_bit)
         {
             self.content = Content::from(converted);
             (self.content_is_8bit, self.body) = (false, Body::SevenBit);
         }
     }
 
-    fn is_too_wide(&self, offered: &Capabilities, send_8bit_anyway: bool) -> bool {
+    fn converted(&self, eight_bit: EightBitContent) -> Result<Vec<u8>, Unconvertible> {
+        let signatures = match eight_bit {
+            EightBitContent::Convert => Signatures::Break,
+            EightBitContent::ConvertUnlessSigned | EightBitContent::SendAsItIs => Signatures::Spare,
+        };
+        to_seven_bit(self.content.as_bytes(), signatures)
+    }
+
+    fn is_too_wide(&self, offered: &Capabilities, eight_bit: EightBitContent) -> bool {
         // DATA has no place for what is no text, whoever says "anyway".
         (self.is_binary() && !self.goes_as_binary(offered))
             || (self.content_is_8bit
                 && !offered.eight_bit_mime
-                && !send_8bit_anyway
+                && eight_bit != EightBitContent::SendAsItIs
                 && !self.goes_as_binary(offered))
     }
 
@@ -141,7 +150,7 @@ impl Transaction {
         &self,
         offered: &Capabilities,
         tls: Option<&TlsFacts>,
-        send_8bit_anyway: bool,
+        eight_bit: EightBitContent,
     ) -> Option<Failure> {
         let refuse = |status, phase, text: &str| {
             Some(Failure::new(status, Fault::Message, Scope::Message, phase, text))
@@ -170,16 +179,15 @@ impl Transaction {
                 "the sender's address needs SMTPUTF8, which the next host does not offer",
             );
         }
-        if self.header_needs_smtputf8 && !offered.smtputf8 && !send_8bit_anyway {
+        if self.header_needs_smtputf8 && !offered.smtputf8 && eight_bit != EightBitContent::SendAsItIs {
             return refuse(
                 status(6, 7),
                 Phase::Data,
                 "the header needs SMTPUTF8, which the next host does not offer",
             );
         }
-        if self.is_too_wide(offered, send_8bit_anyway) {
-            let why =
-                to_seven_bit(self.content.as_bytes()).err().map_or_else(String::new, |why| why.to_string());
+        if self.is_too_wide(offered, eight_bit) {
+            let why = self.converted(eight_bit).err().map_or_else(String::new, |why| why.to_string());
             let text = format!("the next host takes 7-bit content only, and this can't be made that: {why}");
             return refuse(status(6, 3), Phase::Data, &text);
         }

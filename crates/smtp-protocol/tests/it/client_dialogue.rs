@@ -20,7 +20,7 @@ use postroad_message::{
     ReversePath, Timestamp, TlsFacts, WhenLate,
 };
 use postroad_smtp_protocol::client::{
-    Answer, Authentication, Event, Input, Output, Session, Settings, StartTls, Transaction,
+    Answer, Authentication, EightBitContent, Event, Input, Output, Session, Settings, StartTls, Transaction,
 };
 use postroad_smtp_protocol::sasl::{Credential, Nonce, Secret};
 
@@ -91,7 +91,8 @@ impl Player {
                 }
                 ("messages", n) => count = n.parse().expect("a number"),
                 ("content", text) => content = unescape(text),
-                ("eight-bit-anyway", _) => settings.send_8bit_anyway = true,
+                ("eight-bit", "convert") => settings.eight_bit_content = EightBitContent::Convert,
+                ("eight-bit", "as-it-is") => settings.eight_bit_content = EightBitContent::SendAsItIs,
                 ("smtputf8", _) => envelope.smtputf8 = true,
                 ("binary", _) => envelope.body = Body::BinaryMime,
                 ("requiretls", _) => envelope.require_tls = true,
