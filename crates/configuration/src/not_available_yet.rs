@@ -31,12 +31,12 @@ const fn row(section: &'static str, key: &'static str, asks: Asks, reason: &'sta
 
 use Asks::{AllBut, Always, Only};
 
-/// EXTERNAL waits for a client certificate to be shown.
 const SPOKEN: &[&str] = &[
     "SCRAM-SHA-256-PLUS",
     "SCRAM-SHA-1-PLUS",
     "SCRAM-SHA-256",
     "SCRAM-SHA-1",
+    "EXTERNAL",
     "OAUTHBEARER",
     "XOAUTH2",
     "CRAM-MD5",
@@ -58,9 +58,9 @@ const ROWS: &[Row] = &[
     row("transport", "queue_max_idle_time", AllBut(&["3m"]), "an empty queue is forgotten at once"),
 
     row("send_connector", "smart_host_auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
-    row("send_connector", "sasl_mechanisms", AllBut(SPOKEN), "there are SCRAM-SHA-256 and -1 (and -PLUS), OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN and LOGIN"),
+    row("send_connector", "sasl_mechanisms", AllBut(SPOKEN), "there are SCRAM-SHA-256 and -1 (and -PLUS), EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN and LOGIN"),
     row("send_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
-    row("send_connector", "tls_certificate_name", AllBut(&[""]), "no client certificate is shown"),
+    row("send_connector", "tls_certificate_name", AllBut(&[""]), "certificates are files here: tls_certificate, tls_key"),
     row("send_connector", "use_external_dns_servers_enabled", AllBut(&["false"]), "there is one list of DNS servers, [dns] servers"),
     row("send_connector", "error_policies", AllBut(&["default"]), "a reply is judged by its own code only"),
     row("send_connector", "cloud_services_mail_enabled", AllBut(&["false"]), "there is no hybrid organisation"),

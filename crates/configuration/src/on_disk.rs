@@ -26,9 +26,9 @@ enum What {
     /// A directory that is never created for its owner.
     Directory(PathBuf),
     File(PathBuf),
-    /// The certificate of a receive connector, beside its key.
+    /// The certificate of a connector, beside its key.
     Certificate(PathBuf, Option<PathBuf>),
-    /// The key of a receive connector, beside its certificate.
+    /// The key of a connector, beside its certificate.
     Key(PathBuf, Option<PathBuf>),
     /// More certificates of a receive connector, each with its key.
     Certificates(Vec<CertificateFiles>),
@@ -46,7 +46,7 @@ impl Configuration {
     /// Looks for the directories, files and secrets this configuration names; reads secrets, and forgets them.
     ///
     /// A file without which the relay cannot start (certificate, key, credentials file, trust anchors) is an error;
-    /// what only makes mail wait (a missing Drop directory, a missing password) is a warning, and so is a key or
+    /// what only makes mail wait (a missing Drop directory, password or client certificate) is a warning, and so is a key or
     /// a password that others on this machine may read.
     pub fn check_disk(&self) -> Vec<Problem> {
         let missing = self.needed.iter().filter_map(|needed| {
@@ -176,9 +176,24 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
         }
     }
     for (connector, places) in &written.connectors {
-        if let Connector::Foreign(foreign) = connector {
-            let directory = configuration.drop_directory(foreign);
-            need(Severity::Warning, What::Directory(directory), places, "drop_directory");
+        match connector {
+            Connector::Send(send) => {
+                let (certificate, key) = (&send.tls_certificate, &send.tls_key);
+                if let Some(file) = certificate {
+                    let what = What::Certificate(file.clone(), key.clone());
+                    need(Severity::Warning, what, places, "tls_certificate");
+                }
+                if let Some(file) = key {
+                    let what = What::Key(file.clone(), certificate.clone());
+                    need(Severity::Warning, what, places, "tls_key");
+                    need(Severity::Warning, What::Private(file.clone()), places, "tls_key");
+                }
+            }
+            Connector::Foreign(foreign) => {
+                let directory = configuration.drop_directory(foreign);
+                need(Severity::Warning, What::Directory(directory), places, "drop_directory");
+            }
+            _ => {}
         }
     }
     for (credential, places) in &written.credentials {

@@ -111,7 +111,7 @@ fn sections(mut root: Section<'_, '_>, folder: &Path) -> Option<(Configuration, 
     let dns = root.section("dns").map(sections::dns::read).unwrap_or_default();
     let receive_connectors =
         root.sections("receive_connector", |section| sections::receive_connector::read(section, folder));
-    let connectors = connectors(&mut root, &server.accepted_domains);
+    let connectors = connectors(&mut root, &server.accepted_domains, folder);
     let sender_pins = root.sections("sender", sections::sender::read);
     let pickup = root.section("pickup").map(|section| sections::pickup::read(section, folder, &data));
     let replay = root.section("replay").map(|section| sections::replay::read(section, folder, &data));
@@ -163,9 +163,13 @@ fn sections(mut root: Section<'_, '_>, folder: &Path) -> Option<(Configuration, 
     Some((configuration, written))
 }
 
-fn connectors(root: &mut Section<'_, '_>, accepted_domains: &[Domain]) -> Vec<(Connector, Places)> {
+fn connectors(
+    root: &mut Section<'_, '_>,
+    accepted_domains: &[Domain],
+    folder: &Path,
+) -> Vec<(Connector, Places)> {
     let send = root.sections("send_connector", |section| {
-        Some(sections::send_connector::read(section, accepted_domains))
+        Some(sections::send_connector::read(section, accepted_domains, folder))
     });
     let foreign =
         root.sections("foreign_connector", |section| Some(sections::foreign_connector::read(section)));

@@ -198,6 +198,19 @@ pub enum Rule {
          name the domain that their certificate carries"
     )]
     DomainValidationWithoutTlsDomain,
+    /// `tls_certificate` without `tls_key`, or the key alone.
+    #[error("`tls_certificate` needs `tls_key`, and the key needs it: name both files")]
+    HalfACertificate,
+    /// EXTERNAL among mechanisms that prove something else.
+    #[error(
+        "`sasl_mechanisms` holds EXTERNAL beside others: the certificate logs in, or a password does; name it alone"
+    )]
+    ExternalBesideOthers,
+    /// EXTERNAL and no certificate to log in by.
+    #[error(
+        "`sasl_mechanisms` is EXTERNAL and `tls_certificate` is missing: name the certificate that logs in, and its key"
+    )]
+    ExternalWithoutCertificate,
     /// `DomainSecureEnabled` without `DNSRoutingEnabled`.
     #[error("`domain_secure_enabled` is true and `dns_routing_enabled` is not: mutual TLS needs MX routing")]
     DomainSecureWithoutDnsRouting,
@@ -347,6 +360,9 @@ impl Rule {
             Self::TlsAuthLevelButIgnoreStarttls => &["tls_auth_level", "ignore_starttls"],
             Self::TlsAuthLevelWithoutRequireTls => &["tls_auth_level", "require_tls"],
             Self::DomainValidationWithoutTlsDomain => &["tls_auth_level", "tls_domain"],
+            Self::HalfACertificate => &["tls_certificate", "tls_key"],
+            Self::ExternalBesideOthers => &["sasl_mechanisms"],
+            Self::ExternalWithoutCertificate => &["sasl_mechanisms", "tls_certificate"],
             Self::DomainSecureWithoutDnsRouting => &["domain_secure_enabled", "dns_routing_enabled"],
             Self::DomainSecureButIgnoreStarttls => &["domain_secure_enabled", "ignore_starttls"],
             Self::DomainSecureButForceHelo => &["force_helo", "domain_secure_enabled"],

@@ -1,6 +1,7 @@
 //! Send connectors: mail that leaves by SMTP, to smart hosts or by MX.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use postroad_address_space::{AddressSpace, Domain, MailDomain, Mailbox};
@@ -67,6 +68,20 @@ named! {
     }
 }
 
+named! {
+    /// What becomes of 8-bit content for a host without 8BITMIME (ours; RFC 6152 section 3).
+    #[derive(Default)]
+    EightBitContent {
+        /// Converted; where that would break a signature the message fails with 5.6.3.
+        #[default]
+        ConvertUnlessSigned = "convert-unless-signed",
+        /// Converted, signed or not, as Postfix does.
+        Convert = "convert",
+        /// Sent as it is.
+        SendAsItIs = "send-as-it-is",
+    }
+}
+
 /// A Send connector: every parameter under Exchange's name, with Exchange's default.
 ///
 /// Fields hold what was said; [`SendConnector::validate`] tells what cannot be true at once.
@@ -119,6 +134,9 @@ pub struct SendConnector {
     /// `ForceHELO`: HELO instead of EHLO, so no STARTTLS, AUTH or SIZE. Default: false.
     #[serde(default)]
     pub force_helo: bool,
+    /// What becomes of 8-bit content for a host without 8BITMIME (ours). Default: convert-unless-signed.
+    #[serde(default)]
+    pub eight_bit_content: EightBitContent,
     /// `RequireTLS`: nothing is sent in clear. Default: false.
     #[serde(default)]
     pub require_tls: bool,
@@ -132,7 +150,13 @@ pub struct SendConnector {
     /// `TlsDomain`: the name for domain validation. `None`: with MX routing the recipient's domain.
     #[serde(default)]
     pub tls_domain: Option<TlsDomain>,
-    /// `TlsCertificateName`: which certificate to show.
+    /// The certificate that is shown to a host that asks for one (ours): a PEM file, ours first. Needs `tls_key`.
+    #[serde(default)]
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of `tls_certificate`, a PEM file (ours).
+    #[serde(default)]
+    pub tls_key: Option<PathBuf>,
+    /// `TlsCertificateName`: which certificate of Windows' store to show.
     #[serde(default)]
     pub tls_certificate_name: Option<TlsCertificateName>,
     /// `DomainSecureEnabled`: mutual TLS with MX routing. Default: false.
@@ -213,10 +237,13 @@ impl SendConnector {
             fqdn: None,
             masquerade_domain: None,
             force_helo: false,
+            eight_bit_content: EightBitContent::ConvertUnlessSigned,
             require_tls: false,
             ignore_starttls: false,
             tls_auth_level: None,
             tls_domain: None,
+            tls_certificate: None,
+            tls_key: None,
             tls_certificate_name: None,
             domain_secure_enabled: false,
             max_message_size: Self::default_max_message_size(usage),
@@ -270,6 +297,11 @@ impl SendConnector {
             return None;
         }
         Mailbox::new(reverse_path.local_part(), MailDomain::Name(masquerade.clone())).ok()
+    }
+
+    /// Whether the client certificate is the login: `sasl_mechanisms` is EXTERNAL alone.
+    pub fn logs_in_by_certificate(&self) -> bool {
+        matches!(self.sasl_mechanisms.as_slice(), [only] if only.as_str() == "EXTERNAL")
     }
 
     /// Everything in this connector that cannot be true at once, or is out of range.
@@ -331,6 +363,8 @@ impl SendConnector {
             let unnamed = level == TlsAuthLevel::DomainValidation && !by_dns && self.tls_domain.is_none();
             refuse(unnamed, Rule::DomainValidationWithoutTlsDomain);
         }
+        let half = self.tls_certificate.is_some() != self.tls_key.is_some();
+        refuse(half, Rule::HalfACertificate);
         if self.domain_secure_enabled {
             refuse(!by_dns, Rule::DomainSecureWithoutDnsRouting);
             refuse(self.ignore_starttls, Rule::DomainSecureButIgnoreStarttls);
@@ -347,7 +381,11 @@ impl SendConnector {
         };
         let unused = mechanism != SmartHostAuthMechanism::None && self.smart_hosts.is_empty();
         refuse(unused, Rule::AuthMechanismWithoutSmartHosts { mechanism });
-        let secret_missing = mechanism.needs_credential() && self.authentication_credential.is_none();
+        let external = self.sasl_mechanisms.iter().any(|sasl| sasl.as_str() == "EXTERNAL");
+        refuse(external && !self.logs_in_by_certificate(), Rule::ExternalBesideOthers);
+        refuse(external && self.tls_certificate.is_none(), Rule::ExternalWithoutCertificate);
+        let secret_missing =
+            mechanism.needs_credential() && !external && self.authentication_credential.is_none();
         refuse(secret_missing, Rule::AuthMechanismWithoutCredential { mechanism });
         refuse(mechanism.authenticates() && self.force_helo, Rule::AuthMechanismButForceHelo { mechanism });
         let needs_tls = mechanism == SmartHostAuthMechanism::BasicAuthRequireTls;

@@ -48,7 +48,7 @@ impl ClientCertificate {
     }
 
     /// Whether both show the same: of one certificate there is but one key.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.chain == other.0.chain
     }
 

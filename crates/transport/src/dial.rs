@@ -8,8 +8,8 @@ use postroad_connector::{
     SmartHostAuthMechanism, SmartHostType, TlsAuthLevel, TlsDomain,
 };
 use postroad_smtp_client::{
-    Authentication, CertificateName, Credential, Destination, Hosts, Mechanism, Proxy, SmartHost, TlsPolicy,
-    Verification,
+    Authentication, CertificateName, ClientCertificate, Credential, Destination, EightBitContent, Hosts,
+    Mechanism, Proxy, SmartHost, TlsPolicy, Verification,
 };
 
 /// Whom we say we are.
@@ -41,23 +41,31 @@ pub enum DialError {
     /// Basic authentication without its credential.
     #[error("the connector's authentication_credential cannot be read")]
     NoCredential,
+    /// A client certificate that is named and not there.
+    #[error("the connector's tls_certificate or tls_key cannot be used")]
+    NoCertificate,
 }
 
 /// Where a connector's mail for one queue goes, and on which terms.
 ///
-/// `credential` is asked only for a connector that logs in.
+/// `credential` is asked only for a connector that logs in by one. `certificate` is what its `tls_certificate` holds.
 pub fn destination(
     connector: &SendConnector,
     queue: &str,
     names: &Names,
     credential: impl FnOnce(&str) -> Option<Credential>,
+    certificate: Option<ClientCertificate>,
 ) -> Result<Destination, DialError> {
+    if connector.tls_certificate.is_some() && certificate.is_none() {
+        return Err(DialError::NoCertificate);
+    }
     if connector.frontend_proxy_enabled && names.frontend_proxies.is_empty() {
         return Err(DialError::NoFrontEnd);
     }
     let to_smart_hosts = || {
         let hosts = Hosts::SmartHosts(connector.smart_hosts.iter().map(smart_host).collect());
         let mut destination = base(connector, hosts, names, Way::SmartHosts);
+        destination.client_certificate = certificate.clone();
         destination.authentication = authentication(connector, credential)?;
         Ok(destination)
     };
@@ -65,6 +73,7 @@ pub fn destination(
         return to_smart_hosts();
     }
     let mut destination = base(connector, recipients_hosts(queue)?, names, Way::Direct);
+    destination.client_certificate = certificate.clone();
     if connector.smart_host_use() == SmartHostType::DnsFirst {
         destination.when_dns_fails = Some(Box::new(to_smart_hosts()?));
     }
@@ -86,6 +95,7 @@ fn base(connector: &SendConnector, hosts: Hosts, names: &Names, way: Way) -> Des
     destination.port = connector.port;
     destination.force_helo = connector.force_helo;
     destination.tls = tls;
+    destination.eight_bit_content = eight_bit_content(connector);
     destination.imcea_domain = Some(names.default_domain.clone());
     destination.source_address = Some(connector.source_ip_address).filter(|address| !is_any(*address));
     if connector.frontend_proxy_enabled {
@@ -125,6 +135,15 @@ fn smart_host(host: &connector::SmartHost) -> SmartHost {
 
 fn proxy(proxy: &FrontEndProxy) -> Proxy {
     Proxy::new(smart_host(&proxy.0.host), proxy.0.port)
+}
+
+fn eight_bit_content(connector: &SendConnector) -> EightBitContent {
+    match connector.eight_bit_content {
+        connector::send::EightBitContent::Convert => EightBitContent::Convert,
+        connector::send::EightBitContent::SendAsItIs => EightBitContent::SendAsItIs,
+        // Also whatever may be added: nothing arrives damaged.
+        _ => EightBitContent::ConvertUnlessSigned,
+    }
 }
 
 fn tls_policy(connector: &SendConnector, hosts: &Hosts, way: Way) -> TlsPolicy {
@@ -168,8 +187,13 @@ fn authentication(
         SmartHostAuthMechanism::BasicAuth | SmartHostAuthMechanism::BasicAuthRequireTls => {}
         other => return Err(DialError::Mechanism(other.as_str())),
     }
-    let name = connector.authentication_credential.as_deref().ok_or(DialError::NoCredential)?;
-    let mut authentication = Authentication::new(credential(name).ok_or(DialError::NoCredential)?);
+    let login = if connector.logs_in_by_certificate() {
+        Credential::certificate(None)
+    } else {
+        let name = connector.authentication_credential.as_deref().ok_or(DialError::NoCredential)?;
+        credential(name).ok_or(DialError::NoCredential)?
+    };
+    let mut authentication = Authentication::new(login);
     authentication.clear_text_allowed = mechanism.clear_text_allowed();
     for wanted in &connector.sasl_mechanisms {
         let known = Mechanism::ALL.into_iter().find(|known| known.name() == wanted.as_str());
@@ -211,14 +235,14 @@ mod tests {
     fn dialled(connector: &SendConnector) -> Destination {
         assert_eq!(connector.validate(), []);
         let login = |_: &str| Some(Credential::new("tim", Secret::new("pw")));
-        destination(connector, "fabrikam.com", &names(), login).unwrap()
+        destination(connector, "fabrikam.com", &names(), login, None).unwrap()
     }
 
     #[test]
     fn a_recipient_at_an_address_literal_is_dialled_and_not_looked_up() {
         let hosts = |queue: &str| {
             let internet = SendConnector::new("Internet", vec![]);
-            destination(&internet, queue, &names(), |_| None).map(|destination| destination.hosts)
+            destination(&internet, queue, &names(), |_| None, None).map(|destination| destination.hosts)
         };
         let at = |address: &str| Ok(Hosts::SmartHosts(vec![SmartHost::Address(address.parse().unwrap())]));
         assert_eq!(hosts("contoso.com"), Ok(Hosts::Mx(Domain::parse("contoso.com").unwrap())));
@@ -233,18 +257,18 @@ mod tests {
         connector.smart_host_type = Some(SmartHostType::DnsFirst);
         connector.frontend_proxy_enabled = true;
         let login = |_: &str| Some(Credential::new("tim", Secret::new("pw")));
-        let refused = destination(&connector, "fabrikam.com", &names(), login).err();
+        let refused = destination(&connector, "fabrikam.com", &names(), login, None).err();
         assert_eq!(refused, Some(DialError::NoFrontEnd));
         let mut names = names();
         names.frontend_proxies = vec!["socks5://cas01.contoso.com".parse().unwrap()];
-        let direct = destination(&connector, "fabrikam.com", &names, login).unwrap();
+        let direct = destination(&connector, "fabrikam.com", &names, login, None).unwrap();
         let instead = direct.when_dns_fails.as_ref().unwrap();
         for way in [&direct, instead] {
             let shown: Vec<String> = way.proxies.iter().map(ToString::to_string).collect();
             assert_eq!(shown, ["socks5://cas01.contoso.com:1080"]);
         }
         connector.frontend_proxy_enabled = false;
-        assert!(destination(&connector, "fabrikam.com", &names, login).unwrap().proxies.is_empty());
+        assert!(destination(&connector, "fabrikam.com", &names, login, None).unwrap().proxies.is_empty());
     }
 
     #[test]
@@ -275,5 +299,45 @@ mod tests {
         let direct = dialled(&connector);
         assert_eq!(direct.tls, of("fabrikam.com"));
         assert_eq!(direct.when_dns_fails.unwrap().tls, of("smtp-relay.example.com"));
+    }
+
+    #[test]
+    fn what_becomes_of_eight_bits_is_the_connectors_to_say() {
+        for (name, becomes) in [
+            ("convert-unless-signed", EightBitContent::ConvertUnlessSigned),
+            ("convert", EightBitContent::Convert),
+            ("send-as-it-is", EightBitContent::SendAsItIs),
+        ] {
+            let mut connector = by_smart_host();
+            connector.eight_bit_content = name.parse().unwrap();
+            assert_eq!(dialled(&connector).eight_bit_content, becomes);
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_shown_on_every_way_and_is_a_login_where_external_stands_alone() {
+        let pair = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let made = pair("hub01.contoso.com");
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let shown = ClientCertificate::from_pem(certificate.as_bytes(), key.as_bytes()).ok();
+        let mut connector = by_smart_host();
+        connector.authentication_credential = None;
+        connector.smart_host_type = Some(SmartHostType::DnsFirst);
+        connector.sasl_mechanisms = vec!["external".parse().unwrap()];
+        (connector.tls_certificate, connector.tls_key) = (Some("hub.pem".into()), Some("hub.key".into()));
+        assert_eq!(connector.validate(), []);
+        let nobody = |_: &str| -> Option<Credential> { panic!("no credential is asked for") };
+        let dialled = |shown| destination(&connector, "fabrikam.com", &names(), nobody, shown);
+        let direct = dialled(shown).unwrap();
+        let instead = direct.when_dns_fails.as_ref().unwrap();
+        assert!(direct.client_certificate.is_some() && instead.client_certificate.is_some());
+        assert!(direct.authentication.is_none());
+        let login = instead.authentication.as_ref().unwrap();
+        assert!(login.credential.is_same(&Credential::certificate(None)));
+        assert_eq!(
+            (login.mechanisms.as_slice(), login.clear_text_allowed),
+            (&[Mechanism::External][..], false)
+        );
+        assert_eq!(dialled(None).err(), Some(DialError::NoCertificate), "mail waits for the files");
     }
 }

@@ -1,9 +1,10 @@
 //! `[[send_connector]]`: mail that leaves by SMTP, to smart hosts or by MX (spec 3.1 to 3.3).
 
+use std::path::Path;
 use std::time::Duration;
 
 use postroad_address_space::{AddressSpace, Domain};
-use postroad_connector::send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, Usage};
+use postroad_connector::send::{ConnectorType, EightBitContent, ErrorPolicy, ProtocolLoggingLevel, Usage};
 use postroad_connector::{
     AcceptedDomains, SendConnector, SmartHostAuthMechanism, SmartHostType, TlsAuthLevel, TlsCertificateName,
 };
@@ -14,8 +15,8 @@ use crate::reading::fault::{plain, refuse};
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{
-    boolean, distinct, integer, keyword, map, name, not_empty, or_empty, or_unlimited, parsed, size, span,
-    text,
+    boolean, distinct, integer, keyword, map, name, not_empty, or_empty, or_unlimited, parsed, path, size,
+    span, text,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,13 +25,17 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The connector as written; a name or address spaces that are missing or refused are told and left empty.
 ///
 /// `accepted_domains` are what the space `--` stands for.
-pub(crate) fn read(mut section: Section<'_, '_>, accepted_domains: &[Domain]) -> (SendConnector, Places) {
+pub(crate) fn read(
+    mut section: Section<'_, '_>,
+    accepted_domains: &[Domain],
+    folder: &Path,
+) -> (SendConnector, Places) {
     let name = section.require("name", "\"Internet\"", name).unwrap_or_default();
     let spaces = spaces_or_accepted_domains(&mut section, accepted_domains);
     let usage = section.get("usage", keyword::<Usage>(Usage::NAMES)).unwrap_or_default();
     let mut connector = SendConnector::for_usage(name, spaces, usage);
     routing(&mut section, &mut connector);
-    wire(&mut section, &mut connector);
+    wire(&mut section, &mut connector, folder);
     not_built(&mut section, &mut connector);
 
     let places = section.places().clone();
@@ -96,14 +101,17 @@ fn routing(section: &mut Section<'_, '_>, c: &mut SendConnector) {
 }
 
 #[rustfmt::skip]
-fn wire(section: &mut Section<'_, '_>, c: &mut SendConnector) {
+fn wire(section: &mut Section<'_, '_>, c: &mut SendConnector, folder: &Path) {
     section.set(&mut c.fqdn, "fqdn", or_empty(parsed("a host name")));
     section.set(&mut c.masquerade_domain, "masquerade_domain", or_empty(parsed("a domain")));
     section.set(&mut c.force_helo, "force_helo", boolean);
+    section.set(&mut c.eight_bit_content, "eight_bit_content", keyword(EightBitContent::NAMES));
     section.set(&mut c.require_tls, "require_tls", boolean);
     section.set(&mut c.ignore_starttls, "ignore_starttls", boolean);
     section.set(&mut c.tls_auth_level, "tls_auth_level", or_empty(keyword(TlsAuthLevel::NAMES)));
     section.set(&mut c.tls_domain, "tls_domain", or_empty(parsed("a domain")));
+    section.set(&mut c.tls_certificate, "tls_certificate", or_empty(path(folder)));
+    section.set(&mut c.tls_key, "tls_key", or_empty(path(folder)));
     section.set(&mut c.smart_host_auth_mechanism, "smart_host_auth_mechanism", keyword(SmartHostAuthMechanism::NAMES));
     section.set(&mut c.sasl_mechanisms, "sasl_mechanisms", distinct(parsed("a SASL mechanism")));
     section.set(&mut c.authentication_credential, "authentication_credential", or_empty(name));

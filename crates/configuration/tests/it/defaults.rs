@@ -164,10 +164,13 @@ fn of_the_connectors() {
         "port": send.port => 25;
         "fqdn": send.fqdn => None;
         "force_helo": send.force_helo => false;
+        "eight_bit_content": send.eight_bit_content => postroad_connector::send::EightBitContent::ConvertUnlessSigned;
         "require_tls": send.require_tls => false;
         "ignore_starttls": send.ignore_starttls => false;
         "tls_auth_level": send.tls_auth_level => None;
         "tls_domain": send.tls_domain => None;
+        "tls_certificate": send.tls_certificate => None;
+        "tls_key": send.tls_key => None;
         "max_message_size": send.max_message_size => Some(36_700_160);
         "connection_inactivity_timeout": send.connection_inactivity_timeout => minutes(10);
         "smtp_max_messages_per_connection": send.smtp_max_messages_per_connection => 20;

@@ -25,6 +25,8 @@ address_spaces = ["*"]
 smart_hosts = ["smtp-relay.example.com"]
 smart_host_auth_mechanism = "basic-auth-require-tls"
 authentication_credential = "relay"
+tls_certificate = "hub.pem"
+tls_key = "hub.key"
 
 [[foreign_connector]]
 name = "Fax"
@@ -49,21 +51,34 @@ fn a_missing_file_is_told_by_the_line_that_names_it() {
         (6, error, "trust_anchors"),
         (12, error, "tls_certificate"),
         (13, error, "tls_key"),
-        (22, warning, "drop_directory"),
-        (26, warning, ""),
+        (21, warning, "tls_certificate"),
+        (22, warning, "tls_key"),
+        (24, warning, "drop_directory"),
+        (28, warning, ""),
     ];
     assert_eq!(told(&relay), all.map(|(line, severity, key)| (line, severity, key.to_owned())));
     let folder_text = folder.path().display().to_string();
     let messages: Vec<String> =
         relay.check_disk().iter().map(|problem| problem.to_string().replace(&folder_text, "HERE")).collect();
     assert_eq!(
-        messages[3],
-        "HERE/relay.toml:22:1: warning: [[foreign_connector]] drop_directory: \
+        messages[5],
+        "HERE/relay.toml:24:1: warning: [[foreign_connector]] drop_directory: \
          HERE/relay-data/Fax: No such file or directory (os error 2); mail for it waits until you make it"
     );
 
-    for name in ["anchors.pem", "cert.pem", "key.pem", "password"] {
-        fs::write(folder.path().join(name), "x\n").unwrap();
+    let shown = rcgen::generate_simple_self_signed(["hub01.contoso.com".to_owned()]).unwrap();
+    let (hub, hub_key) = (shown.cert.pem(), shown.signing_key.serialize_pem());
+    let x = "x\n".to_owned();
+    let files = [
+        ("anchors.pem", &x),
+        ("cert.pem", &x),
+        ("key.pem", &x),
+        ("password", &x),
+        ("hub.pem", &hub),
+        ("hub.key", &hub_key),
+    ];
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
         let for_us = fs::Permissions::from_mode(0o600);
         fs::set_permissions(folder.path().join(name), for_us).unwrap();
     }
@@ -105,7 +120,7 @@ fn a_key_or_password_that_everybody_may_read_is_told() {
         [
             "HERE/relay.toml:13:1: warning: [[receive_connector]] tls_key: \
              others may read HERE/key.pem (mode 644); chmod o= takes that away",
-            "HERE/relay.toml:28:1: warning: [credentials.relay] password_file: \
+            "HERE/relay.toml:30:1: warning: [credentials.relay] password_file: \
              others may read HERE/password (mode 644); chmod o= takes that away",
         ]
     );

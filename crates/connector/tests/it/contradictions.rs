@@ -48,6 +48,17 @@ fn a_send_connector_names_both_parameters() {
             &["tls_auth_level", "require_tls"],
         ),
         (
+            "a certificate without its key",
+            |c| c.tls_certificate = Some("hub.pem".into()),
+            &["tls_certificate", "tls_key"],
+        ),
+        ("a key alone", |c| c.tls_key = Some("hub.key".into()), &["tls_certificate", "tls_key"]),
+        (
+            "a certificate and its key",
+            |c| (c.tls_certificate, c.tls_key) = (Some("hub.pem".into()), Some("hub.key".into())),
+            &[],
+        ),
+        (
             "domain validation by MX needs no name",
             |c| (c.require_tls, c.tls_auth_level) = (true, Some(TlsAuthLevel::DomainValidation)),
             &[],
@@ -164,6 +175,33 @@ fn a_send_connector_names_both_parameters() {
                 c.sasl_mechanisms = vec!["plain".parse().unwrap()];
             },
             &["sasl_mechanisms", "smart_host_auth_mechanism"],
+        ),
+        (
+            "the certificate logs in, and there is none",
+            |c| {
+                c.smart_host_auth_mechanism = BasicAuthRequireTls;
+                c.sasl_mechanisms = vec!["external".parse().unwrap()];
+            },
+            &["sasl_mechanisms", "tls_certificate"],
+        ),
+        (
+            "the certificate logs in, without a credential",
+            |c| {
+                c.smart_host_auth_mechanism = BasicAuthRequireTls;
+                c.sasl_mechanisms = vec!["external".parse().unwrap()];
+                (c.tls_certificate, c.tls_key) = (Some("hub.pem".into()), Some("hub.key".into()));
+            },
+            &[],
+        ),
+        (
+            "the certificate or a password",
+            |c| {
+                c.smart_host_auth_mechanism = BasicAuthRequireTls;
+                c.authentication_credential = Some("relay".to_owned());
+                c.sasl_mechanisms = vec!["external".parse().unwrap(), "plain".parse().unwrap()];
+                (c.tls_certificate, c.tls_key) = (Some("hub.pem".into()), Some("hub.key".into()));
+            },
+            &["sasl_mechanisms"],
         ),
         (
             "domain validation of no name",

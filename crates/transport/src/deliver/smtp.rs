@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use postroad_message::{
     Content, EnhancedStatus, Envelope, Failure, Fault, HeaderBlock, Outcome, Phase, ReversePath, Scope,
     firewall,
 };
-use postroad_smtp_client::{Credential, SmtpClient};
+use postroad_smtp_client::{ClientCertificate, Credential, SmtpClient};
 use tokio::time::Instant;
 
 use crate::deliver::{Deliver, Job};
@@ -38,42 +40,73 @@ impl Credentials for NoCredentials {
     }
 }
 
-/// An SMTP client that knows our names and logins.
+/// An SMTP client that knows our names, logins and certificates.
 pub struct SmtpDeliver {
     client: SmtpClient,
     names: Names,
-    logins: Logins,
+    credentials: Arc<dyn Credentials>,
+    logins: Remembered<String, Option<Credential>>,
+    certificates: Remembered<(PathBuf, PathBuf), Option<ClientCertificate>>,
 }
 
 impl SmtpDeliver {
     /// Joins the parts.
     pub fn new(client: SmtpClient, names: Names, credentials: impl Credentials) -> Self {
-        Self { client, names, logins: Logins { source: Arc::new(credentials), read: Mutex::default() } }
+        Self {
+            client,
+            names,
+            credentials: Arc::new(credentials),
+            logins: Remembered::default(),
+            certificates: Remembered::default(),
+        }
+    }
+
+    async fn login(&self, connector: &SendConnector) -> Option<Credential> {
+        let name = connector.authentication_credential.clone()?;
+        let (source, wanted) = (Arc::clone(&self.credentials), name.clone());
+        self.logins.of(name, move || source.credential(&wanted)).await
+    }
+
+    async fn certificate(&self, connector: &SendConnector) -> Option<ClientCertificate> {
+        let (certificate, key) = (connector.tls_certificate.clone()?, connector.tls_key.clone()?);
+        let read = {
+            let (certificate, key) = (certificate.clone(), key.clone());
+            move || match ClientCertificate::from_pem_files(&certificate, &key) {
+                Ok(shown) => Some(shown),
+                Err(error) => {
+                    tracing::error!(%error, "mail that needs this certificate waits");
+                    None
+                }
+            }
+        };
+        self.certificates.of((certificate, key), read).await
     }
 }
 
-/// Logins, read on another thread and remembered for a moment: a file is not read for every message of a busy connector.
-struct Logins {
-    source: Arc<dyn Credentials>,
-    read: Mutex<HashMap<String, (Instant, Option<Credential>)>>,
+/// What files say, read on another thread and remembered for a moment: no file is read for every message of a busy
+/// connector.
+struct Remembered<K, V>(Mutex<HashMap<K, (Instant, V)>>);
+
+impl<K, V> Default for Remembered<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
-impl Logins {
+impl<K: Eq + Hash, V: Clone + Default + Send + 'static> Remembered<K, V> {
     const MOMENT: Duration = Duration::from_secs(1);
 
-    async fn of(&self, connector: &SendConnector) -> Option<Credential> {
-        let name = connector.authentication_credential.as_deref()?;
+    async fn of(&self, key: K, read: impl FnOnce() -> V + Send + 'static) -> V {
         let now = Instant::now();
-        let remembered = || self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, login)) = remembered().get(name)
+        let remembered = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, value)) = remembered().get(&key)
             && now.duration_since(*at) < Self::MOMENT
         {
-            return login.clone();
+            return value.clone();
         }
-        let (source, owned) = (Arc::clone(&self.source), name.to_owned());
-        let login = tokio::task::spawn_blocking(move || source.credential(&owned)).await.ok().flatten();
-        remembered().insert(name.to_owned(), (now, login.clone()));
-        login
+        let value = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        remembered().insert(key, (now, value.clone()));
+        value
     }
 }
 
@@ -88,8 +121,9 @@ impl Deliver for SmtpDeliver {
             let Connector::Send(connector) = job.connector else {
                 return vec![Outcome::Deferred(misplaced(job.connector.name())); recipients.len()];
             };
-            let login = self.logins.of(connector).await;
-            match dial::destination(connector, job.destination, &self.names, |_| login) {
+            let login = self.login(connector).await;
+            let certificate = self.certificate(connector).await;
+            match dial::destination(connector, job.destination, &self.names, |_| login, certificate) {
                 Ok(destination) => {
                     let content = outside(job.content, connector.cloud_services_mail_enabled);
                     let envelope = masqueraded(connector, &job, &self.names.accepted_domains);
@@ -158,17 +192,47 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_password_is_read_once_a_second_and_not_for_every_message() {
-        let logins = Logins { source: Arc::new(Changing(AtomicUsize::new(0))), read: Mutex::default() };
+        let deliver = delivering(Changing(AtomicUsize::new(0)));
         let mut connector = SendConnector::new("Smart host", vec![]);
-        assert!(logins.of(&connector).await.is_none());
+        assert!(deliver.login(&connector).await.is_none());
         connector.authentication_credential = Some("relay".to_owned());
         for expected in ["password 0", "password 1"] {
             for _ in 0..3 {
-                let login = logins.of(&connector).await.unwrap();
+                let login = deliver.login(&connector).await.unwrap();
                 assert!(login.is_same(&Credential::new("relay", Secret::new(expected))));
             }
-            tokio::time::advance(Logins::MOMENT).await;
+            tokio::time::advance(Duration::from_secs(1)).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_certificate_is_shown_from_then_on_and_a_missing_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["hub.pem", "hub.key"].map(|name| folder.path().join(name));
+        let mut connector = SendConnector::new("Smart host", vec![]);
+        (connector.tls_certificate, connector.tls_key) = (Some(certificate.clone()), Some(key.clone()));
+        let deliver = delivering(NoCredentials);
+        assert!(deliver.certificate(&connector).await.is_none());
+        let mut shown = Vec::new();
+        for _ in 0..2 {
+            let made = rcgen::generate_simple_self_signed(vec!["hub.test".to_owned()]).unwrap();
+            std::fs::write(&certificate, made.cert.pem()).unwrap();
+            std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            shown.push(deliver.certificate(&connector).await.unwrap());
+        }
+        assert!(!shown[0].is_same(&shown[1]) && shown[1].is_same(&shown[1]));
+    }
+
+    fn delivering(credentials: impl Credentials) -> SmtpDeliver {
+        let domain: Domain = "hub01.contoso.com".parse().unwrap();
+        let names = Names {
+            fqdn: domain.clone(),
+            default_domain: domain,
+            accepted_domains: Vec::new(),
+            frontend_proxies: Vec::new(),
+        };
+        SmtpDeliver::new(SmtpClient::new().unwrap(), names, credentials)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod client_certificate;
 mod crash_states;
 #[path = "../../../queue/tests/it/dice.rs"]
 mod dice;
