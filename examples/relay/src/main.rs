@@ -14,6 +14,10 @@ mod logging;
 use arguments::{Arguments, Command};
 use exit::Exit;
 
+/// Messages are many small pieces that one thread makes and another lets go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

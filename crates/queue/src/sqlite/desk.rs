@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -15,8 +15,11 @@ use super::content_file::ContentFiles;
 use super::fault::Fault;
 use super::options::SqliteOptions;
 use super::syncer::{Batch, Failed, Syncer, Unsynced};
-use super::writer::{Damage, Effects, Job, Promise, Work};
+use super::writer::{Damage, Effects, Job, Letter, Promise, Work};
 use crate::error::QueueError;
+
+/// As many of those who need no sync share a commit while one is on its way.
+const FEW: usize = 8;
 
 /// How far a group came.
 enum Ran {
@@ -39,7 +42,10 @@ struct Brought {
 pub(super) struct Desk {
     connection: Connection,
     options: SqliteOptions,
-    inbox: Receiver<Box<dyn Job>>,
+    inbox: Receiver<Letter>,
+    /// In the order in which they came.
+    waiting: VecDeque<Box<dyn Job>>,
+    closed: bool,
     version: watch::Sender<u64>,
     data_version: i64,
     owner: String,
@@ -61,7 +67,7 @@ impl Desk {
         mut connection: Connection,
         options: SqliteOptions,
         files: ContentFiles,
-        inbox: Receiver<Box<dyn Job>>,
+        (letters, inbox): (SyncSender<Letter>, Receiver<Letter>),
         version: watch::Sender<u64>,
     ) -> Result<Self, Fault> {
         let data_version = data_version(&connection);
@@ -77,11 +83,13 @@ impl Desk {
         // As SQLite resolved it: its log lies beside what a link points to.
         let path = Path::new(connection.path().ok_or(QueueError::Io { code: 0 })?);
         let unsynced = Unsynced::default();
-        let syncer = Syncer::start(path, unsynced.clone(), version.clone(), files)?;
+        let syncer = Syncer::start(path, unsynced.clone(), version.clone(), files, letters)?;
         Ok(Self {
             connection,
             options,
             inbox,
+            waiting: VecDeque::new(),
+            closed: false,
             version,
             data_version,
             owner: String::new(),
@@ -96,21 +104,23 @@ impl Desk {
     }
 
     pub(super) fn serve(&mut self) {
-        let mut waiting = VecDeque::new();
-        loop {
-            if waiting.is_empty() {
-                match self.inbox.recv_timeout(self.options.poll_interval.min(Duration::from_secs(1))) {
-                    Ok(job) => waiting.push_back(job),
-                    Err(RecvTimeoutError::Timeout) => self.idle(),
-                    Err(RecvTimeoutError::Disconnected) => break,
+        let pause = self.options.poll_interval.min(Duration::from_secs(1));
+        while !(self.closed && self.waiting.is_empty()) {
+            match self.inbox.recv_timeout(pause) {
+                Ok(letter) => self.take(letter),
+                Err(_) => self.idle(),
+            }
+            loop {
+                while let Ok(letter) = self.inbox.try_recv() {
+                    self.take(letter);
                 }
-            }
-            if let Some(failed) = self.syncer.as_ref().and_then(Syncer::take_failed) {
-                self.take_back(failed);
-            }
-            self.drain(&mut waiting);
-            let group = self.next_group(&mut waiting);
-            if !group.is_empty() {
+                if let Some(failed) = self.syncer.as_ref().and_then(Syncer::take_failed) {
+                    self.take_back(failed);
+                }
+                let group = self.next_group();
+                if group.is_empty() {
+                    break;
+                }
                 self.settle(group);
             }
         }
@@ -119,27 +129,42 @@ impl Desk {
         }
     }
 
-    fn drain(&self, waiting: &mut VecDeque<Box<dyn Job>>) {
-        loop {
-            match self.inbox.try_recv() {
-                Ok(job) => waiting.push_back(job),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
-            }
+    fn take(&mut self, letter: Letter) {
+        match letter {
+            Letter::Job(job) => self.waiting.push_back(job),
+            Letter::Synced => {}
+            Letter::Close => self.closed = true,
         }
     }
 
-    fn next_group(&self, waiting: &mut VecDeque<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-        let mut bytes = 0usize;
-        let mut group = Vec::new();
-        while group.len() < self.options.group_limit.max(1)
-            && let Some(job) = waiting.front()
-        {
+    /// Who shares the next commit: nobody where it is better to wait for more.
+    ///
+    /// While a sync is on its way, whoever needs one would only wait for the next after it. So they wait together and
+    /// share one commit; the others go on, a few at a time.
+    fn next_group(&mut self) -> Vec<Box<dyn Job>> {
+        let busy = self.syncer.as_ref().is_some_and(Syncer::is_busy);
+        let may_go = |job: &dyn Job| !busy || job.promise() == Promise::Visible;
+        if busy && self.waiting.iter().filter(|job| may_go(&***job)).count() < FEW {
+            return Vec::new();
+        }
+        let (mut bytes, mut group) = (0usize, Vec::new());
+        let mut others = VecDeque::new();
+        while let Some(job) = self.waiting.pop_front() {
+            if !may_go(&*job) {
+                others.push_back(job);
+                continue;
+            }
             bytes = bytes.saturating_add(job.weight());
-            if !group.is_empty() && bytes > self.options.group_bytes {
+            if !group.is_empty()
+                && (bytes > self.options.group_bytes || group.len() >= self.options.group_limit)
+            {
+                self.waiting.push_front(job);
                 break;
             }
-            group.extend(waiting.pop_front());
+            group.push(job);
         }
+        others.append(&mut self.waiting);
+        self.waiting = others;
         group
     }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::content_file::ContentFiles;
 use super::fault::Fault;
-use super::writer::Job;
+use super::writer::{Job, Letter};
 use crate::error::QueueError;
 
 /// How long a commit that nobody waits for stays unsynced, at most, when nothing else is synced.
@@ -95,6 +95,8 @@ pub(super) struct Failed {
 pub(super) struct Syncer {
     batches: Sender<Batch>,
     failed: Arc<Mutex<Option<Failed>>>,
+    /// Whether somebody waits for a sync that is on its way.
+    busy: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -105,11 +107,12 @@ impl Syncer {
         unsynced: Unsynced,
         version: watch::Sender<u64>,
         files: ContentFiles,
+        desk: SyncSender<Letter>,
     ) -> Result<Self, Fault> {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let (batches, inbox) = channel();
-        let failed = Arc::new(Mutex::new(None));
+        let (failed, busy) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
         let bench = Bench {
             log: File::open(log)?,
             inbox,
@@ -117,17 +120,27 @@ impl Syncer {
             version,
             files,
             failed: Arc::clone(&failed),
+            busy: Arc::clone(&busy),
+            desk,
             bad: None,
         };
         let thread =
             thread::Builder::new().name("postroad-queue-sync".to_owned()).spawn(move || bench.serve())?;
-        Ok(Self { batches, failed, thread })
+        Ok(Self { batches, failed, busy, thread })
     }
 
     /// Hands a batch over; an empty one asks for a sync some time.
     pub(super) fn send(&self, batch: Batch) {
+        if !batch.is_empty() {
+            self.busy.store(true, Ordering::Release);
+        }
         // The thread ends only after this way to it.
         let _ = self.batches.send(batch);
+    }
+
+    /// Whether a sync is on its way that somebody waits for; [`Letter::Synced`] tells of its end.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
     }
 
     /// What could not be synced, for the writing thread to take back.
@@ -150,6 +163,8 @@ struct Bench {
     version: watch::Sender<u64>,
     files: ContentFiles,
     failed: Arc<Mutex<Option<Failed>>>,
+    busy: Arc<AtomicBool>,
+    desk: SyncSender<Letter>,
     /// The epoch whose sync failed, and how: nothing of it is synced any more, for later commits lean on earlier ones.
     bad: Option<(u64, QueueError)>,
 }
@@ -180,6 +195,9 @@ impl Bench {
             } else {
                 lazy = None;
                 self.sync(batch);
+                self.busy.store(false, Ordering::Release);
+                // Where its box is full it has enough to do, and sees for itself.
+                let _ = self.desk.try_send(Letter::Synced);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What goes to the writing thread, what it works with there, and how its caller is answered.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 
@@ -143,11 +144,30 @@ impl Work<'_> {
     }
 }
 
+/// What the writing thread is sent.
+pub(super) enum Letter {
+    Job(Box<dyn Job>),
+    /// A sync has ended.
+    Synced,
+    /// The last [`Writer`] is gone.
+    Close,
+}
+
 /// The way to the writing thread. Dropping the last one ends the thread, after what was sent before.
 #[derive(Clone)]
 pub(super) struct Writer {
-    jobs: SyncSender<Box<dyn Job>>,
+    way: Arc<Way>,
     version: watch::Receiver<u64>,
+}
+
+struct Way {
+    letters: SyncSender<Letter>,
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        let _ = self.letters.send(Letter::Close);
+    }
 }
 
 impl Writer {
@@ -158,11 +178,11 @@ impl Writer {
         files: ContentFiles,
     ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
         // Deep enough that no caller waits here while a commit runs; back-pressure belongs to the doors above.
-        let (jobs, inbox) = sync_channel(65_536);
+        let (letters, inbox) = sync_channel(65_536);
         let (version_sender, version) = watch::channel(0);
-        let mut desk = Desk::new(connection, options, files, inbox, version_sender)?;
+        let mut desk = Desk::new(connection, options, files, (letters.clone(), inbox), version_sender)?;
         let handle = thread::Builder::new().name("postroad-queue".to_owned()).spawn(move || desk.serve())?;
-        Ok((Self { jobs, version }, handle))
+        Ok((Self { way: Arc::new(Way { letters }), version }, handle))
     }
 
     /// Runs `work` in a transaction that others may share; ready when what is promised is true.
@@ -175,7 +195,7 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let job = Task { promise, weight, work, result: None, reply };
-        let sent = self.jobs.try_send(Box::new(job));
+        let sent = self.way.letters.try_send(Letter::Job(Box::new(job)));
         Box::pin(async move {
             match sent {
                 Ok(()) => answer.await.unwrap_or(Err(QueueError::Closed)),
