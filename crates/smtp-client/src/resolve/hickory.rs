@@ -6,9 +6,9 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts,
 };
-use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::error::BuildError;
 use crate::resolve::answer::{Answer, BoxFuture, MxRecord, Resolve, Security};
@@ -58,7 +58,7 @@ impl Resolve for HickoryResolver {
                     }
                     _ => None,
                 })),
-                Err(error) => nothing(&error),
+                Err(error) => self.nothing(&error).await,
             }
         })
     }
@@ -68,7 +68,7 @@ impl Resolve for HickoryResolver {
             let Some(name) = absolute(host) else { return Answer::NoSuchName };
             match self.0.lookup_ip(name.clone()).await {
                 Ok(lookup) => records(lookup.iter()),
-                Err(error) => match nothing(&error) {
+                Err(error) => match self.nothing(&error).await {
                     Answer::Failed(why) => Answer::Failed(why),
                     negative => self.doubt(name, negative).await,
                 },
@@ -85,11 +85,31 @@ impl HickoryResolver {
             .iter()
             .flatten()
         {
-            if let Answer::Failed(why) = nothing::<IpAddr>(failed) {
+            if let Answer::Failed(why) = self.nothing::<IpAddr>(failed).await {
                 return Answer::Failed(why);
             }
         }
         negative
+    }
+
+    /// What it means that there is no answer.
+    ///
+    /// hickory follows eight aliases, and says of a longer chain or a circle that there is nothing. The last name is an alias
+    /// still then: what lies behind it nobody knows, and mail waits.
+    async fn nothing<T>(&self, error: &NetError) -> Answer<T> {
+        if error.is_nx_domain() {
+            return Answer::NoSuchName;
+        }
+        let NetError::Dns(DnsError::NoRecordsFound(none)) = error else {
+            return Answer::Failed(error.to_string());
+        };
+        let is_alias = |record: &Record| matches!(record.data, RData::CNAME(_));
+        match self.0.lookup(none.query.name().clone(), RecordType::CNAME).await {
+            Ok(found) if found.answers().iter().any(is_alias) => {
+                Answer::Failed("its aliases go in a circle, or on for too long".to_owned())
+            }
+            _ => Answer::NoData,
+        }
     }
 }
 
@@ -99,16 +119,6 @@ fn records<T>(found: impl Iterator<Item = T>) -> Answer<T> {
         Answer::NoData
     } else {
         Answer::Records { records, security: Security::Insecure }
-    }
-}
-
-fn nothing<T>(error: &NetError) -> Answer<T> {
-    if error.is_nx_domain() {
-        Answer::NoSuchName
-    } else if error.is_no_records_found() {
-        Answer::NoData
-    } else {
-        Answer::Failed(error.to_string())
     }
 }
 

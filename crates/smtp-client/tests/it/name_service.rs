@@ -6,6 +6,7 @@ use postroad_smtp_client::{Answer, HickoryResolver, MxRecord, Resolve, Security}
 use tokio::net::UdpSocket;
 
 const A: u16 = 1;
+const CNAME: u16 = 5;
 const MX: u16 = 15;
 const AAAA: u16 = 28;
 
@@ -40,6 +41,20 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
         ("nothere", _) => (3, vec![]),
         ("broken", _) | ("half" | "doubtful", AAAA) => (2, vec![]),
         _ => (0, vec![]),
+    };
+    // `loop` is its own alias; `c12` is that of `c11`, and so on down to `good`.
+    let alias = match (label.as_str(), label.strip_prefix('c').and_then(|digits| digits.parse::<u8>().ok())) {
+        ("loop", _) => Some("loop".to_owned()),
+        (_, Some(1)) => Some("good".to_owned()),
+        (_, Some(number)) => Some(format!("c{}", number - 1)),
+        _ => None,
+    };
+    let (kind, records) = match alias {
+        Some(name) => {
+            let length = u8::try_from(name.len()).ok()?;
+            (CNAME, vec![[&[length][..], name.as_bytes(), b"\x04test\0"].concat()])
+        }
+        None => (kind, records),
     };
     let mut answer = query.get(..2)?.to_vec();
     answer.extend([0x81, 0x80 | code, 0, 1]);
@@ -99,6 +114,26 @@ async fn an_address_is_missing_only_if_neither_family_failed() {
         "no A, and AAAA can't be found out"
     );
     assert!(matches!(resolver.addresses("broken.test").await, Answer::Failed(_)));
+}
+
+#[tokio::test]
+async fn aliases_are_followed_and_not_for_ever() {
+    let resolver = HickoryResolver::new(&[name_server().await]).expect("a resolver");
+    for alias in ["c1.test", "c3.test"] {
+        let Answer::Records { records, .. } = resolver.mx(alias).await else {
+            panic!("no records of {alias}")
+        };
+        assert_eq!(records.len(), 2, "{alias}");
+        let Answer::Records { records, .. } = resolver.addresses(alias).await else {
+            panic!("no address of {alias}")
+        };
+        assert_eq!(records.len(), 2, "{alias}");
+    }
+    for endless in ["loop.test", "c40.test"] {
+        let (mx, addresses) = (resolver.mx(endless).await, resolver.addresses(endless).await);
+        assert!(matches!(mx, Answer::Failed(_)), "{endless}: {mx:?}");
+        assert!(matches!(addresses, Answer::Failed(_)), "{endless}: {addresses:?}");
+    }
 }
 
 /// The clock stands still and leaps to the next time-out when there is nothing else to do.
