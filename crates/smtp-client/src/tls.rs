@@ -202,11 +202,11 @@ impl ServerCertVerifier for Verifier {
         verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
         match &self.proof {
             Proof::Nothing | Proof::Chain => {}
-            Proof::ChainAndServerName => verify_server_name(&certificate, server_name)?,
+            Proof::ChainAndServerName => verify_name(&certificate, end_entity, server_name)?,
             Proof::ChainAndName(name) => {
                 let name =
                     ServerName::try_from(name.ascii()).map_err(|_| CertificateError::NotValidForName)?;
-                verify_server_name(&certificate, &name)?;
+                verify_name(&certificate, end_entity, &name)?;
             }
             Proof::ChainAndNameBelow(domain) => verify_name_below(end_entity, domain)?,
         }
@@ -240,6 +240,28 @@ impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier").field("proof", &self.proof).finish_non_exhaustive()
     }
+}
+
+/// The certificate is for this name or address, and not by a wildcard for all that is below a top-level domain: nobody
+/// holds that, and no authority may sign it.
+fn verify_name(
+    certificate: &ParsedCertificate<'_>,
+    end_entity: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+) -> Result<(), Error> {
+    verify_server_name(certificate, name)?;
+    let ServerName::DnsName(wanted) = name else { return Ok(()) };
+    let wanted = wanted.as_ref().trim_end_matches('.');
+    let held = webpki::EndEntityCert::try_from(end_entity).map_err(|_| CertificateError::BadEncoding)?;
+    let fits = |name: &str| match name.strip_prefix("*.") {
+        Some(parent) => parent.contains('.') && is_one_label_below(wanted, parent),
+        None => name.eq_ignore_ascii_case(wanted),
+    };
+    if held.valid_dns_names().any(fits) {
+        return Ok(());
+    }
+    let presented = held.valid_dns_names().map(str::to_owned).collect();
+    Err(CertificateError::NotValidForNameContext { expected: name.to_owned(), presented }.into())
 }
 
 /// One of the certificate's names, which may be a wildcard itself, is one label below the domain.

@@ -56,6 +56,8 @@ pub(crate) struct Seen {
     pub(crate) ended: usize,
     /// Which certificate each TLS connection showed, if any.
     pub(crate) certificates: Vec<Option<CertificateDer<'static>>>,
+    /// Which server each TLS connection asked for (SNI).
+    pub(crate) server_names: Vec<Option<String>>,
 }
 
 pub(crate) struct Pretend {
@@ -122,7 +124,7 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, seen: Arc<Mutex<Seen>>) 
     match &behaviour.tls {
         Some(tls) if behaviour.implicit_tls => {
             if let Ok(stream) = TlsAcceptor::from(tls.clone()).accept(stream).await {
-                note_certificate(&stream, &seen);
+                note_handshake(&stream, &seen);
                 converse(BufReader::new(stream), true, &behaviour, &seen).await;
             }
         }
@@ -132,16 +134,19 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, seen: Arc<Mutex<Seen>>) 
                 && let Some(tls) = &behaviour.tls
                 && let Ok(stream) = TlsAcceptor::from(tls.clone()).accept(stream.into_inner()).await
             {
-                note_certificate(&stream, &seen);
+                note_handshake(&stream, &seen);
                 converse(BufReader::new(stream), false, &behaviour, &seen).await;
             }
         }
     }
 }
 
-fn note_certificate(stream: &TlsStream<TcpStream>, seen: &Mutex<Seen>) {
-    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
-    seen.lock().expect("no panic").certificates.push(shown.map(CertificateDer::into_owned));
+fn note_handshake(stream: &TlsStream<TcpStream>, seen: &Mutex<Seen>) {
+    let connection = stream.get_ref().1;
+    let shown = connection.peer_certificates().and_then(<[_]>::first).cloned();
+    let mut seen = seen.lock().expect("no panic");
+    seen.certificates.push(shown.map(CertificateDer::into_owned));
+    seen.server_names.push(connection.server_name().map(str::to_owned));
 }
 
 /// Whether TLS is to begin.
@@ -363,6 +368,8 @@ pub(crate) fn words(outcomes: &[Outcome]) -> Vec<String> {
 /// A certificate authority.
 pub(crate) struct Authority {
     issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+    /// What servers show behind their own certificates.
+    chain: Vec<CertificateDer<'static>>,
 }
 
 impl Authority {
@@ -375,7 +382,19 @@ impl Authority {
         parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().expect("a key");
-        Self { issuer: rcgen::CertifiedIssuer::self_signed(parameters, key).expect("a certificate") }
+        let issuer = rcgen::CertifiedIssuer::self_signed(parameters, key).expect("a certificate");
+        Self { issuer, chain: Vec::new() }
+    }
+
+    /// An authority between this one and its servers, which show its certificate or forget to.
+    pub(crate) fn intermediate(&self, shown: bool) -> Self {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "Between");
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let issuer = rcgen::CertifiedIssuer::signed_by(parameters, key, &self.issuer).expect("a certificate");
+        let chain = if shown { vec![issuer.der().clone()] } else { Vec::new() };
+        Self { issuer, chain }
     }
 
     pub(crate) fn trust(&self) -> TrustAnchors {
@@ -421,7 +440,8 @@ impl Authority {
     ) -> Arc<ServerConfig> {
         let key = rcgen::KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, &self.issuer).expect("a certificate");
-        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+        let mut chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+        chain.extend_from_slice(&self.chain);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let configuration = ServerConfig::builder_with_provider(provider)

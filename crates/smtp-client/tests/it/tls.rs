@@ -263,3 +263,138 @@ async fn tls_from_the_first_byte_on_and_a_login_in_it() {
     assert!(facts(&outcomes).is_some_and(|facts| facts.authenticated));
     assert_eq!((server.heard("AUTH PLAIN AHRpbQBwdw=="), server.heard("STARTTLS")), (1, 0));
 }
+
+/// Hazards 12: what a certificate's names stand for, and what they do not.
+#[tokio::test]
+async fn a_certificate_is_for_the_names_it_holds_and_no_others() {
+    let ours = Authority::new();
+    let host = |text: &str| CertificateName::Exact(Domain::parse(text).expect("a domain"));
+    for (names, wanted, fits) in [
+        (&["*.a.test"][..], "x.a.test", true),
+        (&["*.a.test"], "a.test", false),
+        (&["*.a.test"], "x.y.a.test", false),
+        (&["f*.a.test"], "fx.a.test", false),
+        (&["*x.a.test"], "fx.a.test", false),
+        (&["x.*.test"], "x.a.test", false),
+        (&["*.test"], "x.test", false),
+        (&["*"], "test", false),
+        (&["*"], "x.test", false),
+        (&["X.A.TEST"], "x.a.test", true),
+        (&["y.test", "x.a.test"], "x.a.test", true),
+        // An address is a name of another kind.
+        (&["192.0.2.1"], "x.a.test", false),
+    ] {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let parameters = rcgen::CertificateParams::new(names.clone()).expect("names");
+        let server = Pretend::start(offering(ours.server_of(parameters))).await;
+        let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+        let mut destination = by_mx(server.address.port());
+        destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(host(wanted)) };
+        let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+        let expected = if fits { "delivered" } else { "deferred 4.7.5 at STARTTLS" };
+        assert_eq!(words(&outcomes), [expected], "{names:?} for {wanted}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_certificate_says_beside_its_names_counts_or_does_not() {
+    type Change = fn(&mut rcgen::CertificateParams);
+    let ours = Authority::new();
+    let refused = "deferred 4.7.5 at STARTTLS";
+    let rows: &[(&str, &[&str], Change, &str)] = &[
+        ("a common name beside other names is none", &["y.test"], |it| common_name(it, "m1.test"), refused),
+        ("a common name alone is none", &[], |it| common_name(it, "m1.test"), refused),
+        (
+            "a common name of somebody else does no harm",
+            &["m1.test"],
+            |it| common_name(it, "evil.test"),
+            "delivered",
+        ),
+        (
+            "for clients only",
+            &["m1.test"],
+            |it| it.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth],
+            refused,
+        ),
+        (
+            "for servers too",
+            &["m1.test"],
+            |it| {
+                it.extended_key_usages = vec![
+                    rcgen::ExtendedKeyUsagePurpose::ClientAuth,
+                    rcgen::ExtendedKeyUsagePurpose::ServerAuth,
+                ];
+            },
+            "delivered",
+        ),
+        (
+            "a NUL inside the name",
+            &["y.test"],
+            |it| {
+                let evil = rcgen::string::Ia5String::try_from("m1.test\0.evil.test").expect("seven bits");
+                it.subject_alt_names = vec![rcgen::SanType::DnsName(evil)];
+            },
+            refused,
+        ),
+        (
+            "the name as an address of mail",
+            &[],
+            |it| {
+                let mail = rcgen::string::Ia5String::try_from("m1.test").expect("seven bits");
+                it.subject_alt_names = vec![rcgen::SanType::Rfc822Name(mail)];
+            },
+            refused,
+        ),
+    ];
+    for (case, names, change, expected) in rows {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = rcgen::CertificateParams::new(names).expect("names");
+        change(&mut parameters);
+        let server = Pretend::start(offering(ours.server_of(parameters))).await;
+        let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+        let mut destination = by_mx(server.address.port());
+        let verify = Verification::DomainValidation(CertificateName::Host);
+        destination.tls = TlsPolicy::Required { verify };
+        assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [*expected], "{case}");
+    }
+}
+
+fn common_name(parameters: &mut rcgen::CertificateParams, name: &str) {
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+}
+
+#[tokio::test]
+async fn a_smart_host_that_is_an_address_proves_that_address_and_is_told_no_name() {
+    let ours = Authority::new();
+    for (name, expected) in [
+        ("127.0.0.1", "delivered"),
+        ("127.0.0.2", "deferred 4.7.5 at STARTTLS"),
+        ("m1.test", "deferred 4.7.5 at STARTTLS"),
+    ] {
+        let server = Pretend::start(offering(ours.server(name))).await;
+        let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+        let mut destination = server.destination();
+        let verify = Verification::DomainValidation(CertificateName::Host);
+        destination.tls = TlsPolicy::Required { verify };
+        assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{name}");
+        if expected == "delivered" {
+            assert_eq!(server.seen(|seen| seen.server_names.clone()), [None]);
+        }
+    }
+    let server = Pretend::start(offering(ours.server("m1.test"))).await;
+    let client = builder(mx_hosts(1)).build().expect("a client");
+    deliver(&client, &by_mx(server.address.port()), &["a@b.test"]).await;
+    assert_eq!(server.seen(|seen| seen.server_names.clone()), [Some("m1.test".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_chain_is_shown_whole_or_leads_nowhere() {
+    let ours = Authority::new();
+    for (shown, expected) in [(true, "delivered"), (false, "deferred 4.7.5 at STARTTLS")] {
+        let server = Pretend::start(offering(ours.intermediate(shown).server("m1.test"))).await;
+        let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+        let mut destination = by_mx(server.address.port());
+        destination.tls = TlsPolicy::Required { verify: Verification::CertificateValidation };
+        assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{shown}");
+    }
+}
