@@ -2,15 +2,17 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use postroad_message::Outcome;
 use postroad_smtp_client::{
-    Authentication, Credential, Destination, EightBitContent, Secret, TlsPolicy, Verification,
+    Authentication, Credential, Destination, EightBitContent, Hosts, Secret, TlsPolicy, Verification,
 };
+use rustls::ServerConfig;
 
-use crate::pretend::{Behaviour, Pretend, builder, by_mx, client, deliver, mx_hosts, words};
+use crate::pretend::{Authority, Behaviour, Pretend, builder, by_mx, client, deliver, mx_hosts, words};
 
 fn connections(server: &Pretend) -> usize {
     server.seen(|seen| seen.connections)
@@ -171,41 +173,97 @@ async fn polled<T>(mut polls: usize, future: impl Future<Output = T>) -> Option<
     .await
 }
 
+/// A server and how it is spoken to, for a delivery that is dropped somewhere.
+struct Scene {
+    name: &'static str,
+    capabilities: Vec<&'static str>,
+    tls: Option<Arc<ServerConfig>>,
+    change: fn(&mut Destination),
+    /// What the server answers to commands that begin so, and to the end of the content with more than one recipient.
+    replies: Vec<(&'static str, &'static str)>,
+}
+
+fn scenes(tls: &Arc<ServerConfig>) -> Vec<Scene> {
+    fn as_it_is(_: &mut Destination) {}
+    fn behind_tls(destination: &mut Destination) {
+        destination.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+    }
+    fn with_a_login(destination: &mut Destination) {
+        behind_tls(destination);
+        destination.authentication = Some(Authentication::new(Credential::new("tim", Secret::new("pw"))));
+    }
+    fn from_the_first_byte(destination: &mut Destination) {
+        behind_tls(destination);
+        destination.implicit_tls = true;
+    }
+    let plain =
+        |name, capabilities| Scene { name, capabilities, tls: None, change: as_it_is, replies: vec![] };
+    let tls = || Some(Arc::clone(tls));
+    vec![
+        plain("bare", vec![]),
+        plain("pipelined", vec!["PIPELINING"]),
+        plain("by BDAT", vec!["PIPELINING", "CHUNKING"]),
+        Scene { change: |destination| destination.lmtp = true, ..plain("LMTP", vec!["PIPELINING"]) },
+        Scene { change: |destination| destination.force_helo = true, ..plain("HELO", vec![]) },
+        Scene { tls: tls(), change: behind_tls, ..plain("STARTTLS", vec!["STARTTLS"]) },
+        Scene {
+            tls: tls(),
+            change: with_a_login,
+            replies: vec![
+                ("AUTH", "334 VXNlcm5hbWU6\r\n"),
+                ("dGlt", "334 UGFzc3dvcmQ6\r\n"),
+                ("cHc=", "235 2.7.0 in\r\n"),
+            ],
+            ..plain("STARTTLS and a login of three rounds", vec!["STARTTLS", "AUTH LOGIN", "PIPELINING"])
+        },
+        Scene { tls: tls(), change: from_the_first_byte, ..plain("implicit TLS", vec!["PIPELINING"]) },
+    ]
+}
+
 #[tokio::test]
 async fn a_delivery_dropped_at_any_await_leaves_nothing_half_read_behind() {
-    for capabilities in [vec![], vec!["PIPELINING"], vec!["PIPELINING", "CHUNKING"]] {
+    let certificate = Authority::new().server("m1.test");
+    for Scene { name, capabilities, tls, change, replies } in scenes(&certificate) {
         for warm in [false, true] {
+            let mut to =
+                Destination::new(Hosts::SmartHosts(Vec::new()), "hub.test".parse().expect("a domain"));
+            change(&mut to);
             let server = Pretend::start(Behaviour {
                 capabilities: capabilities.clone(),
+                implicit_tls: to.implicit_tls,
+                lmtp: to.lmtp,
+                tls: tls.clone(),
+                replies: replies.iter().copied().collect(),
                 hesitates: true,
                 ..Behaviour::default()
             })
             .await;
+            let mut to = server.destination();
+            change(&mut to);
             let client = client();
             let mut polls = 0;
             loop {
                 if warm {
-                    deliver(&client, &server.destination(), &["warm@b.test"]).await;
+                    deliver(&client, &to, &["warm@b.test"]).await;
                 } else {
                     client.close_idle().await;
                 }
-                let dropped =
-                    polled(polls, deliver(&client, &server.destination(), &["dropped@b.test"])).await;
-                let outcomes = deliver(&client, &server.destination(), &["after@b.test"]).await;
-                assert_eq!(words(&outcomes), ["delivered"], "after a drop at poll {polls}");
+                let dropped = polled(polls, deliver(&client, &to, &["dropped@b.test"])).await;
+                let outcomes = deliver(&client, &to, &["after@b.test"]).await;
+                assert_eq!(words(&outcomes), ["delivered"], "{name}, after a drop at poll {polls}");
                 if dropped.is_some() {
                     break;
                 }
                 polls += 1;
             }
-            assert!(polls > 4, "{polls} polls");
+            assert!(polls > 4, "{name}: {polls} polls");
             server.seen(|seen| {
                 for (recipients, content) in &seen.messages {
-                    assert_eq!(recipients.len(), 1, "{recipients:?}");
-                    assert_eq!(content, b"Subject: x\r\n\r\n.hello\r\n");
+                    assert_eq!(recipients.len(), 1, "{name}: {recipients:?}");
+                    assert_eq!(content, b"Subject: x\r\n\r\n.hello\r\n", "{name}");
                 }
                 let after = seen.messages.iter().filter(|(to, _)| to[0] == "after@b.test").count();
-                assert_eq!(after, polls + 1, "none lost and none twice");
+                assert_eq!(after, polls + 1, "{name}: none lost and none twice");
             });
         }
     }
