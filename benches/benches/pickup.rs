@@ -1,4 +1,4 @@
-//! Decoding a Pickup and a Replay file beside the floor (one memchr pass over the header) and a full header parser.
+//! Decoding a Pickup and a Replay file beside the floor (a bare memchr scan of the header) and a full header parser.
 
 use std::hint::black_box;
 
@@ -7,33 +7,56 @@ use mail_parser::MessageParser;
 use postroad_message::HeaderBlock;
 use postroad_message_directory::{pickup, replay};
 
-const INJECTED: &[u8] = b"X-Sender: <app@contoso.com>\r\nX-Receiver: <jane@fabrikam.com> NOTIFY=NEVER\r\nX-CreatedBy: MSExchange15\r\n";
-const FIELDS: &[u8] = b"From: Invoices <app@contoso.com>\r\nTo: \"Doe, Jane\" <jane@fabrikam.com>, joe@fabrikam.com\r\n\
-    Cc: =?utf-8?q?J=C3=BCrgen?= <juergen@example.de>\r\nSubject: Invoice 7\r\nDate: Sun, 31 Mar 2024 18:00:00 +0200\r\n\
-    Message-ID: <7@contoso.com>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n";
-const FILLER: &[u8] = b"X-Folded: some value that is folded once for good measure\r\n\tand goes on here with more text; id=1\r\n";
+const INJECTED: &[u8] = b"X-Sender: <alice@contoso.example>\r\nX-Receiver: <bob@fabrikam.example> NOTIFY=NEVER\r\nX-CreatedBy: MSExchange15\r\n";
+const RECEIVED: &str = "Received: from mail#.contoso.example (10.0.0.#) by hub#.contoso.example (10.0.1.#) with Microsoft\r\n \
+    SMTP Server (version=TLS1_2, cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id 15.1.2507.3#;\r\n \
+    Mon, 1 Jan 2024 00:00:0# +0000\r\n";
+const FIELDS: &[u8] = b"From: =?utf-8?q?Alice_Ex=C3=A4mple?= <alice@contoso.example>\r\nTo: Bob <bob@fabrikam.example>, carol@fabrikam.example\r\n\
+    Cc: \"Dave, Jr.\" <dave@fabrikam.example>\r\nSubject: Quarterly report for the bench\r\n\
+    Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <0123456789abcdef@contoso.example>\r\nMIME-Version: 1.0\r\n\
+    Content-Type: text/plain; charset=\"utf-8\"\r\nContent-Transfer-Encoding: 7bit\r\nX-MS-Has-Attach: yes\r\n";
 
-/// A header of about 1.9 KiB, and a body that makes the whole `size` bytes long.
-fn message(size: usize) -> (Vec<u8>, usize) {
-    let mut file = FIELDS.to_vec();
-    while file.len() < 1_900 {
-        file.extend_from_slice(FILLER);
-    }
-    let header = file.len();
-    file.extend_from_slice(b"\r\n");
+/// A header of about 1.9 KiB, as six hops leave it, and a body that makes the whole `size` bytes long.
+fn message(size: usize) -> Vec<u8> {
+    let received = (0..6).map(|hop| RECEIVED.replace('#', &hop.to_string())).collect::<String>();
+    let mut file = [received.as_bytes(), FIELDS, b"\r\n"].concat();
     while file.len() < size {
-        file.extend_from_slice(b"Body text that goes on and on and on and on and on.\r\n");
+        file.extend_from_slice(
+            b"The quick brown fox jumps over the lazy dog and then writes a line of 76 chars.\r\n",
+        );
     }
-    (file, header)
+    file.truncate(size);
+    file
+}
+
+/// What nothing can do with less: each field's name, value and end, by memchr, and nothing is judged.
+fn bare_scan(bytes: &[u8], fields: &mut Vec<(u32, u32, u32)>) -> usize {
+    fields.clear();
+    let (mut at, mut start) = (0, 0);
+    while let Some(linefeed) = memchr::memchr(b'\n', &bytes[at..]) {
+        at += linefeed + 1;
+        if matches!(bytes.get(at), Some(b' ' | b'\t')) {
+            continue;
+        }
+        let field = &bytes[start..at];
+        if field == b"\r\n" || field == b"\n" {
+            return at;
+        }
+        if let Some(colon) = memchr::memchr(b':', field) {
+            fields.push((start as u32, (start + colon) as u32, at as u32));
+        }
+        start = at;
+    }
+    bytes.len()
 }
 
 fn decode(criterion: &mut Criterion) {
-    let (file, header) = message(4_096);
-    let (large, _) = message(1 << 20);
+    let (file, large) = (message(4_096), message(1 << 20));
     let replayed = [INJECTED, &file].concat();
     let mut group = criterion.benchmark_group("pickup");
-    group.bench_function("floor: memchr over the header", |bench| {
-        bench.iter(|| memchr::memchr_iter(b'\n', black_box(&file[..header])).count());
+    let mut fields = Vec::with_capacity(64);
+    group.bench_function("floor: bare memchr scan of the header", |bench| {
+        bench.iter(|| bare_scan(black_box(&file), &mut fields));
     });
     group.bench_function("header scan", |bench| bench.iter(|| HeaderBlock::scan(black_box(&file))));
     let rules = pickup::Rules::default();

@@ -16,13 +16,30 @@ use postroad_message::Field;
 /// included. An empty group (`undisclosed-recipients:;`) holds none. A semicolon separates as well as a comma.
 ///
 /// The error is the text that is no mailbox, with anything unprintable in it replaced.
-pub(crate) fn mailboxes(field: Field<'_>) -> Vec<Result<Mailbox, String>> {
-    let value = field.unfolded();
-    let text = String::from_utf8_lossy(&value);
-    elements(&text)
-        .into_iter()
-        .map(|element| mailbox(&element).ok_or_else(|| printable(element.text)))
-        .collect()
+pub(crate) fn each_mailbox(field: Field<'_>, mut found: impl FnMut(Result<Mailbox, String>)) {
+    each_element(field, |element| found(read(&element)));
+}
+
+/// The same for a list that should have one entry: the first, and how many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Only {
+    pub(crate) count: usize,
+    pub(crate) first: Option<Result<Mailbox, String>>,
+}
+
+impl Only {
+    pub(crate) fn add(&mut self, field: Field<'_>) {
+        each_element(field, |element| {
+            self.count += 1;
+            if self.first.is_none() {
+                self.first = Some(read(&element));
+            }
+        });
+    }
+}
+
+fn read(element: &Element<'_>) -> Result<Mailbox, String> {
+    mailbox(element).ok_or_else(|| printable(element.text))
 }
 
 /// One entry of a list.
@@ -34,48 +51,53 @@ struct Element<'a> {
     broken: bool,
 }
 
-fn elements(text: &str) -> Vec<Element<'_>> {
-    let mut scan =
-        Splitter { text, start: 0, angle_start: None, angle: None, broken: false, found: Vec::new() };
+fn each_element(field: Field<'_>, found: impl FnMut(Element<'_>)) {
+    let value = field.unfolded();
+    let text = String::from_utf8_lossy(&value);
+    let mut scan = Splitter { text: &text, start: 0, angle_start: None, angle: None, broken: false, found };
     let (mut quoted, mut escaped, mut comment, mut literal) = (false, false, 0_usize, false);
-    for (at, character) in text.char_indices() {
+    // Whatever is looked for is ASCII, and never part of a longer character.
+    for (at, byte) in text.bytes().enumerate() {
+        if byte.is_ascii_alphanumeric() {
+            escaped = false;
+            continue;
+        }
         if std::mem::take(&mut escaped) {
             continue;
         }
-        match character {
-            '\\' if quoted || comment > 0 => escaped = true,
-            '"' if comment == 0 => quoted = !quoted,
+        match byte {
+            b'\\' if quoted || comment > 0 => escaped = true,
+            b'"' if comment == 0 => quoted = !quoted,
             _ if quoted => (),
-            '(' => comment += 1,
-            ')' if comment > 0 => comment -= 1,
+            b'(' => comment += 1,
+            b')' if comment > 0 => comment -= 1,
             _ if comment > 0 => (),
-            '[' => literal = true,
-            ']' => literal = false,
+            b'[' => literal = true,
+            b']' => literal = false,
             _ if literal => (),
-            '<' => scan.open(at),
-            '>' => scan.close(at),
+            b'<' => scan.open(at),
+            b'>' => scan.close(at),
             _ if scan.angle_start.is_some() => (),
             // The name of a group ends here.
-            ':' => scan.restart(at + 1),
-            ',' | ';' => scan.end(at),
+            b':' => scan.restart(at + 1),
+            b',' | b';' => scan.end(at),
             _ => (),
         }
     }
     scan.broken |= quoted || comment > 0 || literal;
     scan.end(text.len());
-    scan.found
 }
 
-struct Splitter<'a> {
+struct Splitter<'a, F> {
     text: &'a str,
     start: usize,
     angle_start: Option<usize>,
     angle: Option<&'a str>,
     broken: bool,
-    found: Vec<Element<'a>>,
+    found: F,
 }
 
-impl Splitter<'_> {
+impl<F: FnMut(Element<'_>)> Splitter<'_, F> {
     fn open(&mut self, at: usize) {
         self.broken |= self.angle.is_some() || self.angle_start.is_some();
         self.angle_start = Some(at + 1);
@@ -92,7 +114,7 @@ impl Splitter<'_> {
         let text = self.text.get(self.start..at).unwrap_or_default().trim();
         if !text.is_empty() {
             let broken = self.broken || self.angle_start.is_some();
-            self.found.push(Element { text, angle: self.angle, broken });
+            (self.found)(Element { text, angle: self.angle, broken });
         }
         self.restart(at + 1);
     }
@@ -150,6 +172,12 @@ mod tests {
     use super::*;
     use postroad_message::HeaderBlock;
     use proptest::prelude::*;
+
+    fn mailboxes(field: Field<'_>) -> Vec<Result<Mailbox, String>> {
+        let mut list = Vec::new();
+        each_mailbox(field, |entry| list.push(entry));
+        list
+    }
 
     fn read(value: &str) -> String {
         let content = format!("To: {value}\r\n\r\n");

@@ -139,18 +139,19 @@ impl Injected {
         for field in header.fields().take(extent) {
             let value = field.unfolded();
             let value = String::from_utf8_lossy(&value);
-            match field.name().to_ascii_lowercase().as_str() {
-                "x-sender" if sender.is_some() => return Err(BadmailReason::SeveralSenders),
-                "x-sender" => sender = Some(read_sender(&value, strictness)?),
-                "x-receiver" => recipients.push(read_receiver(&value, domain, strictness)?),
-                "x-createdby" if value.is_empty() => return Err(BadmailReason::BlankCreatedBy),
-                "x-createdby" => read.origin.created_by = Some(printable(&value)),
-                "x-helodomain" => read.origin.hello_domain = text(&value),
-                "x-source" => read.origin.source = text(&value),
-                "x-sourceipaddress" => {
+            let name = NAMES.iter().find(|name| field.is(name)).copied().unwrap_or_default();
+            match name {
+                "X-Sender" if sender.is_some() => return Err(BadmailReason::SeveralSenders),
+                "X-Sender" => sender = Some(read_sender(&value, strictness)?),
+                "X-Receiver" => recipients.push(read_receiver(&value, domain, strictness)?),
+                "X-CreatedBy" if value.is_empty() => return Err(BadmailReason::BlankCreatedBy),
+                "X-CreatedBy" => read.origin.created_by = Some(printable(&value)),
+                "X-HeloDomain" => read.origin.hello_domain = text(&value),
+                "X-Source" => read.origin.source = text(&value),
+                "X-SourceIPAddress" => {
                     read.origin.source_ip_address = value.trim_matches(['[', ']']).parse().ok()
                 }
-                "x-extendedmessageprops" | "x-extendedprops" => read.extended_properties = text(&value),
+                "X-ExtendedMessageProps" | "X-ExtendedProps" => read.extended_properties = text(&value),
                 _ => (),
             }
         }

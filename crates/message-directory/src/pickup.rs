@@ -7,10 +7,10 @@ use std::hash::BuildHasher;
 use std::path::Path;
 
 use postroad_address_space::{Address, Domain, Mailbox};
-use postroad_message::{Edits, Envelope, HeaderBlock, Recipient, ReversePath, firewall};
+use postroad_message::{Edits, Envelope, Field, HeaderBlock, Recipient, ReversePath, firewall};
 
 use crate::badmail::{Badmail, BadmailReason};
-use crate::fields;
+use crate::fields::{self, Only};
 use crate::injected::{self, Injected, Strictness, opened};
 use crate::submission::{Kind, Origin, Submission};
 
@@ -108,20 +108,15 @@ pub fn decode<'a>(file: &'a [u8], rules: &Rules) -> Result<Submission<'a>, Badma
     if header.is_empty() {
         return Err(BadmailReason::NoHeader.into());
     }
-    let mut edits = firewall::organization(&header);
-    edits.merge(firewall::blind_copies(&header));
-    let (envelope, rejected) = match rules.dialect {
-        Dialect::Exchange => {
-            edits.merge(firewall::routing(&header));
-            from_fields(&header, rules, &mut edits)?
-        }
-        Dialect::Iis => {
-            edits.remove_named(&header, "Return-Path");
-            match injected_by_iis(&header, rules, &mut edits)? {
-                Some(envelope) => (envelope, Vec::new()),
-                None => from_fields(&header, rules, &mut edits)?,
-            }
-        }
+    let mut edits = Edits::of(&header);
+    edits.remove_where(&header, |field| is_removed(field, rules.dialect));
+    let injected = match rules.dialect {
+        Dialect::Exchange => None,
+        Dialect::Iis => injected_by_iis(&header, rules, &mut edits)?,
+    };
+    let (envelope, rejected) = match injected {
+        Some(envelope) => (envelope, Vec::new()),
+        None => from_fields(&header, rules, &mut edits)?,
     };
     let count = envelope.recipients.len();
     if count > rules.max_recipients {
@@ -139,9 +134,19 @@ fn header_too_large(file: &[u8], rules: &Rules) -> Badmail {
     let whole =
         start.iter().rposition(|&byte| byte == b'\n').and_then(|at| start.get(..=at)).unwrap_or_default();
     let header = HeaderBlock::scan(whole);
-    let sender = sender(&header, rules).ok();
-    let recipients = recipients(&header, rules).valid.into_iter().take(rules.max_recipients).collect();
-    Badmail::returned(reason, sender.as_ref(), recipients)
+    let fields = AddressFields::read(&header, rules);
+    let recipients = fields.recipients.into_iter().take(rules.max_recipients).collect();
+    Badmail::returned(reason, sender(fields.from, fields.sender, rules).ok().as_ref(), recipients)
+}
+
+fn is_removed(field: &Field<'_>, dialect: Dialect) -> bool {
+    match (field.name().as_bytes().first().map(u8::to_ascii_lowercase), dialect) {
+        (Some(b'b'), _) => field.is("Bcc"),
+        (Some(b'r'), Dialect::Exchange) => firewall::is_routing(field),
+        (Some(b'r'), Dialect::Iis) => field.is("Return-Path"),
+        (Some(b'x'), _) => firewall::is_organization(field),
+        _ => false,
+    }
 }
 
 fn from_fields(
@@ -149,33 +154,31 @@ fn from_fields(
     rules: &Rules,
     edits: &mut Edits,
 ) -> Result<(Envelope, Vec<String>), Badmail> {
-    let sender = sender(header, rules)?;
-    let found = recipients(header, rules);
-    if found.valid.is_empty() {
-        return Err(match found.invalid.into_iter().next() {
+    let fields = AddressFields::read(header, rules);
+    let sender = sender(fields.from, fields.sender, rules)?;
+    if fields.recipients.is_empty() {
+        return Err(match fields.rejected.into_iter().next() {
             Some(text) => {
                 Badmail::returned(BadmailReason::NoValidRecipient { text }, Some(&sender), Vec::new())
             }
             None => BadmailReason::NoRecipient.into(),
         });
     }
-    if !found.named_openly {
+    if !fields.named_openly {
         edits.remove_named(header, "To");
         edits.add("To: Undisclosed Recipients:;\r\n");
     }
-    Ok((Envelope::new(ReversePath::Mailbox(sender), found.valid), found.invalid))
+    Ok((Envelope::new(ReversePath::Mailbox(sender), fields.recipients), fields.rejected))
 }
 
 /// The table of [`decode`].
-fn sender(header: &HeaderBlock<'_>, rules: &Rules) -> Result<Mailbox, BadmailReason> {
-    let listed = |name: &str| header.named(name).flat_map(fields::mailboxes).collect::<Vec<_>>();
-    let (mut from, mut sender) = (listed("From"), listed("Sender"));
-    let chosen = match (from.len(), sender.len()) {
+fn sender(from: Only, sender: Only, rules: &Rules) -> Result<Mailbox, BadmailReason> {
+    let chosen = match (from.count, sender.count) {
         (_, 2..) => return Err(BadmailReason::SeveralSenders),
         (0, 0) => return Err(BadmailReason::NoSender),
-        (1, 1) if rules.sender_before_from => sender.pop(),
-        (1, _) => from.pop(),
-        (_, 1) => sender.pop(),
+        (1, 1) if rules.sender_before_from => sender.first,
+        (1, _) => from.first,
+        (_, 1) => sender.first,
         (_, _) => return Err(BadmailReason::SeveralSenders),
     };
     match chosen {
@@ -185,37 +188,53 @@ fn sender(header: &HeaderBlock<'_>, rules: &Rules) -> Result<Mailbox, BadmailRea
     }
 }
 
-struct Recipients {
-    valid: Vec<Recipient>,
-    invalid: Vec<String>,
+/// What the header says of sender and recipients.
+#[derive(Default)]
+struct AddressFields {
+    from: Only,
+    sender: Only,
+    /// To, Cc and Bcc in the order of the header, each address once.
+    recipients: Vec<Recipient>,
+    /// What there is no address.
+    rejected: Vec<String>,
     /// To or Cc names somebody.
     named_openly: bool,
 }
 
-/// To, Cc and Bcc in the order of the header, each address once.
-fn recipients(header: &HeaderBlock<'_>, rules: &Rules) -> Recipients {
-    let mut found = Recipients { valid: Vec::new(), invalid: Vec::new(), named_openly: false };
-    let mut seen = Seen::default();
-    for field in header.fields() {
-        let blind = field.is("Bcc");
-        if !blind && !field.is("To") && !field.is("Cc") {
-            continue;
+impl AddressFields {
+    fn read(header: &HeaderBlock<'_>, rules: &Rules) -> Self {
+        let mut read = Self::default();
+        let mut seen = Seen::default();
+        for field in header.fields() {
+            match field.name().len() {
+                2 if field.is("To") || field.is("Cc") => read.add_recipients(field, true, rules, &mut seen),
+                3 if field.is("Bcc") => read.add_recipients(field, false, rules, &mut seen),
+                4 if field.is("From") => read.from.add(field),
+                6 if field.is("Sender") => read.sender.add(field),
+                _ => {}
+            }
         }
-        for entry in fields::mailboxes(field) {
-            found.named_openly |= !blind;
+        read
+    }
+
+    fn add_recipients(&mut self, field: Field<'_>, openly: bool, rules: &Rules, seen: &mut Seen) {
+        fields::each_mailbox(field, |entry| {
+            self.named_openly |= openly;
             match entry {
                 Ok(mailbox) => {
                     let address = opened(Address::Smtp(mailbox), rules.domain.as_ref());
-                    if seen.is_first(&address, &found.valid) {
-                        found.valid.push(Recipient::new(address));
+                    if seen.is_first(&address, &self.recipients) {
+                        self.recipients.push(Recipient::new(address));
                     }
                 }
-                Err(text) => found.invalid.push(text),
+                Err(text) => self.rejected.push(text),
             }
-        }
+        });
     }
-    found
 }
+
+/// So few recipients are compared one by one.
+const FEW: usize = 16;
 
 /// Which recipients there are already, without a copy of them: where the first of each hash stands.
 #[derive(Default)]
@@ -227,14 +246,21 @@ struct Seen {
 impl Seen {
     /// Whether `address` is not among `recipients`, which it is about to join at the end.
     fn is_first(&mut self, address: &Address, recipients: &[Recipient]) -> bool {
+        let same = |recipient: &Recipient| recipient.address == *address;
+        if recipients.len() < FEW {
+            return !recipients.iter().any(same);
+        }
+        if self.places.is_empty() {
+            let hashed = recipients.iter().map(|recipient| self.state.hash_one(&recipient.address));
+            self.places = hashed.enumerate().map(|(place, hash)| (hash, place)).collect();
+        }
         match self.places.entry(self.state.hash_one(address)) {
             Entry::Vacant(place) => {
                 place.insert(recipients.len());
                 true
             }
+            // Two addresses of one hash are rare enough for a look at all.
             Entry::Occupied(place) => {
-                let same = |recipient: &Recipient| recipient.address == *address;
-                // Two addresses of one hash are rare enough for a look at all.
                 !recipients.get(*place.get()).is_some_and(same) && !recipients.iter().any(same)
             }
         }

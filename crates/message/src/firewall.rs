@@ -22,7 +22,7 @@ pub fn organization(header: &HeaderBlock<'_>) -> Edits {
 
 /// Takes out what a new message cannot have: `Received`, `Resent-*` and `Return-Path`.
 pub fn routing(header: &HeaderBlock<'_>) -> Edits {
-    removing(header, |field| field.is("Received") || field.starts_with("Resent-") || field.is("Return-Path"))
+    removing(header, is_routing)
 }
 
 /// Takes out `Bcc`, which nobody else is to see (RFC 5322 section 3.6.3).
@@ -33,6 +33,11 @@ pub fn blind_copies(header: &HeaderBlock<'_>) -> Edits {
 /// Whether the field belongs to an organisation or a forest.
 pub fn is_organization(field: &Field<'_>) -> bool {
     field.starts_with(ORGANIZATION_PREFIX) || field.starts_with(FOREST_PREFIX)
+}
+
+/// Whether the field tells of the way of an earlier message.
+pub fn is_routing(field: &Field<'_>) -> bool {
+    field.is("Received") || field.starts_with("Resent-") || field.is("Return-Path")
 }
 
 fn removing(header: &HeaderBlock<'_>, condemned: impl Fn(&Field<'_>) -> bool) -> Edits {

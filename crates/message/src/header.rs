@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// `fields = *field` up to the blank line (RFC 5322 section 2.2), as byte ranges of the content.
 ///
@@ -61,19 +61,14 @@ impl<'a> HeaderBlock<'a> {
     /// Reads the header block at the start of `bytes`.
     pub fn scan(bytes: &'a [u8]) -> Self {
         let mut block = Self::new(bytes);
-        while block.step() {}
+        block.read(usize::MAX);
         block
     }
 
     /// The same, giving up with `None` once the fields take more than `limit` bytes: what a hostile file costs is bounded.
     pub fn scan_within(bytes: &'a [u8], limit: usize) -> Option<Self> {
         let mut block = Self::new(bytes);
-        while block.step() {
-            if block.fields_end > limit {
-                return None;
-            }
-        }
-        Some(block)
+        block.read(limit).then_some(block)
     }
 
     fn new(bytes: &'a [u8]) -> Self {
@@ -88,23 +83,43 @@ impl<'a> HeaderBlock<'a> {
         }
     }
 
-    /// Reads one more line; false once the block has ended.
-    fn step(&mut self) -> bool {
-        let Some(line) = Line::at(self.bytes, self.fields_end) else { return false };
-        if line.text.is_empty() && line.next > line.text_end {
-            self.note_line_end(&line);
+    /// Reads line after line; false where the fields take more than `limit` bytes.
+    fn read(&mut self, limit: usize) -> bool {
+        let mut linefeeds = memchr_iter(b'\n', self.bytes);
+        let mut clean = 0;
+        while self.fields_end < self.bytes.len() {
+            let line = Line::new(self.bytes, self.fields_end, linefeeds.next());
+            let is_blank = line.text_end == line.start && line.next > line.text_end;
+            if !is_blank && !self.take(&line) {
+                self.end = HeaderEnd::NotAField;
+                break;
+            }
+            match line.next - line.text_end {
+                1 if self.bare_linefeed.is_none() => self.bare_linefeed = Some(line.text_end),
+                2 => clean += 1,
+                _ => {}
+            }
             self.body_start = line.next;
-            self.end = HeaderEnd::BlankLine;
-            return false;
+            if is_blank {
+                self.end = HeaderEnd::BlankLine;
+                break;
+            }
+            self.fields_end = line.next;
+            if self.fields_end > limit {
+                return false;
+            }
         }
-        if !self.take(&line) {
-            self.end = HeaderEnd::NotAField;
-            return false;
-        }
-        self.note_line_end(&line);
-        self.fields_end = line.next;
-        self.body_start = line.next;
+        self.note_bare_carriage_return(clean);
         true
+    }
+
+    /// `clean` lines end in CRLF: where there are no other CRs, which is nearly always, there is nothing to find.
+    fn note_bare_carriage_return(&mut self, clean: usize) {
+        let header = self.bytes.get(..self.body_start).unwrap_or_default();
+        if memchr_iter(b'\r', header).count() != clean {
+            self.bare_carriage_return =
+                memchr_iter(b'\r', header).find(|&at| header.get(at + 1) != Some(&b'\n'));
+        }
     }
 
     /// The content this block was found in, body included.
@@ -153,6 +168,7 @@ impl<'a> HeaderBlock<'a> {
     }
 
     /// The fields in their order.
+    #[inline]
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'a>> + ExactSizeIterator + '_ {
         self.fields.iter().map(|&span| Field { bytes: self.bytes, span })
     }
@@ -173,65 +189,52 @@ impl<'a> HeaderBlock<'a> {
     }
 
     /// Adds `line` to the block; false when it belongs to the body.
-    fn take(&mut self, line: &Line<'_>) -> bool {
-        if matches!(line.text.first(), Some(b' ' | b'\t')) {
+    #[inline]
+    fn take(&mut self, line: &Line) -> bool {
+        let text = self.bytes.get(line.start..line.text_end).unwrap_or_default();
+        if matches!(text.first(), Some(b' ' | b'\t')) {
             let Some(last) = self.fields.last_mut() else { return false };
             last.value_end = line.text_end;
             last.end = line.next;
             return true;
         }
-        let Some(colon) = memchr(b':', line.text) else { return false };
-        let (name, _) = line.text.split_at(colon);
-        let name = name.trim_ascii_end();
-        if name.is_empty() || !name.iter().all(|byte| matches!(byte, 33..=126)) {
-            return false;
-        }
+        let Some((name, colon)) = name(text) else { return false };
         self.fields.push(Span {
             start: line.start,
-            name_end: line.start + name.len(),
+            name_end: line.start + name,
             value_start: line.start + colon + 1,
             value_end: line.text_end,
             end: line.next,
         });
         true
     }
-
-    fn note_line_end(&mut self, line: &Line<'_>) {
-        if line.bare_linefeed && self.bare_linefeed.is_none() {
-            self.bare_linefeed = Some(line.text_end);
-        }
-        if self.bare_carriage_return.is_none() {
-            self.bare_carriage_return = memchr(b'\r', line.text).map(|at| line.start + at);
-        }
-    }
 }
 
-struct Line<'a> {
+/// `1*ftext *WSP ":"`: how long the name is, and where the colon stands.
+#[inline]
+fn name(text: &[u8]) -> Option<(usize, usize)> {
+    let end = text.iter().position(|&byte| byte == b':' || !byte.is_ascii_graphic())?;
+    let blanks = text.get(end..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    (end > 0 && text.get(end + blanks) == Some(&b':')).then_some((end, end + blanks))
+}
+
+struct Line {
     start: usize,
-    /// Without its line end.
-    text: &'a [u8],
+    /// Where the line end begins.
     text_end: usize,
     /// Where the next line starts.
     next: usize,
-    bare_linefeed: bool,
 }
 
-impl<'a> Line<'a> {
-    /// The line that starts at `start`; `None` at the end of the bytes.
-    fn at(bytes: &'a [u8], start: usize) -> Option<Self> {
-        let rest = bytes.get(start..).filter(|rest| !rest.is_empty())?;
-        let (text, end_length, bare_linefeed) = match memchr(b'\n', rest) {
-            None => (rest, 0, false),
-            Some(linefeed) => {
-                let text = rest.get(..linefeed)?;
-                match text.strip_suffix(b"\r") {
-                    Some(text) => (text, 2, false),
-                    None => (text, 1, true),
-                }
-            }
+impl Line {
+    /// The line from `start` to the LF at `linefeed`, or to the end of the bytes.
+    #[inline]
+    fn new(bytes: &[u8], start: usize, linefeed: Option<usize>) -> Self {
+        let Some(linefeed) = linefeed else {
+            return Self { start, text_end: bytes.len(), next: bytes.len() };
         };
-        let text_end = start + text.len();
-        Some(Self { start, text, text_end, next: text_end + end_length, bare_linefeed })
+        let returned = linefeed > start && bytes.get(linefeed - 1) == Some(&b'\r');
+        Self { start, text_end: linefeed - usize::from(returned), next: linefeed + 1 }
     }
 }
 
@@ -249,11 +252,13 @@ impl<'a> Field<'a> {
     }
 
     /// Whether the name is `name`; letter case does not matter.
+    #[inline]
     pub fn is(&self, name: &str) -> bool {
         self.slice(self.span.start, self.span.name_end).eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// Whether the name starts with `prefix`; letter case does not matter.
+    #[inline]
     pub fn starts_with(&self, prefix: &str) -> bool {
         let name = self.slice(self.span.start, self.span.name_end);
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
@@ -294,6 +299,7 @@ impl<'a> Field<'a> {
         self.slice(self.span.start, self.span.end)
     }
 
+    #[inline]
     fn slice(&self, start: usize, end: usize) -> &'a [u8] {
         self.bytes.get(start..end).unwrap_or_default()
     }
