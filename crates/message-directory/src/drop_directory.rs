@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use postroad_message::{EnhancedStatus, Failure, Fault, Phase, Scope};
 
@@ -90,24 +92,33 @@ impl DropDirectory {
 
     /// Writes one file, durable when this returns. `unique`: 16 random bytes for its name.
     pub fn write(&self, unique: [u8; 16], file: &[u8]) -> Result<PathBuf, DropError> {
-        self.check(u64::try_from(file.len()).unwrap_or(u64::MAX))?;
-        let path = self.place(unique, file).map_err(|error| self.error(&error))?;
-        file_system::sync_directory(&self.path).map_err(|error| self.error(&error))?;
-        Ok(path)
+        let mut written = self.write_all([(unique, file)]);
+        written.pop().unwrap_or_else(|| Err(DropError::Missing(self.path.clone())))
     }
 
-    /// Writes several files with one sync of the directory: all durable when this returns, each with its own result.
+    /// Writes several files, durable when this returns, each with its own result. They are synced beside each other, so that
+    /// a disk with a journal makes many durable at once, and share the sync of the directory and the look at the quota.
     pub fn write_all<'f>(
         &self,
         files: impl IntoIterator<Item = ([u8; 16], &'f [u8])>,
     ) -> Vec<Result<PathBuf, DropError>> {
-        let placed: Vec<_> = files
-            .into_iter()
-            .map(|(unique, file)| {
-                self.check(u64::try_from(file.len()).unwrap_or(u64::MAX))?;
-                self.place(unique, file).map_err(|error| self.error(&error))
-            })
-            .collect();
+        let mut room = self.room();
+        let fill = |(unique, file): ([u8; 16], &[u8])| {
+            room.as_mut().map_err(|error| error.clone())?.take(&self.path, file.len())?;
+            Temporary::fill(&self.path, unique, file).map_err(|error| self.error(&error))
+        };
+        let filled: Vec<_> = files.into_iter().map(fill).collect();
+        let whole: Vec<&Temporary> = filled.iter().flatten().collect();
+        let mut synced = sync_side_by_side(&whole).into_iter();
+        let place = |temporary: Result<Temporary, DropError>| {
+            let temporary = temporary?;
+            let synced = synced.next().unwrap_or_else(|| Err(io::ErrorKind::Other.into()));
+            synced.and_then(|()| temporary.place()).map_err(|error| self.error(&error))
+        };
+        let placed: Vec<_> = filled.into_iter().map(place).collect();
+        if placed.iter().all(Result::is_err) {
+            return placed;
+        }
         match file_system::sync_directory(&self.path) {
             Ok(()) => placed,
             // None of the names is safe: those that were placed are tried again, as duplicates at worst.
@@ -131,27 +142,12 @@ impl DropDirectory {
         Ok(swept)
     }
 
-    fn check(&self, size: u64) -> Result<(), DropError> {
-        let Some(quota) = self.quota else { return Ok(()) };
-        let used = file_system::bytes_in(&self.path).map_err(|error| self.error(&error))?;
-        if used.saturating_add(size) > quota {
-            return Err(DropError::OverQuota { path: self.path.clone(), used, size, quota });
-        }
-        Ok(())
-    }
-
-    fn place(&self, unique: [u8; 16], bytes: &[u8]) -> io::Result<PathBuf> {
-        let name = name(unique);
-        let temporary = self.path.join(format!(".{name}.tmp"));
-        let path = self.path.join(name);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        let written = fill(&mut file, bytes).and_then(|()| file_system::rename_new(&temporary, &path));
-        if let Err(error) = written {
-            // Nothing of a failed attempt counts against the quota. If this fails too, `sweep` finds it.
-            let _ = std::fs::remove_file(&temporary);
-            return Err(error);
-        }
-        Ok(path)
+    fn room(&self) -> Result<Room, DropError> {
+        let used = match self.quota {
+            None => 0,
+            Some(_) => file_system::bytes_in(&self.path).map_err(|error| self.error(&error))?,
+        };
+        Ok(Room { used, quota: self.quota })
     }
 
     fn error(&self, error: &io::Error) -> DropError {
@@ -166,11 +162,85 @@ impl DropDirectory {
     }
 }
 
-fn fill(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    // For `sweep` of another process; where there are no locks, a sweep at start is the operator's risk.
-    let _ = file.try_lock();
-    file.write_all(bytes)?;
-    file.sync_all()
+/// What the quota leaves.
+struct Room {
+    used: u64,
+    quota: Option<u64>,
+}
+
+impl Room {
+    fn take(&mut self, path: &Path, size: usize) -> Result<(), DropError> {
+        let (used, size) = (self.used, u64::try_from(size).unwrap_or(u64::MAX));
+        match self.quota {
+            Some(quota) if used.saturating_add(size) > quota => {
+                Err(DropError::OverQuota { path: path.to_owned(), used, size, quota })
+            }
+            _ => {
+                self.used = used.saturating_add(size);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A file under its temporary name, which goes unless it is [placed](Self::place): nothing of a failed attempt counts
+/// against the quota. What cannot be removed even then [`sweep`](DropDirectory::sweep) finds.
+struct Temporary {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn fill(directory: &Path, unique: [u8; 16], bytes: &[u8]) -> io::Result<Self> {
+        let name = name(unique);
+        let temporary = directory.join(format!(".{name}.tmp"));
+        let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        let filled = Self { file, temporary, path: directory.join(name) };
+        // For `sweep` of another process; where there are no locks, a sweep at start is the operator's risk.
+        let _ = filled.file.try_lock();
+        (&filled.file).write_all(bytes)?;
+        Ok(filled)
+    }
+
+    fn place(mut self) -> io::Result<PathBuf> {
+        file_system::rename_new(&self.temporary, &self.path)?;
+        self.temporary.clear();
+        Ok(std::mem::take(&mut self.path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.temporary.as_os_str().is_empty() {
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// The most syncs that wait for the disk at the same time.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Syncs every file; one after another as far as there are no threads to be had.
+fn sync_side_by_side(files: &[&Temporary]) -> Vec<io::Result<()>> {
+    let next = AtomicUsize::new(0);
+    let synced: Vec<OnceLock<io::Result<()>>> = files.iter().map(|_| OnceLock::new()).collect();
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(one), Some(result)) = (files.get(at), synced.get(at)) else { return };
+            // Nobody else has this place.
+            let _ = result.set(one.file.sync_all());
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..files.len().min(SIDE_BY_SIDE) {
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let result = |cell: OnceLock<_>| cell.into_inner().unwrap_or_else(|| Err(io::ErrorKind::Other.into()));
+    synced.into_iter().map(result).collect()
 }
 
 fn name(unique: [u8; 16]) -> String {

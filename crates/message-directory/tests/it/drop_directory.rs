@@ -60,6 +60,23 @@ fn a_batch_keeps_to_the_quota_too() {
 }
 
 #[test]
+fn many_files_are_written_together_each_with_its_own_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = DropDirectory::new(folder.path());
+    directory.write([7; 16], b"there already").unwrap();
+    let bytes: Vec<String> = (0..100_u8).map(|number| format!("file {number}")).collect();
+    let files = bytes.iter().zip(0_u8..).map(|(text, number)| ([number; 16], text.as_bytes()));
+    for (number, result) in directory.write_all(files).into_iter().enumerate() {
+        match (number, result) {
+            (7, result) => assert!(matches!(result, Err(DropError::Io { .. })), "{result:?}"),
+            (number, Ok(path)) => assert_eq!(fs::read_to_string(path).unwrap(), bytes[number]),
+            (number, Err(error)) => panic!("{number}: {error}"),
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 100, "no temporary file stays");
+}
+
+#[test]
 fn what_a_crash_left_is_swept_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let left = format!(".{}.eml.tmp", "ab".repeat(16));

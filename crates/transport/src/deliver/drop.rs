@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postroad_address_space::Domain;
 use postroad_connector::Connector;
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Receipt, Scope};
-use postroad_message_directory::{DropDirectory, drop};
+use postroad_message_directory::{DropDirectory, DropError, drop};
+use tokio::sync::oneshot;
 
 use crate::deliver::{Deliver, Job};
 use crate::world::World;
 
-/// Writes files: whole, synced, and only then visible under their name.
+/// Writes files: whole, synced, and only then visible under their name. Those that come while others are written are
+/// written together when these are done, and share their syncs.
 pub struct DropDeliver {
-    directories: BTreeMap<String, DropDirectory>,
+    directories: BTreeMap<String, Arc<Writer>>,
     rules: drop::Rules,
     world: Arc<dyn World>,
 }
@@ -24,6 +27,8 @@ impl DropDeliver {
     /// `directories` by the name of their connector; addresses of other types than SMTP are written as IMCEA
     /// addresses in `domain`.
     pub fn new(directories: BTreeMap<String, DropDirectory>, domain: Domain, world: Arc<dyn World>) -> Self {
+        let writer = |(name, directory)| (name, Arc::new(Writer::new(directory)));
+        let directories = directories.into_iter().map(writer).collect();
         Self { directories, rules: drop::Rules::new(domain), world }
     }
 
@@ -36,15 +41,79 @@ impl DropDeliver {
         let file = drop::encode(job.envelope, job.content, &self.rules)
             .map_err(|error| unwritable(&error.to_string()))?;
         let unique = self.world.random().to_be_bytes();
-        let written = tokio::task::spawn_blocking(move || directory.write(unique, &file)).await;
-        let path = match written {
-            Ok(Ok(path)) => path,
-            Ok(Err(error)) => return Err(error.failure()),
-            Err(_) => return Err(local("the file could not be written")),
+        let path = match directory.write(unique, file).await {
+            Some(Ok(path)) => path,
+            Some(Err(error)) => return Err(error.failure()),
+            None => return Err(local("the file could not be written")),
         };
         let receipt = Receipt { host: path.display().to_string(), reply: None, tls: None };
         // The gateway behind the directory sends no reports that we could pass on.
         Ok(if connector.relay_dsn_required { Outcome::Relayed(receipt) } else { Outcome::Delivered(receipt) })
+    }
+}
+
+/// One directory, and what waits to be written there.
+struct Writer {
+    directory: DropDirectory,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    files: Vec<File>,
+    /// Somebody writes, and will write these too.
+    busy: bool,
+}
+
+struct File {
+    unique: [u8; 16],
+    bytes: Vec<u8>,
+    written: oneshot::Sender<Result<PathBuf, DropError>>,
+}
+
+impl Writer {
+    fn new(directory: DropDirectory) -> Self {
+        Self { directory, waiting: Mutex::default() }
+    }
+
+    /// `None` where the runtime ends meanwhile.
+    async fn write(self: Arc<Self>, unique: [u8; 16], bytes: Vec<u8>) -> Option<Result<PathBuf, DropError>> {
+        let (written, told) = oneshot::channel();
+        if self.leads(File { unique, bytes, written }) {
+            // It writes for others too, so it does not end with this delivery.
+            tokio::task::spawn_blocking(move || self.write_what_waits());
+        }
+        told.await.ok()
+    }
+
+    /// Puts a file to those that wait; whether it is for us to write them.
+    fn leads(&self, file: File) -> bool {
+        let mut waiting = self.waiting();
+        waiting.files.push(file);
+        !std::mem::replace(&mut waiting.busy, true)
+    }
+
+    fn write_what_waits(&self) {
+        loop {
+            let files = {
+                let mut waiting = self.waiting();
+                waiting.busy = !waiting.files.is_empty();
+                std::mem::take(&mut waiting.files)
+            };
+            if files.is_empty() {
+                return;
+            }
+            let all = self.directory.write_all(files.iter().map(|file| (file.unique, file.bytes.as_slice())));
+            for (file, result) in files.into_iter().zip(all) {
+                // Whoever no longer waits finds the file as a duplicate at worst.
+                let _ = file.written.send(result);
+            }
+        }
+    }
+
+    /// Nothing panics while it is held.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

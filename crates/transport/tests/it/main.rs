@@ -6,6 +6,7 @@ mod client_certificate;
 mod crash_states;
 #[path = "../../../queue/tests/it/dice.rs"]
 mod dice;
+mod drop_deliver;
 mod files;
 mod held_store;
 mod poison;

@@ -1,0 +1,148 @@
+//! Foreign connectors' way out: files in Drop, many at a time, and mail that waits while its directory cannot take it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postroad_address_space::{Address, Domain};
+use postroad_connector::{Connector, ForeignConnector};
+use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
+use postroad_message_directory::{DropDirectory, drop};
+use postroad_queue::{DeliveryId, Filter, MessageId, SqliteStore};
+use postroad_transport::{Deliver, Delivers, DropDeliver, Job, NobodyWatches, Pipeline};
+
+use crate::held_store::HeldStore;
+use crate::support::{Pretend, TestWorld, delivered, message, settings, table};
+
+fn contoso() -> Domain {
+    Domain::parse("contoso.com").unwrap()
+}
+
+fn fax(directory: DropDirectory) -> DropDeliver {
+    let world = Arc::new(TestWorld::new(Arc::default()));
+    DropDeliver::new(BTreeMap::from([("Fax".to_owned(), directory)]), contoso(), world)
+}
+
+fn dropped(folder: &Path) -> Vec<Vec<u8>> {
+    folder.read_dir().unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn many_deliveries_at_a_time_are_a_file_each_with_their_own_recipient() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fax, foreign) = (fax(DropDirectory::new(folder.path())), foreign());
+    let jobs = (0..100).map(|number| {
+        let recipient = Recipient::new(Address::parse(&format!("FAX:{number}")).unwrap());
+        let envelope = Envelope::new(ReversePath::Null, vec![recipient]);
+        (envelope, Content::from(format!("Subject: {number}\r\n\r\n").into_bytes()))
+    });
+    let jobs: Vec<_> = jobs.collect();
+    let deliveries = jobs.iter().map(|(envelope, content)| fax.deliver(job(&foreign, envelope, content)));
+    for outcomes in all(deliveries.collect()).await {
+        assert!(matches!(outcomes[..], [Outcome::Delivered(_)]), "{outcomes:?}");
+    }
+    let mut numbers: Vec<u32> = dropped(folder.path())
+        .iter()
+        .map(|file| {
+            let (block, content) = drop::decode(file, &contoso()).unwrap();
+            let to = block.envelope.recipients[0].address.to_string();
+            let number = to.strip_prefix("FAX:").unwrap();
+            assert_eq!(content.as_bytes(), format!("Subject: {number}\r\n\r\n").as_bytes());
+            number.parse().unwrap()
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+}
+
+/// Waits for all of them side by side.
+async fn all<T>(mut futures: Vec<std::pin::Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> Vec<T> {
+    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in futures.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+            if let std::task::Poll::Ready(answer) = future.as_mut().poll(context) {
+                *done = Some(answer);
+            }
+        }
+        if done.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+fn foreign() -> Connector {
+    Connector::Foreign(ForeignConnector::new("Fax", vec!["FAX:*;1".parse().unwrap()]))
+}
+
+fn job<'a>(connector: &'a Connector, envelope: &'a Envelope, content: &'a Content) -> Job<'a> {
+    Job {
+        connector,
+        server: None,
+        destination: "Fax",
+        envelope,
+        content,
+        message: MessageId::from_u64(1),
+        delivery: DeliveryId::from_u64(1),
+    }
+}
+
+/// What keeps a file from being written, and what mends it.
+type Trouble = (&'static str, fn(&Path), fn(&Path));
+
+const TROUBLES: [Trouble; 3] = [
+    ("missing", |drop| fs::remove_dir(drop).unwrap(), |drop| fs::create_dir(drop).unwrap()),
+    (
+        "over its quota",
+        |drop| fs::write(drop.join("waits.eml"), [0; 990]).unwrap(),
+        |drop| {
+            fs::remove_file(drop.join("waits.eml")).unwrap();
+        },
+    ),
+    (
+        "no directory",
+        |drop| {
+            fs::remove_dir(drop).unwrap();
+            fs::write(drop, "").unwrap();
+        },
+        |drop| {
+            fs::remove_file(drop).unwrap();
+            fs::create_dir(drop).unwrap();
+        },
+    ),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_message_waits_while_its_directory_cannot_take_it() {
+    for (name, trouble, mend) in TROUBLES {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Drop");
+        fs::create_dir(&path).unwrap();
+        trouble(&path);
+        let store = SqliteStore::open(folder.path().join("queue.db")).unwrap();
+        let store = Arc::new(HeldStore(store, Arc::default(), BTreeMap::new()));
+        let drop = Arc::new(fax(DropDirectory::new(&path).quota(Some(1_000))));
+        let delivers = Delivers { smtp: Pretend::new([delivered()]), drop };
+        let (table, world) = (table(&[("Fax", &["FAX:*;1"])]), Arc::new(TestWorld::new(Arc::default())));
+        let watcher = Arc::new(NobodyWatches);
+        let pipeline = Pipeline::new(settings(), table, store, delivers, watcher, world);
+        pipeline.recover().await.unwrap();
+        let running = pipeline.clone();
+        let running = tokio::spawn(async move { running.run(std::future::pending()).await });
+        let id = pipeline.submit(message("app@contoso.com", &["FAX:1"])).await.unwrap().id;
+        let waits = async || pipeline.list(Filter::message(id)).await.unwrap();
+        // Virtual time goes on only where nobody works: attempts were made by now.
+        while waits().await.first().is_some_and(|listed| listed.attempts == 0) {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        assert_eq!(waits().await.len(), 1, "{name}: it waits");
+        assert_eq!(path.is_dir(), name == "over its quota", "{name}: nothing is made");
+        mend(&path);
+        while !waits().await.is_empty() {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        assert_eq!(dropped(&path).len(), 1, "{name}: and is delivered");
+        running.abort();
+    }
+}
