@@ -1,4 +1,4 @@
-//! One batch of files: claimed and read together, queued side by side so that they share the queue's syncs, then deleted.
+//! Batches of files: claimed and read together, queued side by side so that they share the queue's syncs, then deleted.
 
 use std::fs::File;
 use std::io;
@@ -14,9 +14,9 @@ use crate::pipeline::{Pipeline, Submission, SubmitError};
 use crate::report::{self, Original};
 use crate::watch::{FileDoor, Reader, blocking};
 
-/// The most files that are held at once.
-const BATCH_FILES: usize = 64;
-/// The most bytes that are held at once, unless one file alone has more.
+/// The most files of a batch. Twice as many are open: while one batch is deleted the next is read and queued.
+const BATCH_FILES: usize = 128;
+/// The most bytes of a batch, unless one file alone has more.
 const BATCH_BYTES: u64 = 16 << 20;
 
 /// What is to become of a claimed file.
@@ -44,6 +44,7 @@ impl Pipeline {
             tracing::warn!(file = shown(&file), why = %oddity.why, "left where it is");
         }
         let mut put_back = false;
+        let mut settling = JoinSet::new();
         let mut candidates = poll.candidates.into_iter().peekable();
         while let Some(first) = candidates.next() {
             let (mut batch, mut bytes) = (Vec::new(), first.size);
@@ -54,20 +55,33 @@ impl Pipeline {
             }) {
                 batch.push(next);
             }
-            let any;
-            (directory, any) = self.take_batch(directory, door, batch).await;
-            put_back |= any;
+            let decided;
+            (directory, decided) = self.take_batch(directory, door, batch).await;
+            put_back |= decided.iter().any(|(_, fate)| matches!(fate, Fate::Later));
+            Self::settled(&mut settling).await;
+            let (pipeline, door) = (self.clone(), Arc::clone(door));
+            settling.spawn(async move { pipeline.settle_files(&door, decided).await });
         }
+        Self::settled(&mut settling).await;
         (directory, put_back)
     }
 
-    /// Claims, reads, decodes, queues, and only then deletes.
+    /// Waits for the batch before.
+    async fn settled(settling: &mut JoinSet<()>) {
+        while let Some(ended) = settling.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a batch of files could not be settled");
+            }
+        }
+    }
+
+    /// Claims, reads, decodes and queues, and says what is to become of each file.
     async fn take_batch(
         &self,
         directory: Directory,
         door: &Arc<FileDoor>,
         batch: Vec<Candidate>,
-    ) -> (Directory, bool) {
+    ) -> (Directory, Vec<(Claimed, Fate)>) {
         let now = self.shared.world.now();
         let (mut directory, claimed) = blocking(directory, move |directory| {
             let claim = |candidate: &Candidate| (candidate.name.clone(), claim(directory, candidate, now));
@@ -92,10 +106,7 @@ impl Pipeline {
                 Err(_) => {}
             }
         }
-        let decided = queueing.join_all().await;
-        let put_back = decided.iter().any(|(_, fate)| matches!(fate, Fate::Later));
-        self.settle_files(door, decided).await;
-        (directory, put_back)
+        (directory, queueing.join_all().await)
     }
 
     async fn submit_read(&self, reader: &Reader, claimed: &Claimed, read: Result<Vec<u8>, Skipped>) -> Fate {

@@ -1,0 +1,224 @@
+//! Mail as files beside the bare calls of the system: from Pickup into the queue, for good, and out into Drop.
+//!
+//! Rates by the clock and processor time for each file, in turns, medians; `POSTROAD_FILES` and `POSTROAD_ROUNDS` set how many.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use mail_parser::MessageParser;
+use postroad_address_space::{Domain, Mailbox};
+use postroad_connector::{Connector, RoutingTable, SendConnector, Topology};
+use postroad_message_directory::{DropDirectory, pickup};
+use postroad_queue::SqliteStore;
+use postroad_transport::{
+    Delivers, DropDeliver, NobodyWatches, Pipeline, Settings, SystemWorld, WatchedDirectory,
+};
+use rustix::time::{ClockId, clock_gettime};
+use tempfile::TempDir;
+
+const SIZE: usize = 4096;
+/// Files that are written to Drop together.
+const BATCH: usize = 64;
+
+/// What one turn of a contestant cost.
+struct Turn {
+    files: usize,
+    clock: Duration,
+    processor: Duration,
+}
+
+type Contestant = (&'static str, fn(usize) -> Turn);
+
+const PICKUP: [Contestant; 2] = [
+    ("floor: list, read, parse headers, unlink, no sync", bare_pickup),
+    ("Pickup until the queue has it", our_pickup),
+];
+const DROP: [Contestant; 3] = [
+    ("floor: create, write, sync, rename, sync directory", bare_drop),
+    ("Drop, one file at a time", our_drop),
+    ("Drop, 64 files together", our_batches),
+];
+
+fn main() {
+    let is_measured = std::env::args().any(|argument| argument == "--bench");
+    let set = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let files = set("POSTROAD_FILES").unwrap_or(if is_measured { 2_000 } else { BATCH });
+    let rounds = set("POSTROAD_ROUNDS").unwrap_or(if is_measured { 5 } else { 1 });
+    contest("from Pickup", &PICKUP, files, rounds);
+    contest("to Drop", &DROP, files.min(256), rounds);
+}
+
+/// Everybody once in each round; ratios to the first of the same round.
+fn contest(title: &str, contestants: &[Contestant], files: usize, rounds: usize) {
+    println!("\n{title}: {files} files of {SIZE} bytes, medians of {rounds} rounds");
+    let mut seen: Vec<Vec<[f64; 3]>> = contestants.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        let mut floor = None;
+        for ((_, run), seen) in contestants.iter().zip(&mut seen) {
+            let turn = run(files);
+            let rate = turn.files as f64 / turn.clock.as_secs_f64();
+            let processor = turn.processor.as_secs_f64() * 1e6 / turn.files as f64;
+            seen.push([rate, processor, rate / *floor.get_or_insert(rate)]);
+        }
+    }
+    println!("{:<52} {:>10} {:>10} {:>10}", "", "files/s", "CPU µs", "of floor");
+    for ((name, _), seen) in contestants.iter().zip(&seen) {
+        let median = |column: usize| {
+            let mut values: Vec<f64> = seen.iter().map(|row| row[column]).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        println!("{name:<52} {:>10.0} {:>10.1} {:>10.2}", median(0), median(1), median(2));
+    }
+}
+
+fn timed(files: usize, work: impl FnOnce()) -> Turn {
+    let (begun, processor) = (Instant::now(), processor_time());
+    work();
+    Turn { files, clock: begun.elapsed(), processor: processor_time() - processor }
+}
+
+fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(
+        u64::try_from(spent.tv_sec).expect("not negative"),
+        u32::try_from(spent.tv_nsec).expect("below 1e9"),
+    )
+}
+
+/// A letter with the header that a hop of Exchange's leaves, of `SIZE` bytes.
+fn letter() -> Vec<u8> {
+    let mut file = b"From: Alice <alice@contoso.example>\r\nTo: Bob <bob@fabrikam.example>\r\n\
+        Cc: \"Dave, Jr.\" <dave@fabrikam.example>\r\nSubject: Quarterly report\r\nMIME-Version: 1.0\r\n\
+        Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <0123456789abcdef@contoso.example>\r\n\
+        Content-Type: text/plain; charset=\"utf-8\"\r\n"
+        .to_vec();
+    while file.len() < 1_900 {
+        file.extend_from_slice(
+            b"X-Folded: a value that is folded once for good measure\r\n\tand goes on; id=1\r\n",
+        );
+    }
+    file.extend_from_slice(b"\r\n");
+    while file.len() + 80 < SIZE {
+        file.extend_from_slice(
+            b"The quick brown fox jumps over the lazy dog and then writes a line of text.\r\n",
+        );
+    }
+    file.resize(SIZE - 2, b'x');
+    file.extend_from_slice(b"\r\n");
+    file
+}
+
+/// Files that rest.
+fn filled(files: usize) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pickup = folder.path().join("Pickup");
+    fs::create_dir(&pickup).expect("room");
+    let (letter, long_ago) = (letter(), SystemTime::now() - Duration::from_secs(60));
+    for number in 0..files {
+        let mut file = File::create(pickup.join(format!("{number}.eml"))).expect("room");
+        file.write_all(&letter).expect("room");
+        file.set_modified(long_ago).expect("our file");
+    }
+    folder
+}
+
+fn bare_pickup(files: usize) -> Turn {
+    let folder = filled(files);
+    timed(files, || {
+        let list = fs::read_dir(folder.path().join("Pickup")).expect("a directory");
+        let mut paths: Vec<_> = list.map(|entry| entry.expect("an entry").path()).collect();
+        paths.sort();
+        for path in paths {
+            let bytes = fs::read(&path).expect("a file");
+            assert!(MessageParser::default().parse_headers(&bytes).is_some());
+            fs::remove_file(path).expect("our file");
+        }
+    })
+}
+
+fn our_pickup(files: usize) -> Turn {
+    let folder = filled(files);
+    let path = folder.path().join("Pickup");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let pipeline = pipeline(folder.path());
+    let watched = WatchedDirectory::pickup(&path, pickup::Rules::default()).at_most(u32::MAX);
+    let turn = timed(files, || {
+        runtime.block_on(async {
+            let empty = async {
+                while path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            pipeline.clone().watch(watched, empty).await;
+        });
+    });
+    let waiting = runtime.block_on(pipeline.list(postroad_queue::Filter::all())).expect("a listing");
+    assert_eq!(waiting.len(), files, "all are queued");
+    turn
+}
+
+/// Takes mail in and delivers none.
+fn pipeline(folder: &Path) -> Pipeline {
+    let domain = || Domain::parse("contoso.example").expect("a domain");
+    let postmaster = Mailbox::parse("postmaster@contoso.example").expect("a mailbox");
+    let settings = Settings::new("Hub01", domain(), domain(), postmaster);
+    let mut send = SendConnector::new("Everybody", vec!["*".parse().expect("a space")]);
+    send.smart_hosts = vec!["[192.0.2.1]".parse().expect("a host")];
+    let table = RoutingTable::build(vec![Connector::Send(send)], Topology::new("Hub01"), vec![]);
+    let store = SqliteStore::open(folder.join("queue.db")).expect("a store");
+    let world = Arc::new(SystemWorld);
+    let nowhere = Arc::new(DropDeliver::new(BTreeMap::new(), domain(), world.clone()));
+    let delivers = Delivers { smtp: nowhere.clone(), drop: nowhere };
+    Pipeline::new(
+        settings,
+        table.expect("a table"),
+        Arc::new(store),
+        delivers,
+        Arc::new(NobodyWatches),
+        world,
+    )
+}
+
+fn bare_drop(files: usize) -> Turn {
+    let (folder, letter) = (tempfile::tempdir().expect("a folder"), letter());
+    timed(files, || {
+        for number in 0..files {
+            let temporary = folder.path().join(format!(".{number}.tmp"));
+            let mut file = File::create(&temporary).expect("room");
+            file.write_all(&letter).expect("room");
+            file.sync_all().expect("a disk");
+            fs::rename(&temporary, folder.path().join(format!("{number}.eml"))).expect("our file");
+            File::open(folder.path()).and_then(|directory| directory.sync_all()).expect("a disk");
+        }
+    })
+}
+
+fn our_drop(files: usize) -> Turn {
+    let (folder, letter) = (tempfile::tempdir().expect("a folder"), letter());
+    let directory = DropDirectory::new(folder.path());
+    timed(files, || {
+        for number in 0..files {
+            directory.write(unique(number), &letter).expect("room");
+        }
+    })
+}
+
+fn our_batches(files: usize) -> Turn {
+    let (folder, letter) = (tempfile::tempdir().expect("a folder"), letter());
+    let directory = DropDirectory::new(folder.path());
+    timed(files, || {
+        for first in (0..files).step_by(BATCH) {
+            let batch = (first..files.min(first + BATCH)).map(|number| (unique(number), letter.as_slice()));
+            assert!(directory.write_all(batch).iter().all(Result::is_ok));
+        }
+    })
+}
+
+fn unique(number: usize) -> [u8; 16] {
+    (number as u128).to_be_bytes()
+}
