@@ -18,6 +18,7 @@ use crate::destination::{Destination, Hosts as DestinationHosts, SmartHost, TlsP
 use crate::proxy::Hop;
 use crate::resolve::Answer;
 use crate::resolve::hosts::{self, Target};
+use crate::resolve::questions::Questions;
 use crate::tls::Terms;
 
 /// See [`crate::SmtpClient::deliver`].
@@ -66,18 +67,13 @@ impl<'a> Delivery<'a> {
             return Hosts::Named;
         }
         let end = now() + client.timeouts.transaction;
-        let look_up = async {
-            hosts::groups(&*client.resolver, &self.destination.hosts, &client.ourselves, &mut picker()).await
-        };
-        let groups = match tokio::time::timeout(client.timeouts.lookup, look_up).await {
-            Ok(Ok(groups)) => groups,
-            Ok(Err(nowhere)) => {
+        let questions = Questions { resolver: &*client.resolver, within: client.timeouts.lookup };
+        let named = hosts::groups(questions, &self.destination.hosts, &client.ourselves, &mut picker()).await;
+        let groups = match named {
+            Ok(groups) => groups,
+            Err(nowhere) => {
                 self.ledger.note(nowhere.outcome);
                 return if nowhere.dns_failed { Hosts::Unnamed } else { Hosts::Named };
-            }
-            Err(_) => {
-                self.ledger.note(no_lookup());
-                return Hosts::Unnamed;
             }
         };
         let mut budget = client.max_hosts;
@@ -85,10 +81,9 @@ impl<'a> Delivery<'a> {
         // Those that were out of reach a while ago: behind all others.
         let mut later = Vec::new();
         for group in groups {
-            let look_up = hosts::targets(&*client.resolver, &group, port, &client.ourselves);
-            let targets = match tokio::time::timeout(client.timeouts.lookup, look_up).await {
-                Ok(Ok(targets)) => targets,
-                Ok(Err(blocked)) => {
+            let targets = match hosts::targets(questions, &group, port, &client.ourselves).await {
+                Ok(targets) => targets,
+                Err(blocked) => {
                     self.ledger.note(blocked.outcome);
                     if !blocked.dns_failed {
                         reached = Hosts::Named;
@@ -96,10 +91,6 @@ impl<'a> Delivery<'a> {
                     if blocked.is_loop {
                         break;
                     }
-                    continue;
-                }
-                Err(_) => {
-                    self.ledger.note(no_lookup());
                     continue;
                 }
             };
@@ -503,17 +494,6 @@ fn is_too_many(failure: &Failure) -> bool {
 fn too_late() -> Failure {
     let text = "the sender wanted it back if it was not delivered in time, and that time is over";
     Failure::new(EnhancedStatus::permanent(4, 7), Fault::Message, Scope::Message, Phase::Queue, text)
-}
-
-fn no_lookup() -> Outcome {
-    let text = "the name service gave no answer in time";
-    Outcome::Deferred(Failure::new(
-        EnhancedStatus::transient(4, 3),
-        Fault::Remote,
-        Scope::NextHop,
-        Phase::Lookup,
-        text,
-    ))
 }
 
 fn log(failure: &Failure) {

@@ -7,7 +7,8 @@ use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
 
 use crate::client::Ourselves;
 use crate::destination::{Hosts, SmartHost};
-use crate::resolve::answer::{Answer, MxRecord, Resolve};
+use crate::resolve::answer::{Answer, BoxFuture, MxRecord, Security};
+use crate::resolve::questions::{Questions, all};
 
 /// MX records that are looked at: a domain with more has an accident or a plan, and both can wait.
 const MAX_RECORDS: usize = 20;
@@ -73,13 +74,13 @@ impl Nowhere {
 
 /// The hosts of a destination, best preference first; or why there are none.
 pub(crate) async fn groups(
-    resolver: &dyn Resolve,
+    questions: Questions<'_>,
     hosts: &Hosts,
     ourselves: &Ourselves,
     pick: Pick<'_>,
 ) -> Result<Vec<Group>, Nowhere> {
     match hosts {
-        Hosts::Mx(domain) => mx_groups(resolver, domain, ourselves, pick).await,
+        Hosts::Mx(domain) => mx_groups(questions, domain, ourselves, pick).await,
         Hosts::SmartHosts(list) if list.is_empty() => Err(Nowhere::answered(Outcome::Deferred(failure(
             EnhancedStatus::transient(3, 5),
             Fault::Configuration,
@@ -88,24 +89,28 @@ pub(crate) async fn groups(
         Hosts::SmartHosts(list) => {
             let mut list = list.clone();
             shuffle(&mut list, pick);
-            let mut groups = Vec::new();
-            for host in list {
-                groups.extend(smart_host_groups(resolver, host, pick).await);
-            }
-            Ok(groups)
+            let asked = |host| -> BoxFuture<'_, Option<Answer<MxRecord>>> {
+                match host {
+                    &SmartHost::Address(_) => Box::pin(std::future::ready(None)),
+                    SmartHost::Name(name) => Box::pin(async { Some(questions.mx(name.ascii()).await) }),
+                }
+            };
+            let answers = all(list.iter().map(asked).collect()).await;
+            let both = list.iter().zip(answers);
+            Ok(both.flat_map(|(host, answer)| smart_host_groups(host, answer, pick)).collect())
         }
     }
 }
 
 async fn mx_groups(
-    resolver: &dyn Resolve,
+    questions: Questions<'_>,
     domain: &Domain,
     ourselves: &Ourselves,
     pick: Pick<'_>,
 ) -> Result<Vec<Group>, Nowhere> {
     let name = domain.ascii();
     let failed = |status, text: &str| Outcome::Failed(failure(status, Fault::Message, text));
-    match resolver.mx(name).await {
+    match questions.mx(name).await {
         Answer::NoData => Ok(vec![Group::mx(vec![domain.clone()])]),
         Answer::NoSuchName => {
             let text = format!("the domain {name} does not exist");
@@ -136,15 +141,13 @@ async fn mx_groups(
 }
 
 /// The MX hosts of a smart host's name, or the host of that name where it has none or the question failed.
-async fn smart_host_groups(resolver: &dyn Resolve, host: SmartHost, pick: Pick<'_>) -> Vec<Group> {
-    let configured = match &host {
+fn smart_host_groups(host: &SmartHost, mx: Option<Answer<MxRecord>>, pick: Pick<'_>) -> Vec<Group> {
+    let configured = match host {
         SmartHost::Name(name) => Some(name.clone()),
         SmartHost::Address(_) => None,
     };
     let group = |hosts| Group { hosts, origin: Origin::SmartHost, configured: configured.clone() };
-    if let SmartHost::Name(name) = &host
-        && let Answer::Records { records, .. } = resolver.mx(name.ascii()).await
-    {
+    if let Some(Answer::Records { records, .. }) = mx {
         let found = by_preference(records, pick);
         if !found.is_empty() {
             return found
@@ -153,12 +156,12 @@ async fn smart_host_groups(resolver: &dyn Resolve, host: SmartHost, pick: Pick<'
                 .collect();
         }
     }
-    vec![group(vec![host])]
+    vec![group(vec![host.clone()])]
 }
 
 /// The addresses of a group; or what stands in the way, and whether worse hosts may still be tried.
 pub(crate) async fn targets(
-    resolver: &dyn Resolve,
+    questions: Questions<'_>,
     group: &Group,
     port: u16,
     ourselves: &Ourselves,
@@ -166,21 +169,28 @@ pub(crate) async fn targets(
     let mut found = Vec::new();
     let mut obstacle = None;
     let mut dns_failed = true;
-    for host in &group.hosts {
-        let addresses = match host {
-            SmartHost::Address(address) => vec![*address],
-            SmartHost::Name(name) => match resolver.addresses(name.ascii()).await {
-                Answer::Records { records, .. } => records,
-                Answer::Failed(why) => {
-                    obstacle = Some(Outcome::Deferred(no_answer(name.ascii(), &why)));
-                    continue;
-                }
-                Answer::NoData | Answer::NoSuchName => {
-                    let text = format!("the host {name} has no address");
-                    obstacle.get_or_insert_with(|| group.hopeless(EnhancedStatus::permanent(4, 4), &text));
-                    continue;
-                }
-            },
+    let asked = |host| -> BoxFuture<'_, Answer<IpAddr>> {
+        match host {
+            &SmartHost::Address(address) => Box::pin(std::future::ready(Answer::Records {
+                records: vec![address],
+                security: Security::Insecure,
+            })),
+            SmartHost::Name(name) => questions.addresses(name.ascii()),
+        }
+    };
+    let answers = all(group.hosts.iter().map(asked).collect()).await;
+    for (host, answer) in group.hosts.iter().zip(answers) {
+        let addresses = match answer {
+            Answer::Records { records, .. } => records,
+            Answer::Failed(why) => {
+                obstacle = Some(Outcome::Deferred(no_answer(&host.to_string(), &why)));
+                continue;
+            }
+            Answer::NoData | Answer::NoSuchName => {
+                let text = format!("the host {host} has no address");
+                obstacle.get_or_insert_with(|| group.hopeless(EnhancedStatus::permanent(4, 4), &text));
+                continue;
+            }
         };
         if addresses.iter().any(|&address| ourselves.listens_at(address, port)) {
             return Err(Blocked {
@@ -296,26 +306,40 @@ fn failure(status: EnhancedStatus, fault: Fault, text: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::resolve::answer::{BoxFuture, Security};
+    use std::time::Duration;
 
-    /// A zone as a table: `name MX preference host`, `name A address`, `name MX|A FAIL`, and `name EXISTS` for no data.
+    use super::*;
+    use crate::resolve::answer::Resolve;
+
+    /// A zone as a table: `name MX preference host`, `name A address`, `name MX|A FAIL` or `SILENCE`, and `name EXISTS` for no
+    /// data.
     struct Zone(&'static str);
 
     impl Zone {
-        fn ask<T>(&self, name: &str, kind: &str, read: impl Fn(&[&str]) -> T) -> Answer<T> {
+        /// `None`: never.
+        fn ask<T>(&self, name: &str, kind: &str, read: impl Fn(&[&str]) -> T) -> Option<Answer<T>> {
             let lines = || self.0.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
             let of_name: Vec<Vec<&str>> = lines().filter(|words| words.first() == Some(&name)).collect();
             let of_kind = of_name.iter().filter(|words| words.get(1) == Some(&kind));
+            if of_kind.clone().any(|words| words.get(2) == Some(&"SILENCE")) {
+                return None;
+            }
             if of_kind.clone().any(|words| words.get(2) == Some(&"FAIL")) {
-                return Answer::Failed("SERVFAIL".into());
+                return Some(Answer::Failed("SERVFAIL".into()));
             }
             let records: Vec<T> = of_kind.map(|words| read(&words[2..])).collect();
-            match (records.is_empty(), of_name.is_empty()) {
+            Some(match (records.is_empty(), of_name.is_empty()) {
                 (false, _) => Answer::Records { records, security: Security::Insecure },
                 (true, false) => Answer::NoData,
                 (true, true) => Answer::NoSuchName,
-            }
+            })
+        }
+    }
+
+    fn said<'a, T: Send + 'a>(answer: Option<Answer<T>>) -> BoxFuture<'a, Answer<T>> {
+        match answer {
+            Some(answer) => Box::pin(std::future::ready(answer)),
+            None => Box::pin(std::future::pending()),
         }
     }
 
@@ -325,24 +349,25 @@ mod tests {
                 preference: words[0].parse().expect("a preference"),
                 exchange: words[1].replace("\\n", "\n").trim_end_matches('.').to_owned(),
             };
-            Box::pin(std::future::ready(self.ask(domain, "MX", read)))
+            said(self.ask(domain, "MX", read))
         }
 
         fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Answer<IpAddr>> {
-            Box::pin(std::future::ready(self.ask(host, "A", |words| words[0].parse().expect("an address"))))
+            said(self.ask(host, "A", |words| words[0].parse().expect("an address")))
         }
     }
 
     /// What becomes of a destination: the addresses in their order, a bar between groups; then why it ends, if for a reason.
     async fn way(zone: &'static str, hosts: &Hosts, ourselves: &Ourselves) -> String {
         let zone = Zone(zone);
-        let groups = match groups(&zone, hosts, ourselves, &mut |below| below - 1).await {
+        let questions = questions(&zone);
+        let groups = match groups(questions, hosts, ourselves, &mut |below| below - 1).await {
             Ok(groups) => groups,
             Err(nowhere) => return word(&nowhere.outcome),
         };
         let mut steps = Vec::new();
         for group in groups {
-            match targets(&zone, &group, 25, ourselves).await {
+            match targets(questions, &group, 25, ourselves).await {
                 Ok(targets) => {
                     let addresses: Vec<String> =
                         targets.iter().map(|target| target.address.to_string()).collect();
@@ -357,6 +382,10 @@ mod tests {
             }
         }
         steps.join(" | ")
+    }
+
+    fn questions(zone: &Zone) -> Questions<'_> {
+        Questions { resolver: zone, within: Duration::from_secs(30) }
     }
 
     fn word(outcome: &Outcome) -> String {
@@ -474,13 +503,32 @@ mod tests {
         assert_eq!(way("", &Hosts::SmartHosts(Vec::new()), &ourselves()).await, "deferred 4.3.5");
     }
 
+    /// By a clock that leaps to the next time-out: two minutes of it would be four names in turn.
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_nobody_answers_for_keeps_no_other_waiting() {
+        let began = tokio::time::Instant::now();
+        let zone =
+            "b.test MX 10 m1\nb.test MX 10 m2\nb.test MX 10 m3\nm1 A SILENCE\nm2 A 192.0.2.2\nm3 A SILENCE";
+        assert_eq!(mx(zone).await, "192.0.2.2");
+        let names = ["[192.0.2.1]", "s.test", "t.test"].map(|text| {
+            let address = text.trim_matches(['[', ']']).parse();
+            address.map_or_else(|_| SmartHost::Name(Domain::parse(text).expect("a name")), SmartHost::Address)
+        });
+        let zone = "s.test MX SILENCE\ns.test A SILENCE\nt.test MX SILENCE\nt.test A 192.0.2.4";
+        let found = way(zone, &Hosts::SmartHosts(names.to_vec()), &ourselves()).await;
+        assert_eq!(found, "192.0.2.1 | deferred 4.4.3 | 192.0.2.4");
+        assert!(began.elapsed() <= Duration::from_secs(90), "{:?}", began.elapsed());
+        assert_eq!(mx("b.test MX SILENCE").await, "deferred 4.4.3");
+    }
+
     #[tokio::test]
     async fn smart_hosts_are_spread_by_the_randomness_given() {
         let list: Vec<SmartHost> = (1..=3).map(|last| SmartHost::Address([192, 0, 2, last].into())).collect();
         let mut firsts = Vec::new();
         for number in 0..3 {
             let groups =
-                groups(&Zone(""), &Hosts::SmartHosts(list.clone()), &ourselves(), &mut |_| number).await;
+                groups(questions(&Zone("")), &Hosts::SmartHosts(list.clone()), &ourselves(), &mut |_| number)
+                    .await;
             firsts.push(groups.expect("groups")[0].hosts[0].clone());
         }
         firsts.sort_by_key(ToString::to_string);

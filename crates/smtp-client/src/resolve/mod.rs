@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod hickory;
 pub mod hosts;
+pub(crate) mod questions;
 
 pub use answer::{Answer, BoxFuture, MxRecord, Resolve, Security};
 pub use hickory::HickoryResolver;
