@@ -18,6 +18,7 @@ mod queue;
 mod receive;
 mod reload;
 mod reports;
+mod round_trip;
 mod route;
 mod send;
 mod smart_host;

@@ -80,7 +80,8 @@ fn a_certificate_for_another_name_gets_neither_password_nor_mail() {
     assert!(!relay.log().contains(PASSWORD), "the password is in the log");
 }
 
-fn connector(scratch: &Scratch, postfix: &Postfix, mechanism: &str, tls_domain: &str) -> String {
+/// Everything goes to that Postfix, with a password, over TLS.
+pub(crate) fn connector(scratch: &Scratch, postfix: &Postfix, mechanism: &str, tls_domain: &str) -> String {
     scratch.write("secrets/smart-host", PASSWORD);
     format!(
         r#"
