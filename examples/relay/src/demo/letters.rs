@@ -5,7 +5,8 @@
 pub(crate) enum Door {
     Smtp,
     Pickup,
-    Replay,
+    /// Replay, by the hand of the fax gateway.
+    Gateway,
 }
 
 /// One of the demo's other ends.
@@ -35,13 +36,13 @@ pub(crate) const LETTERS: [Letter; 3] = [
     Letter {
         door: Door::Smtp,
         title: "an application speaks SMTP to the relay",
-        from: "app@contoso.test",
+        from: "app@adatum.test",
         to: &[
             ("anna@fabrikam.test", "anna@fabrikam.test", Place::SmartHost),
             ("jane@adatum.test", "jane@adatum.test", Place::MxHost),
             ("FAX:+1 (425) 555-0100", FAX, Place::FaxGateway),
         ],
-        text: "From: App <app@contoso.test>\nTo: anna@fabrikam.test, jane@adatum.test\nSubject: demo by SMTP\n\n\
+        text: "From: App <app@adatum.test>\nTo: anna@fabrikam.test, jane@adatum.test\nSubject: demo by SMTP\n\n\
                Three recipients, three connectors.\n.a line that begins with a dot\n",
     },
     Letter {
@@ -58,14 +59,12 @@ pub(crate) const LETTERS: [Letter; 3] = [
                Bcc: archive@adatum.test\nSubject: demo by Pickup\n\nThe envelope is read from the header.\n",
     },
     Letter {
-        door: Door::Replay,
-        title: "the fax gateway answers through Replay",
-        from: "IMCEAFAX-+2B1+20+28425+29+20555-0100@contoso.test",
-        to: &[("jane@adatum.test", "jane@adatum.test", Place::MxHost)],
-        text: "X-Sender: <IMCEAFAX-+2B1+20+28425+29+20555-0100@contoso.test>\n\
-               X-Receiver: <jane@adatum.test> NOTIFY=NEVER\nX-EndOfInjectedXHeaders: 0\n\
-               From: Fax <IMCEAFAX-+2B1+20+28425+29+20555-0100@contoso.test>\nTo: jane@adatum.test\n\
-               Subject: demo by Replay\n\nThe envelope stands before the header.\n",
+        door: Door::Gateway,
+        title: "the fax gateway took a fax from Drop, and answers its sender through Replay",
+        from: FAX,
+        to: &[("app@adatum.test", "app@adatum.test", Place::MxHost)],
+        text: "From: Fax <IMCEAFAX-+2B1+20+28425+29+20555-0100@contoso.test>\nTo: app@adatum.test\n\
+               Subject: demo by Replay\n\nThe fax was sent. The gateway writes the envelope before this header.\n",
     },
 ];
 

@@ -87,7 +87,7 @@ async fn tour_in(folder: &Path) -> Result<bool, Error> {
         for (typed, _, _) in letter.to {
             println!("{}", explain(&table, letter, typed)?);
         }
-        send(letter, folder, listener.port()).await?;
+        send(letter, folder, listener.port(), &ends.gateway).await?;
         arrived &= wait_for(letter, &ends, &journal).await;
         println!();
     }
@@ -145,15 +145,15 @@ fn explain(table: &RoutingTable, letter: &Letter, typed: &str) -> Result<String,
 }
 
 /// Brings a message to its door.
-async fn send(letter: &Letter, folder: &Path, port: u16) -> Result<(), Error> {
-    let directory = match letter.door {
+async fn send(letter: &Letter, folder: &Path, port: u16, gateway: &Gateway) -> Result<(), Error> {
+    let (directory, file) = match letter.door {
         Door::Smtp => return send_by_smtp(letter, port).await,
-        Door::Pickup => folder.join("relay-data/Pickup"),
-        Door::Replay => folder.join("relay-data/Replay"),
+        Door::Pickup => (folder.join("relay-data/Pickup"), letter.crlf()),
+        Door::Gateway => (folder.join("relay-data/Replay"), gateway.answer(&letter.crlf())?),
     };
     // Written under another name and renamed, as every producer should: the relay never sees half a file.
     let (half, whole) = (directory.join("demo.half"), directory.join("demo.eml"));
-    std::fs::write(&half, letter.crlf())?;
+    std::fs::write(&half, file)?;
     std::fs::rename(&half, &whole)?;
     Ok(())
 }

@@ -26,6 +26,15 @@ impl Mailroom {
         }
     }
 
+    /// The first envelope with a recipient of this address type, `FAX` for example.
+    pub(crate) fn envelope_to(&self, address_type: &str) -> Option<Envelope> {
+        let messages = self.0.lock().ok()?;
+        let is_it = |envelope: &&Envelope| {
+            envelope.recipients.iter().any(|to| to.address.address_type() == address_type)
+        };
+        messages.iter().map(|(envelope, _)| envelope).find(is_it).cloned()
+    }
+
     /// Whether a message whose content holds `text` came for this recipient.
     pub(crate) fn has(&self, recipient: &str, text: &str) -> bool {
         self.0.lock().is_ok_and(|messages| {
