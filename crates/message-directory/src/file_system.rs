@@ -23,7 +23,8 @@ pub(crate) struct Facts {
     pub(crate) identity: Identity,
 }
 
-/// One state of one file, whatever it is called: device, number, size and moment of the last write.
+/// One state of one file, whatever it is called: device, number, size, and the moments of the last write and of its birth,
+/// where the file system knows that: a new file may get the number of one that was deleted, and its date by `cp -p`.
 ///
 /// It survives the renames of a claim and a restart. A queue that records it with the message knows a file again that
 /// was taken in already, when a crash kept us from deleting it.
@@ -33,6 +34,7 @@ pub struct Identity {
     number: u64,
     size: u64,
     modified_nanos: i128,
+    born_nanos: i128,
 }
 
 impl Identity {
@@ -55,7 +57,8 @@ impl Identity {
 /// Hexadecimal numbers joined by `-`.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{:x}-{:x}-{:x}", self.device, self.number, self.size, self.modified_nanos)
+        let Self { device, number, size, modified_nanos, born_nanos } = self;
+        write!(f, "{device:x}-{number:x}-{size:x}-{modified_nanos:x}-{born_nanos:x}")
     }
 }
 
@@ -77,7 +80,13 @@ fn facts(metadata: &Metadata) -> Facts {
         links,
         size: metadata.len(),
         modified: Timestamp::from_unix_millis(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX)),
-        identity: Identity { device, number, size: metadata.len(), modified_nanos: nanos },
+        identity: Identity {
+            device,
+            number,
+            size: metadata.len(),
+            modified_nanos: nanos,
+            born_nanos: metadata.created().map_or(0, nanos_since_epoch),
+        },
     }
 }
 

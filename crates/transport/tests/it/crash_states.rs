@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use postroad_address_space::Domain;
 use postroad_message_directory::{BadmailDirectory, DropDirectory, drop, pickup, replay};
@@ -164,12 +164,13 @@ fn end_of(number: usize) -> String {
     format!("end of <{number}>\r\n")
 }
 
-/// What the queue records of a file: device, number, size, last write.
+/// What the queue records of a file: device, number, size, last write, birth.
 fn key(directory: &str, file: &Path) -> String {
     let facts = file.symlink_metadata().unwrap();
-    let nanos = i128::from(facts.mtime()) * 1_000_000_000 + i128::from(facts.mtime_nsec());
+    let nanos = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let (written, born) = (nanos(facts.modified().unwrap()), facts.created().map_or(0, nanos));
     let source = directory.to_ascii_lowercase();
-    format!("{source}:{:x}-{:x}-{:x}-{nanos:x}", facts.dev(), facts.ino(), facts.size())
+    format!("{source}:{:x}-{:x}-{:x}-{written:x}-{born:x}", facts.dev(), facts.ino(), facts.size())
 }
 
 fn record(folder: &Path) -> Vec<Step> {
