@@ -38,9 +38,11 @@ pub struct Directory {
     max_file_size: u64,
     quiet_for: Duration,
     told: HashSet<OsString>,
+    /// So many names were looked at without finding enough: the next poll goes on behind them.
+    passed: usize,
 }
 
-/// The most files whose age is looked up in one poll; more wait for the next.
+/// The most files whose age is looked up in one poll; the next goes on behind them.
 const MOST_LOOKED_AT: usize = 20_000;
 /// An empty file this young is taken for one that is about to be written.
 const EMPTY_FOR: Duration = Duration::from_secs(60);
@@ -139,6 +141,7 @@ impl Directory {
             max_file_size: 128 * 1024 * 1024,
             quiet_for: Duration::from_secs(1),
             told: HashSet::new(),
+            passed: 0,
         }
     }
 
@@ -195,12 +198,13 @@ impl Directory {
 
     /// Lists up to `limit` files, the oldest first.
     ///
-    /// Costs one look at each name, at most 20,000 looks at files, and memory for `limit` of them.
+    /// Costs one look at each name, at most 20,000 looks at files, and memory for `limit` of them. Where so many do not hold
+    /// what is wanted, as nobody's links may, the next poll looks at others: [`Poll::more`] says so.
     pub fn poll(&mut self, limit: usize, now: Timestamp) -> Result<Poll, DirectoryError> {
         let mut found = Poll::default();
         let mut oldest: BinaryHeap<Candidate> = BinaryHeap::with_capacity(limit.min(MOST_LOOKED_AT) + 1);
         let mut standing = HashSet::new();
-        let mut looked_at = 0;
+        let (mut looked_at, mut to_pass, mut is_whole) = (0, self.passed, self.passed == 0);
         for entry in self.entries()? {
             // An entry that cannot be read is gone, or will be there at the next poll.
             let Ok(entry) = entry else { continue };
@@ -208,8 +212,12 @@ impl Directory {
             if !self.dialect.takes(&name) {
                 continue;
             }
+            if to_pass > 0 {
+                to_pass -= 1;
+                continue;
+            }
             if looked_at == MOST_LOOKED_AT {
-                found.more = true;
+                (found.more, is_whole) = (true, false);
                 break;
             }
             looked_at += 1;
@@ -235,7 +243,18 @@ impl Directory {
                 found.more = true;
             }
         }
-        self.told = standing;
+        let ended_early = looked_at == MOST_LOOKED_AT && found.more;
+        self.passed = match ended_early {
+            // Those here are enough for now.
+            true if oldest.len() >= limit => self.passed,
+            true => self.passed + looked_at,
+            false => 0,
+        };
+        if is_whole {
+            self.told = standing;
+        } else {
+            self.told.extend(standing);
+        }
         found.candidates = oldest.into_sorted_vec();
         Ok(found)
     }

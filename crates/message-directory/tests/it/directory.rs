@@ -190,9 +190,80 @@ fn a_missing_directory_is_said_and_not_made() {
     assert!(!path.exists());
 }
 
+#[test]
+fn many_watchers_take_each_file_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..200 {
+        write(folder.path(), &format!("{number}.eml"), 10);
+    }
+    let taken: Vec<String> = std::thread::scope(|scope| {
+        let watchers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut directory = watched(folder.path());
+                    let mut taken = Vec::new();
+                    loop {
+                        let candidates = directory.poll(20, NOW).unwrap().candidates;
+                        if candidates.is_empty() {
+                            return taken;
+                        }
+                        for candidate in candidates {
+                            if let Ok(mut claimed) = directory.claim(&candidate, NOW) {
+                                taken.push(String::from_utf8(claimed.read().unwrap()).unwrap());
+                                claimed.settle().unwrap();
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        watchers.into_iter().flat_map(|watcher| watcher.join().unwrap()).collect()
+    });
+    assert_eq!(taken.len(), 200);
+    assert_eq!(taken.iter().collect::<std::collections::HashSet<_>>().len(), 200);
+}
+
+#[test]
+fn a_new_file_with_number_size_and_date_of_a_deleted_one_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut identities = std::collections::HashSet::new();
+    for _ in 0..20 {
+        write(folder.path(), "a.eml", 10);
+        let mut directory = watched(folder.path());
+        let candidate = polled(&mut directory).remove(0);
+        let claimed = directory.claim(&candidate, NOW).unwrap();
+        assert!(identities.insert(claimed.identity().to_string()), "{identities:?}");
+        claimed.settle().unwrap();
+    }
+}
+
 #[cfg(unix)]
 mod hostile {
     use super::*;
+
+    #[test]
+    fn a_file_behind_more_links_than_one_poll_looks_at_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "letter.eml", 10);
+        for number in 0..45_000 {
+            symlink("/nowhere", folder.path().join(format!("{number}.eml"))).unwrap();
+        }
+        let mut directory = watched(folder.path());
+        let (mut found, mut told) = (Vec::new(), 0);
+        for round in 0..2 {
+            let mut polls = 0;
+            loop {
+                let poll = directory.poll(10, NOW).unwrap();
+                found.extend(poll.candidates);
+                told += poll.oddities.len();
+                polls += 1;
+                if !poll.more {
+                    break;
+                }
+            }
+            assert_eq!((polls, found.len(), told), (3, round + 1, 45_000), "each is told of once");
+        }
+    }
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
