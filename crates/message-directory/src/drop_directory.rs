@@ -258,3 +258,28 @@ fn is_temporary(name: &OsStr) -> bool {
         name.to_str().and_then(|name| name.strip_prefix('.')).and_then(|name| name.strip_suffix(".eml.tmp"));
     stem.is_some_and(|stem| stem.len() == 32 && stem.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use postroad_message::StatusClass;
+
+    use super::*;
+
+    #[test]
+    fn whatever_the_system_says_is_told_and_passes() {
+        for (kind, told, status) in [
+            (io::ErrorKind::NotFound, "the Drop directory Fax does not exist", "4.3.5"),
+            (io::ErrorKind::NotADirectory, "the Drop directory Fax does not exist", "4.3.5"),
+            (io::ErrorKind::PermissionDenied, "the Drop directory Fax may not be written to", "4.3.5"),
+            (io::ErrorKind::ReadOnlyFilesystem, "the Drop directory Fax is read-only", "4.3.2"),
+            (io::ErrorKind::StorageFull, "no space for the Drop directory Fax", "4.3.1"),
+            (io::ErrorKind::QuotaExceeded, "no space for the Drop directory Fax", "4.3.1"),
+            (io::ErrorKind::ResourceBusy, "the Drop directory Fax: resource busy", "4.3.0"),
+        ] {
+            let error = DropDirectory::new("Fax").error(&kind.into());
+            let failure = error.failure();
+            assert_eq!((error.to_string().as_str(), failure.status.to_string().as_str()), (told, status));
+            assert_eq!(failure.status.class(), StatusClass::Transient, "{kind}");
+        }
+    }
+}
