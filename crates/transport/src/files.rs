@@ -92,6 +92,12 @@ impl Pipeline {
         for (name, claimed) in claimed {
             match claimed {
                 Ok((claimed, read)) => {
+                    if let Err(why @ Skipped::Denied(_)) = &read
+                        && directory.is_news(&name)
+                    {
+                        let file = directory.path().join(&name);
+                        tracing::warn!(file = shown(&file), %why, "put back where it was");
+                    }
                     let (pipeline, door) = (self.clone(), Arc::clone(door));
                     queueing.spawn(async move {
                         let fate = pipeline.submit_read(&door.reader, &claimed, read).await;

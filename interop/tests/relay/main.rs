@@ -11,6 +11,7 @@ mod descriptors;
 mod drop_directory;
 mod gateway;
 mod guides;
+mod hostile_files;
 mod iis;
 mod plain;
 mod postfix;
