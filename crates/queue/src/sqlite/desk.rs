@@ -172,6 +172,9 @@ impl Desk {
     fn settle(&mut self, mut group: Vec<Box<dyn Job>>) {
         let mut brought = Brought::default();
         let committed = self.commit(&mut group, &mut brought).map_err(|Fault(error)| error);
+        if matches!(committed, Err(QueueError::DiskFull { .. })) && group.len() > 1 {
+            return self.settle_in_parts(group);
+        }
         if committed.is_err() {
             self.suspect |= matches!(committed, Err(QueueError::Io { .. }));
             // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
@@ -187,6 +190,17 @@ impl Desk {
         if (brought.at_once.wake && committed.is_ok()) || others {
             self.version.send_modify(|version| *version += 1);
         }
+    }
+
+    /// There is no room for all of them; those that need least are tried first, for what leaves makes room. In the end
+    /// only whoever finds none alone is refused.
+    fn settle_in_parts(&mut self, mut group: Vec<Box<dyn Job>>) {
+        // Where this fails, the next BEGIN says so.
+        let _ = self.roll_back();
+        group.sort_by_key(|job| job.weight());
+        let heavier = group.split_off(group.len() / 2);
+        self.settle(group);
+        self.settle(heavier);
     }
 
     fn hand_over(&mut self, group: Vec<Box<dyn Job>>, brought: &mut Brought) {

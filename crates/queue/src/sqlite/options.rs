@@ -37,7 +37,7 @@ impl Default for SqliteOptions {
             group_bytes: 16 << 20,
             large_content: 256 << 10,
             recent_content: 16 << 20,
-            log_size: 8 << 20,
+            log_size: 32 << 20,
             max_size: None,
         }
     }

@@ -131,3 +131,40 @@ async fn a_store_held_by_another_is_busy_and_then_goes_on() {
     store.enqueue(message("example.com", b"hello")).await.expect("free again");
     assert_eq!(store.due(at(0)).await.map(|due| due.len()), Ok(1));
 }
+
+#[tokio::test]
+async fn one_message_for_which_there_is_no_room_fails_nobody_beside_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut options = SqliteOptions::default();
+    options.max_size = Some(1_000_000);
+    let store = SqliteStore::open_with(&path, options).expect("the store opens");
+    for number in 0..4 {
+        store.enqueue(message("example.com", &body(number, 1000))).await.expect("room");
+    }
+    let leases = claim(&store, "example.com").await;
+    // While another process writes, all that is called waits, and then shares one commit.
+    let other = Connection::open(&path).expect("the file opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("it writes");
+    let first = store.forget_source_key("nobody");
+    let settled: Vec<_> =
+        leases.into_iter().map(|lease| store.settle(lease, Settlement::all_leave())).collect();
+    let large: Vec<_> =
+        (0..8).map(|number| store.enqueue(message("example.com", &body(number, 240_000)))).collect();
+    let small = store.enqueue(message("example.net", b"small"));
+    other.execute_batch("ROLLBACK").expect("it ends");
+    first.await.expect("forgotten");
+    for settled in settled {
+        assert_eq!(settled.await, Ok(vec![]), "what was delivered leaves");
+    }
+    assert!(small.await.is_ok(), "what fits is taken in");
+    let mut refused = 0;
+    for large in large {
+        match large.await {
+            Ok(_) => {}
+            Err(QueueError::DiskFull { .. }) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!((1..8).contains(&refused), "{refused} of 8 find no room");
+}
