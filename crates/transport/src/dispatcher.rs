@@ -116,6 +116,9 @@ impl Pipeline {
         chores.abort_all();
         finish(running, force.settings.shutdown_grace).await;
         while chores.join_next().await.is_some() {}
+        // One that was broken off may be in the middle of a step: what it writes down comes before the end.
+        drop(told);
+        phase.closed().await;
         // What broke off is nobody's crash.
         if let Err(error) = shared.store.stop().await {
             tracing::error!(%error, "what was in flight could not be given back; the next start does it");
