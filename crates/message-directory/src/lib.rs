@@ -61,12 +61,19 @@
 //! * **Bad files** ([`Badmail`]): with a good sender a report is owed and the file is deleted; without, it becomes `.bad`.
 //! * **Producers** write elsewhere on the same volume and rename the finished file in; `.tmp` is the watcher's name. One who
 //!   writes in place is waited for: until the file has rested a second, is unlocked, and did not change while it was read.
+//!   [`Poll::next_at_rest`] says when it is worth a look; that something came at all the caller may learn from the system
+//!   (`postroad-transport` does), but only looking finds everything.
 //! * **A crash** leaves `.tmp` files, which [`Directory::recover`] names `.eml` again. [`Claimed::identity`] tells whether the
-//!   queue has such a file already.
+//!   queue has such a file already. Once the queue has it: [`Claimed::settle`], then sync the directory, and only then let the
+//!   queue forget the identity.
+//! * **Many files**: the oldest of 20,000 come first, and where these hold too few the next poll looks behind them. Several
+//!   [Drop files](DropDirectory::write_all) share their syncs.
 //!
 //! # What was not compiled
 //!
-//! The parts for systems other than Unix; `file_system.rs` says what is different there.
+//! The parts for systems other than Unix; `file_system.rs` says what is different there: a file that another program holds
+//! open without sharing counts as busy, a link is judged by a look before it is opened, and between the look for a free name
+//! and the rename somebody may take it.
 
 pub mod badmail;
 pub mod badmail_directory;

@@ -410,6 +410,19 @@ mod tests {
             let header = HeaderBlock::scan(content.as_bytes());
             let (fields, body_start) = oracle(content.as_bytes());
             let found: Vec<Vec<u8>> = header.fields().map(|field| field.full().to_vec()).collect();
+            let (mut at, mut linefeed, mut carriage_return) = (0, None, None);
+            for line in content.as_bytes()[..body_start].split_inclusive(|&byte| byte == b'\n') {
+                let ended = line.strip_suffix(b"\n");
+                let text = ended.map_or(line, |text| text.strip_suffix(b"\r").unwrap_or(text));
+                if ended == Some(text) {
+                    linefeed.get_or_insert(at + text.len());
+                }
+                if let Some(bare) = text.iter().position(|&byte| byte == b'\r') {
+                    carriage_return.get_or_insert(at + bare);
+                }
+                at += line.len();
+            }
+            prop_assert_eq!((header.bare_linefeed(), header.bare_carriage_return()), (linefeed, carriage_return));
             prop_assert_eq!(found, fields);
             prop_assert_eq!(header.body_start(), body_start);
         }
