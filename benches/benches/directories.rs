@@ -76,6 +76,7 @@ fn contest(title: &str, contestants: &[Contestant], files: usize, rounds: usize)
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a bench measures time")]
 fn timed(files: usize, work: impl FnOnce()) -> Turn {
     let (begun, processor) = (Instant::now(), processor_time());
     work();
@@ -114,6 +115,7 @@ fn letter() -> Vec<u8> {
 }
 
 /// Files that rest.
+#[expect(clippy::disallowed_methods, reason = "files bear the time of the clock")]
 fn filled(files: usize) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let pickup = folder.path().join("Pickup");
