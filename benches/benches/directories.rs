@@ -175,7 +175,7 @@ fn pipeline(folder: &Path) -> Pipeline {
     let store = SqliteStore::open(folder.join("queue.db")).expect("a store");
     let world = Arc::new(SystemWorld);
     let nowhere = Arc::new(DropDeliver::new(BTreeMap::new(), domain(), world.clone()));
-    let delivers = Delivers { smtp: nowhere.clone(), drop: nowhere };
+    let delivers = Delivers { smtp: nowhere.clone(), drop: nowhere.clone(), agent: nowhere };
     Pipeline::new(
         settings,
         table.expect("a table"),

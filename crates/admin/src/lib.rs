@@ -25,7 +25,7 @@
 //! # let postmaster = Mailbox::parse("postmaster@contoso.com")?;
 //! # let settings = Settings::new("Hub01", Domain::parse("hub01.contoso.com")?, domain, postmaster);
 //! # let table = RoutingTable::build(vec![], Topology::new("Hub01"), vec![])?;
-//! # let delivers = Delivers { smtp: Arc::new(Nowhere), drop: Arc::new(Nowhere) };
+//! # let delivers = Delivers { smtp: Arc::new(Nowhere), drop: Arc::new(Nowhere), agent: Arc::new(Nowhere) };
 //! # let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"))?);
 //! # let pipeline = Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), Arc::new(SystemWorld));
 //! # let jane = Recipient::new(Address::parse("jane@fabrikam.com")?);

@@ -61,7 +61,7 @@
 //! | `[[receive_connector]]` | where mail comes in, who may connect, who may relay | [`ReceiveConnector`](postroad_smtp_server::ReceiveConnector) |
 //! | `[[send_connector]]` | mail that leaves by SMTP, to smart hosts or by MX | [`SendConnector`](postroad_connector::SendConnector) |
 //! | `[[foreign_connector]]` | mail that leaves as files in a Drop directory | [`ForeignConnector`](postroad_connector::ForeignConnector) |
-//! | `[[delivery_agent_connector]]` | mail handed to an agent: not available yet | |
+//! | `[[delivery_agent_connector]]` | mail handed to a mailbox server by LMTP, or to a program | [`DeliveryAgentConnector`](postroad_connector::DeliveryAgentConnector) |
 //! | `[[sender]]` | pins an `address` to a `send_connector`, or to `"platform-default"` | [`SenderPin`](postroad_connector::SenderPin) |
 //! | `[pickup]` | the directory of new messages; without the section it is not watched | [`Pickup`] |
 //! | `[replay]` | the directory of exported messages; without the section it is not watched | [`Replay`] |

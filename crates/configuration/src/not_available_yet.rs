@@ -48,7 +48,6 @@ const SPOKEN: &[&str] = &[
 const ROWS: &[Row] = &[
     row("admin", "", Always, "there is no management API and no status page"),
     row("metrics", "", Always, "nothing is measured for others to read"),
-    row("delivery_agent_connector", "", Always, "there is no delivery agent, neither lmtp nor pipe"),
 
     row("queue", "store", AllBut(&["sqlite"]), "the embedded store is the only one"),
     row("dns", "validation", AllBut(&["off"]), "DNS answers are taken as they come; leave the key out or write \"off\""),

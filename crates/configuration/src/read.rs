@@ -174,7 +174,7 @@ fn connectors(
     let foreign =
         root.sections("foreign_connector", |section| Some(sections::foreign_connector::read(section)));
     let agents = root.sections("delivery_agent_connector", |section| {
-        Some(sections::delivery_agent_connector::read(section))
+        Some(sections::delivery_agent_connector::read(section, folder))
     });
     let send =
         send.into_iter().map(|(connector, places): (SendConnector, _)| (Connector::Send(connector), places));

@@ -1,5 +1,7 @@
 //! Delivery Agent connectors: mail handed to an agent that speaks a protocol of its own.
 
+use std::time::Duration;
+
 use postroad_address_space::AddressSpace;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,21 @@ pub struct DeliveryAgentConnector {
     /// Where the agent delivers (ours), in the words of its protocol, such as `unix:/run/dovecot/lmtp`.
     #[serde(default)]
     pub endpoint: Option<String>,
+    /// What `pipe` runs (ours): the program's absolute path and its arguments, never seen by a shell. Empty: nothing.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// As whom `pipe` runs it (ours): a name of `/etc/passwd`, or `uid:gid`. `None`: as whoever we run as.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Where `pipe` runs it (ours). `None`: in `/`.
+    #[serde(default)]
+    pub working_directory: Option<String>,
+    /// How long one call of `pipe` may take (ours). Default: 15 minutes.
+    #[serde(default = "quarter_of_an_hour")]
+    pub time_limit: Duration,
+    /// `pipe` calls once for each recipient (ours). Default: false, once for up to a hundred together.
+    #[serde(default)]
+    pub one_call_for_each_recipient: bool,
     /// `SourceTransportServers`: the servers that run the agent. Empty: this server.
     #[serde(default)]
     pub source_transport_servers: Vec<String>,
@@ -54,6 +71,11 @@ impl DeliveryAgentConnector {
             address_spaces,
             delivery_protocol: delivery_protocol.into(),
             endpoint: None,
+            command: Vec::new(),
+            user: None,
+            working_directory: None,
+            time_limit: quarter_of_an_hour(),
+            one_call_for_each_recipient: false,
             source_transport_servers: Vec::new(),
             enabled: true,
             is_scoped_connector: false,
@@ -89,6 +111,10 @@ impl DeliveryAgentConnector {
 
 fn yes() -> bool {
     true
+}
+
+fn quarter_of_an_hour() -> Duration {
+    Duration::from_secs(15 * 60)
 }
 
 fn five() -> u32 {

@@ -194,7 +194,7 @@ async fn carry_out(force: &InForce, connector: &Connector, lease: &Lease, conten
         _ if server.is_some() => force.delivers.smtp.deliver(job).await,
         Connector::Send(_) => force.delivers.smtp.deliver(job).await,
         Connector::Foreign(_) => force.delivers.drop.deliver(job).await,
-        _ => everyone(no_agent(connector.name())),
+        Connector::DeliveryAgent(_) => force.delivers.agent.deliver(job).await,
     }
 }
 
@@ -321,11 +321,6 @@ fn waiting(next_hop: &NextHop) -> Failure {
 fn no_address(server: &str) -> Failure {
     let text = format!("server {server:?} sends for this connector, and has no address in the topology");
     Failure::new(EnhancedStatus::transient(3, 5), Fault::Configuration, Scope::NextHop, Phase::Routing, text)
-}
-
-fn no_agent(connector: &str) -> Failure {
-    let text = format!("delivery agents are not available yet; connector {connector:?} needs one");
-    Failure::new(EnhancedStatus::transient(3, 5), Fault::Configuration, Scope::NextHop, Phase::Agent, text)
 }
 
 impl Shared {

@@ -17,7 +17,7 @@
 //! use postroad_queue::SqliteStore;
 //! use postroad_smtp_client::SmtpClient;
 //! use postroad_transport::{
-//!     Delivers, DropDeliver, NoCredentials, NobodyWatches, Pipeline, Settings, SmtpDeliver, Submission, SystemWorld,
+//!     AgentDeliver, Delivers, DropDeliver, NoCredentials, NobodyWatches, Pipeline, Settings, SmtpDeliver, Submission, SystemWorld,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -34,6 +34,7 @@
 //! let delivers = Delivers {
 //!     smtp: Arc::new(SmtpDeliver::new(SmtpClient::new()?, settings.names(), NoCredentials)),
 //!     drop: Arc::new(DropDeliver::new(drops, domain, world.clone())),
+//!     agent: Arc::new(AgentDeliver::new()),
 //! };
 //! let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"))?);
 //! let pipeline = Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), world);
@@ -78,6 +79,7 @@
 //! `Pipeline` is the [`Submit`](postroad_smtp_server::Submit) of a receive connector: hand a clone to
 //! [`Server::bind`](postroad_smtp_server::Server::bind), and its 250 follows the queue's commit.
 
+pub mod agent;
 mod attempt;
 pub mod deliver;
 pub mod dial;
@@ -100,8 +102,9 @@ mod settlement;
 pub mod watch;
 pub mod world;
 
+pub use agent::{AgentConnection, AgentMessage, DeliveryAgent, Lmtp, Pipe};
 pub use deliver::smtp::{Credentials, NoCredentials};
-pub use deliver::{Deliver, Delivers, DropDeliver, Job, SmtpDeliver};
+pub use deliver::{AgentDeliver, Deliver, Delivers, DropDeliver, Job, SmtpDeliver};
 pub use doors::Doors;
 pub use logs::Logs;
 pub use observe::{NobodyWatches, Observe, Seen};

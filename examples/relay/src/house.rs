@@ -12,8 +12,8 @@ use postroad_queue::SqliteStore;
 use postroad_smtp_client::{self as smtp_client, SmtpClient};
 use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
 use postroad_transport::{
-    Credentials, Delivers, Doors, DropDeliver, Logs, Observe, Pipeline, Settings, SmtpDeliver, SystemWorld,
-    WatchedDirectory,
+    AgentDeliver, Credentials, Delivers, Doors, DropDeliver, Lmtp, Logs, Observe, Pipe, Pipeline, Settings,
+    SmtpDeliver, SystemWorld, WatchedDirectory,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -207,8 +207,11 @@ fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, Routin
     let logins = Logins(configuration.credentials.clone());
     let smtp = SmtpDeliver::new(client(configuration, logs)?, settings.names(), logins);
     let domain = configuration.server.default_domain().clone();
+    let lmtp = Lmtp::new(settings.names(), configuration.smtp_client, Arc::new(SystemWorld));
+    let pipe = Pipe::new(domain.clone());
+    let agent = AgentDeliver::new().register("lmtp", Arc::new(lmtp)).register("pipe", Arc::new(pipe));
     let drop = DropDeliver::new(configuration.drop_directories(), domain, Arc::new(SystemWorld));
-    let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop) };
+    let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop), agent: Arc::new(agent) };
     Ok((settings, routing_table(configuration)?, delivers))
 }
 

@@ -125,6 +125,7 @@ async fn resubmitted_mail_takes_the_road_that_is_right_today() {
         postroad_transport::Delivers {
             smtp: std::sync::Arc::new(crate::support::Nowhere),
             drop: std::sync::Arc::new(crate::support::Nowhere),
+            agent: std::sync::Arc::new(crate::support::Nowhere),
         },
         std::sync::Arc::new(postroad_transport::NobodyWatches),
         std::sync::Arc::new(postroad_transport::SystemWorld),

@@ -41,7 +41,8 @@ impl Queue {
             Domain::parse("contoso.com").unwrap(),
             Mailbox::parse("postmaster@contoso.com").unwrap(),
         );
-        let delivers = Delivers { smtp: Arc::new(Nowhere), drop: Arc::new(Nowhere) };
+        let delivers =
+            Delivers { smtp: Arc::new(Nowhere), drop: Arc::new(Nowhere), agent: Arc::new(Nowhere) };
         let store = Arc::new(SqliteStore::open(folder.path().join("queue.db")).unwrap());
         let table = table("Provider");
         let pipeline =

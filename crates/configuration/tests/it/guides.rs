@@ -120,7 +120,11 @@ fn the_complete_file_says_what_it_says() {
     assert_eq!(relay.receive_connectors[0].tls_key.as_deref(), Some(Path::new("/etc/postroad/tls/key.pem")));
     assert_eq!(relay.pickup.unwrap().path, Path::new("/etc/postroad/Pickup"));
     let names: Vec<&str> = relay.connectors.iter().map(Connector::name).collect();
-    assert_eq!(names, ["Contoso.com Send Connector", "Internet", "Contoso Foreign Connector"]);
+    let expected =
+        ["Contoso.com Send Connector", "Internet", "Contoso Foreign Connector", "Mailboxes", "Text messages"];
+    assert_eq!(names, expected);
+    let Connector::DeliveryAgent(agent) = &relay.connectors[4] else { panic!() };
+    assert_eq!(agent.command, ["/usr/local/bin/text-message", "--to", "{recipient}"]);
     let Connector::Foreign(foreign) = &relay.connectors[2] else { panic!() };
     assert_eq!(foreign.address_spaces[0], AddressSpace::parse("X400:c=US;a=Fabrikam;P=Contoso;5").unwrap());
 }

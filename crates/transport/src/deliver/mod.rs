@@ -8,9 +8,11 @@ use postroad_connector::{Connector, ServerAddress};
 use postroad_message::{Content, Envelope, Outcome};
 use postroad_queue::{DeliveryId, MessageId};
 
+pub mod agent;
 pub mod drop;
 pub mod smtp;
 
+pub use agent::AgentDeliver;
 pub use drop::DropDeliver;
 pub use smtp::SmtpDeliver;
 
@@ -51,4 +53,6 @@ pub struct Delivers {
     pub smtp: Arc<dyn Deliver>,
     /// Foreign connectors: files for a gateway.
     pub drop: Arc<dyn Deliver>,
+    /// Delivery Agent connectors: whatever agent is registered for the connector's protocol.
+    pub agent: Arc<dyn Deliver>,
 }

@@ -74,7 +74,8 @@ async fn run(folder: &Path) {
     let domain = Domain::parse("contoso.com").unwrap();
     let world: Arc<dyn World> = Arc::new(TestWorld::new(Arc::default()));
     let fax = DropDeliver::new(directories.into(), domain, Arc::clone(&world));
-    let delivers = Delivers { smtp: Pretend::new([delivered()]), drop: Arc::new(fax) };
+    let delivers =
+        Delivers { smtp: Pretend::new([delivered()]), drop: Arc::new(fax), agent: Pretend::new([]) };
     let store: Arc<dyn QueueStore> = Arc::new(open(folder));
     let fax_only = table(&[("Fax", &["FAX:*;1"])]);
     let pipeline = Pipeline::new(settings(), fax_only, store, delivers, Arc::new(NobodyWatches), world);

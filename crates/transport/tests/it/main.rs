@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod agents;
 mod client_certificate;
 mod crash_states;
 #[path = "../../../queue/tests/it/dice.rs"]
@@ -9,6 +10,8 @@ mod dice;
 mod drop_deliver;
 mod files;
 mod held_store;
+mod lmtp;
+mod pipe;
 mod poison;
 mod receiving;
 mod reports;

@@ -196,7 +196,7 @@ impl Relay {
         let disk_full = Arc::new(AtomicUsize::new(0));
         let store: Arc<dyn QueueStore> = Arc::new(HeldStore(store, disk_full.clone(), keys));
         let drop = Pretend::new([]);
-        let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone() };
+        let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone(), agent: Pretend::new([]) };
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let world = TestWorld::new(free.clone());
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
@@ -206,7 +206,7 @@ impl Relay {
 
     /// The same table and ways out under other settings.
     pub(crate) fn put_in_force(&self, settings: Settings) {
-        let delivers = Delivers { smtp: self.smtp.clone(), drop: self.drop.clone() };
+        let delivers = Delivers { smtp: self.smtp.clone(), drop: self.drop.clone(), agent: Pretend::new([]) };
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
         self.pipeline.put_in_force(settings, table, delivers);
     }

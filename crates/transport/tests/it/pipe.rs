@@ -1,0 +1,156 @@
+//! `pipe` with real programs: what they are told, how they answer, and that none is left behind.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use postroad_address_space::{Address, Domain};
+use postroad_connector::{Connector, DeliveryAgentConnector};
+use postroad_message::{Content, Envelope, Fault, Outcome, Recipient, ReversePath, Scope};
+use postroad_queue::{DeliveryId, MessageId};
+use postroad_transport::{AgentDeliver, Deliver as _, Job, Pipe};
+
+const MAILBOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/mailbox.sh");
+
+fn connector(command: &[&str]) -> DeliveryAgentConnector {
+    let mut connector = DeliveryAgentConnector::new("Programs", vec!["contoso.com".parse().unwrap()], "pipe");
+    connector.command = command.iter().map(|part| (*part).to_owned()).collect();
+    connector.one_call_for_each_recipient = true;
+    connector
+}
+
+fn mailboxes(folder: &Path) -> DeliveryAgentConnector {
+    connector(&[MAILBOX, folder.to_str().unwrap(), "{recipient}"])
+}
+
+async fn piped(connector: DeliveryAgentConnector, from: &str, to: &[&str]) -> Vec<Outcome> {
+    let connector = Connector::DeliveryAgent(connector);
+    let to = to.iter().map(|to| Recipient::new(Address::parse(to).unwrap())).collect();
+    let envelope = Envelope::new(ReversePath::try_from(from.to_owned()).unwrap(), to);
+    // More than a pipe holds, so that a program that reads nothing closes it while we write.
+    let content =
+        Content::from(format!("Subject: Tea\r\n\r\n{}", "At four.\r\n".repeat(20_000)).into_bytes());
+    let agents =
+        AgentDeliver::new().register("pipe", Arc::new(Pipe::new(Domain::parse("contoso.com").unwrap())));
+    let job = Job {
+        connector: &connector,
+        server: None,
+        destination: "contoso.com",
+        envelope: &envelope,
+        content: &content,
+        message: MessageId::from_u64(7),
+        delivery: DeliveryId::from_u64(1),
+    };
+    agents.deliver(job).await
+}
+
+fn told(outcomes: &[Outcome]) -> Vec<String> {
+    let one = |outcome: &Outcome| match outcome {
+        Outcome::Deferred(failure) => format!("deferred {failure}"),
+        Outcome::Failed(failure) => format!("failed {failure}"),
+        Outcome::Delivered(_) => "delivered".to_owned(),
+        other => format!("{other:?}"),
+    };
+    outcomes.iter().map(|outcome| one(outcome).replace(MAILBOX, "mailbox.sh")).collect()
+}
+
+#[tokio::test]
+async fn each_recipient_has_the_answer_of_its_own_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let to =
+        ["tim", "nobody", "full", "busy", "deaf", "struck", "-tim"].map(|name| format!("{name}@contoso.com"));
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let outcomes = piped(mailboxes(folder.path()), "joe@contoso.com", &to).await;
+    assert_eq!(
+        told(&outcomes),
+        [
+            "delivered",
+            "failed 5.1.1 mailbox.sh ended with status 67: no such mailbox",
+            "deferred 4.2.2 mailbox.sh ended with status 69: 4.2.2 over quota",
+            "deferred 4.3.0 mailbox.sh ended with status 75",
+            "delivered",
+            "deferred 4.3.0 mailbox.sh was ended by signal 9",
+            "failed 5.1.3 the recipient's address begins with a hyphen, and a program could take it for an option",
+        ]
+    );
+    let kept = fs::read_to_string(folder.path().join("tim@contoso.com")).unwrap();
+    assert_eq!(kept, format!("Subject: Tea\n\n{}", "At four.\n".repeat(20_000)));
+}
+
+#[tokio::test]
+async fn a_program_is_told_of_the_message_and_of_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut texts = mailboxes(folder.path());
+    texts.working_directory = Some(folder.path().to_str().unwrap().to_owned());
+    let outcomes = piped(texts, "<>", &["FAX:$(id);`id`"]).await;
+    assert_eq!(told(&outcomes), ["delivered"]);
+    let environment = fs::read_to_string(folder.path().join("environment")).unwrap();
+    // A shell sets these by itself.
+    let of_the_shell =
+        |line: &&str| !["_=", "PWD=", "OLDPWD=", "SHLVL="].iter().any(|name| line.starts_with(name));
+    let mut lines: Vec<&str> = environment.lines().filter(of_the_shell).collect();
+    lines.sort_unstable();
+    let id = format!("MESSAGE_ID={}", MessageId::from_u64(7));
+    let expected = [
+        id.as_str(),
+        "PATH=/usr/bin:/bin",
+        "QUEUE=contoso.com",
+        "RECIPIENT=FAX:$(id);`id`",
+        "RECIPIENT_IMCEA=IMCEAFAX-+24+28id+29+3B+60id+60@contoso.com",
+        "SENDER=",
+        "SIZE=200016",
+    ];
+    assert_eq!(lines, expected);
+    let directory = fs::read_to_string(folder.path().join("directory")).unwrap();
+    assert_eq!(Path::new(directory.trim()), folder.path().canonicalize().unwrap());
+    assert!(folder.path().join("FAX:$(id);`id`").exists());
+}
+
+#[tokio::test]
+async fn one_call_for_all_answers_for_all_of_them() {
+    let mut cat = connector(&["/bin/cat", "-"]);
+    cat.one_call_for_each_recipient = false;
+    let outcomes = piped(cat, "joe@contoso.com", &["a@contoso.com", "-b@contoso.com"]).await;
+    assert_eq!(told(&outcomes), ["delivered", "delivered"], "no address is an argument");
+}
+
+#[tokio::test]
+async fn a_program_that_talks_without_end_is_quoted_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcomes = piped(mailboxes(folder.path()), "joe@contoso.com", &["noisy@contoso.com"]).await;
+    let [Outcome::Failed(failure)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert!(failure.text.len() < 2048 && !failure.text.contains(char::is_control), "{}", failure.text);
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_waits() {
+    for program in ["/nowhere/program", "/etc/passwd", "/"] {
+        let outcomes = piped(connector(&[program]), "joe@contoso.com", &["a@contoso.com"]).await;
+        let [Outcome::Deferred(failure)] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert_eq!((failure.fault, failure.scope), (Fault::Local, Scope::NextHop), "{program}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_takes_too_long_is_killed_and_its_mail_waits() {
+    let mut sleep = connector(&["/bin/sleep", "1000"]);
+    sleep.time_limit = std::time::Duration::from_millis(50);
+    let outcomes = piped(sleep, "joe@contoso.com", &["a@contoso.com"]).await;
+    assert_eq!(told(&outcomes), ["deferred 4.3.0 /bin/sleep did not end in its time limit and was killed"]);
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_dropped_leaves_no_process_of_the_group_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("open");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let texts = mailboxes(folder.path());
+    let delivery = tokio::spawn(async move { piped(texts, "<>", &["endless@contoso.com"]).await });
+    // Opens when the program's child has it open, and ends when nobody has any more.
+    let mut open = tokio::task::spawn_blocking(move || fs::File::open(fifo).unwrap()).await.unwrap();
+    delivery.abort();
+    assert!(delivery.await.unwrap_err().is_cancelled());
+    let read = tokio::task::spawn_blocking(move || open.read_to_end(&mut Vec::new())).await.unwrap();
+    assert_eq!(read.unwrap(), 0);
+}
