@@ -184,8 +184,9 @@ pub struct Lease {
     pub size: u64,
     /// How many attempts were settled at this next hop.
     pub attempts: u32,
-    /// How many times in a row working on it broke off, or a server that held its lease was gone when it started
-    /// again.
+    /// How often working on it broke off, since an attempt last came to an end: 1 for a server's death while it was
+    /// lent, which is no more than a suspicion, and one for each crash that is its own: by
+    /// [`Settlement::crashed`], or of a server that had begun its [trial](crate::QueueStore::begin_trial).
     pub crashes: u32,
     /// Whether the sender was told of the delay.
     pub delay_notified: bool,

@@ -39,6 +39,9 @@ pub trait QueueStore: Send + Sync {
     /// held them is gone. Leases taken through this store bear that name from now on. The
     /// [`results`](Self::results) of messages of which nothing waits any more are forgotten.
     ///
+    /// What was lent is suspected of its end, and [`crashes`](Lease::crashes) is 1 at least; a delivery whose
+    /// [trial](Self::begin_trial) had begun has one more.
+    ///
     /// Gives the number of leases made void. Commands that work beside a running server do not call this.
     /// Durable. Cost: the number of deliveries under lease, and of results.
     fn start(&self, owner: &str) -> BoxFuture<'_, u64>;
@@ -114,6 +117,10 @@ pub trait QueueStore: Send + Sync {
 
     /// Gives the delivery back untried, due at `due`; no attempt is counted.
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()>;
+
+    /// Tells that a suspect is worked on now: should the server die before the lease is settled or released, that is
+    /// evidence, and counted at its next [`start`](Self::start). Fails with [`QueueError::LeaseLost`].
+    fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()>;
 
     /// Lets the lease run until `until`. Fails with [`QueueError::LeaseLost`].
     fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()>;

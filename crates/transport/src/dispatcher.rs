@@ -285,13 +285,20 @@ async fn attempt_or_try(shared: &Shared, lease: Lease, next_hop_retry: Timestamp
         poison::set_aside(shared, lease).await;
         return Contact::None;
     }
-    let Some(_trial) = shared.trials.begin(&lease.next_hop) else {
+    let trial = shared.trials.begin(&lease);
+    let begun = match &trial {
+        Some(_) => shared.store.begin_trial(&lease).await.inspect_err(|error| {
+            tracing::error!(id = %lease.message, %error, "a trial could not be written down; it is put off");
+        }),
+        None => Err(QueueError::Busy { code: 0 }),
+    };
+    if begun.is_err() {
         let due = shared.world.now().after(SUSPECT_PAUSE);
         if let Err(error) = shared.store.release(lease, due).await {
             tracing::error!(%error, "a delivery could not be given back; its lease will run out");
         }
         return Contact::None;
-    };
+    }
     attempt::attempt(shared, lease, next_hop_retry).await
 }
 

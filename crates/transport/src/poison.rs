@@ -45,19 +45,32 @@ impl Hand {
     }
 }
 
-/// The next hops at which a suspect is being tried.
+/// Where suspects are being tried.
 #[derive(Default)]
-pub(crate) struct Trials(Mutex<HashSet<NextHop>>);
+pub(crate) struct Trials(Mutex<Docks>);
+
+#[derive(Default)]
+struct Docks {
+    next_hops: HashSet<NextHop>,
+    /// Whether one is tried that has crashed us during a trial already.
+    grave: bool,
+}
 
 impl Trials {
     /// The right to try a suspect there; `None` while another is.
     ///
     /// Who dies with a hundred deliveries in flight has a hundred suspects. Tried side by side they would all be
-    /// convicted by the next power failure; one at a time, only the guilty one is there again and again.
-    pub(crate) fn begin(&self, next_hop: &NextHop) -> Option<Trial<'_>> {
-        let mut on_trial = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next_hop = next_hop.clone();
-        on_trial.insert(next_hop.clone()).then(|| Trial { trials: self, next_hop })
+    /// convicted by the next power failure; one at a time, only the guilty one is there again and again. A crash may
+    /// still find several next hops at it: whoever was on trial then is from then on tried with no other such one
+    /// anywhere.
+    pub(crate) fn begin(&self, lease: &Lease) -> Option<Trial<'_>> {
+        let grave = lease.crashes > 1;
+        let mut docks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if grave && docks.grave || !docks.next_hops.insert(lease.next_hop.clone()) {
+            return None;
+        }
+        docks.grave |= grave;
+        Some(Trial { trials: self, next_hop: lease.next_hop.clone(), grave })
     }
 }
 
@@ -65,15 +78,19 @@ impl Trials {
 pub(crate) struct Trial<'a> {
     trials: &'a Trials,
     next_hop: NextHop,
+    grave: bool,
 }
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        self.trials.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.next_hop);
+        let mut docks = self.trials.0.lock().unwrap_or_else(PoisonError::into_inner);
+        docks.next_hops.remove(&self.next_hop);
+        docks.grave &= !self.grave;
     }
 }
 
-/// Whether crashes of whole servers convict a message. The first of them is no evidence: everything in flight was there.
+/// Whether crashes of whole servers convict a message. The first is no evidence, everything in flight was there; the
+/// others found it on trial.
 pub(crate) fn is_convicted(shared: &Shared, lease: &Lease) -> bool {
     lease.crashes > shared.in_force().settings.poison_threshold
 }

@@ -144,9 +144,25 @@ async fn void_when_its_holder_starts(store: &dyn QueueStore, other: &dyn QueueSt
     )?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 1 && after.attempts == 0, "the crash is counted, not as an attempt")?;
+    clause.ok(store.start("Hub01").await)?;
+    let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
+    clause.that(after.crashes == 1, "another death while it was merely lent is no evidence")?;
+    clause.ok(store.begin_trial(&after).await)?;
+    clause.ok(store.start("Hub01").await)?;
+    clause.that(store.begin_trial(&after).await.is_err(), "a lost lease begins no trial")?;
+    let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
+    clause.that(after.crashes == 2 && after.attempts == 0, "a death during its trial is")?;
+    clause.ok(store.begin_trial(&after).await)?;
+    clause.ok(store.release(after, at(1)).await)?;
+    let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
+    clause.ok(store.start("Hub01").await)?;
+    clause.that(after.crashes == 2, "a trial that was given up is none")?;
+    let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
+    clause.that(after.crashes == 2, "and leaves none behind")?;
     clause.ok(store.settle(after, Settlement::crashed(1, at(1))).await)?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
-    clause.that(after.crashes == 2 && after.attempts == 0, "so is one that only broke off its work")?;
+    clause
+        .that(after.crashes == 3 && after.attempts == 0, "one that only broke off its work is counted too")?;
     clause.ok(store.settle(after, Settlement::keep(vec![Kept::waiting(0, at(1))])).await)?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 0 && after.attempts == 1, "an attempt that ends forgets them")?;

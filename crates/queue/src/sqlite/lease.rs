@@ -20,7 +20,8 @@ use crate::message_id::{DeliveryId, MessageId};
 pub(super) fn start(work: &mut Work<'_>, owner: &str) -> Result<u64, Fault> {
     let freed = each_lent(
         work,
-        "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, crashes = crashes + 1
+        "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1,
+             crashes = CASE trial WHEN 0 THEN max(crashes, 1) ELSE crashes + 1 END, trial = 0
          WHERE lease_until IS NOT NULL AND lease_owner = ?1",
         &owner,
     )?;
@@ -42,7 +43,7 @@ pub(super) fn start(work: &mut Work<'_>, owner: &str) -> Result<u64, Fault> {
 /// What this store's server holds is free at once; a command that never declared a start has no name to free by.
 pub(super) fn stop(work: &mut Work<'_>) -> Result<u64, Fault> {
     let freed = work.connection.execute(
-        "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1
+        "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, trial = 0
          WHERE lease_until IS NOT NULL AND lease_owner = ?1 AND ?1 <> ''",
         [work.owner()],
     )?;
@@ -179,12 +180,20 @@ pub(super) fn release(work: &mut Work<'_>, lease: &Lease, due: Timestamp) -> Res
     check(work, lease)?;
     work.connection
         .prepare_cached(
-            "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2
+            "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2, trial = 0
              WHERE id = ?1",
         )?
         .execute((number(lease.delivery), due.as_unix_millis()))?;
     work.wake();
     Ok(())
+}
+
+pub(super) fn begin_trial(work: &Work<'_>, delivery: DeliveryId, generation: u64) -> Result<(), Fault> {
+    let changed = work
+        .connection
+        .prepare_cached("UPDATE delivery SET trial = 1 WHERE id = ?1 AND generation = ?2")?
+        .execute((number(delivery), generation.cast_signed()))?;
+    if changed == 0 { Err(QueueError::LeaseLost { delivery }.into()) } else { Ok(()) }
 }
 
 pub(super) fn extend(
@@ -354,7 +363,7 @@ fn lend(work: &mut Work<'_>, delivery: i64, until: Timestamp) -> Result<Option<L
     let lent = work.beside_damage(Damaged::Delivery(delivery), |connection| {
         connection
             .prepare_cached(
-                "UPDATE delivery SET lease_until = ?2, lease_owner = ?3, generation = ?4 WHERE id = ?1",
+                "UPDATE delivery SET lease_until = ?2, lease_owner = ?3, generation = ?4, trial = 0 WHERE id = ?1",
             )?
             .execute((delivery, until.as_unix_millis(), owner, lease.generation.cast_signed()))
     })?;
@@ -479,7 +488,7 @@ struct Counts {
 fn keep_here(work: &Work<'_>, lease: &Lease, group: &Group<'_>, counts: Counts) -> Result<(), Fault> {
     work.connection
         .prepare_cached(
-            "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2,
+            "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1, due = ?2, trial = 0,
                     attempts = ?3, delay_notified = ?4, recipients = ?5, crashes = ?6
              WHERE id = ?1",
         )?

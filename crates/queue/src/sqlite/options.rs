@@ -20,7 +20,7 @@ pub struct SqliteOptions {
     /// How many bytes of the contents queued last are kept in memory until they have left; 16 MiB. None larger than an
     /// eighth of that is.
     pub recent_content: usize,
-    /// From how many bytes on the write-ahead log is carried over into the database, and begun anew; 8 MiB. Larger
+    /// From how many bytes on the write-ahead log is carried over into the database, and begun anew; 32 MiB. Larger
     /// ones are carried over less often and for longer, and whoever calls meanwhile waits.
     pub log_size: usize,
     /// How many bytes the store's file may have, about; `None` is unlimited. Beyond it whatever needs room fails

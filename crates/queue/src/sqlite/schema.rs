@@ -11,12 +11,12 @@ use super::options::SqliteOptions;
 use crate::error::QueueError;
 
 /// `PRAGMA user_version` of a store that this code writes.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 /// `PRAGMA application_id`: "POST".
 const APPLICATION: i32 = 0x504f_5354;
 
 /// One step for each version: `STEPS[n]` takes a store from version n to n + 1.
-const STEPS: [&str; 2] = [FIRST, SECOND];
+const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 /// A message, its content apart (so that listing never touches it), and a delivery for each next hop.
 ///
@@ -93,6 +93,11 @@ DROP INDEX delivery_queue;
 CREATE INDEX delivery_further ON delivery (message) WHERE id <> message;
 CREATE INDEX delivery_held ON delivery (queue, due) WHERE hold <> 0;
 CREATE INDEX message_file ON message (file) WHERE file IS NOT NULL;
+";
+
+/// `trial`: a suspect is being worked on, and a crash now is evidence.
+const THIRD: &str = "
+ALTER TABLE delivery ADD COLUMN trial INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Opens the store for writing, making or migrating it where needed.

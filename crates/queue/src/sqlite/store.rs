@@ -298,6 +298,13 @@ impl QueueStore for SqliteStore {
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| lease::release(work, &lease, due))
     }
 
+    fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()> {
+        let (delivery, generation) = (lease.delivery, lease.generation);
+        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
+            lease::begin_trial(work, delivery, generation)
+        })
+    }
+
     fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()> {
         let (delivery, generation) = (lease.delivery, lease.generation);
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {

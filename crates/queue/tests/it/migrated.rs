@@ -43,5 +43,23 @@ async fn a_store_of_version_1_keeps_its_mail() {
     let version: i32 = Connection::open(&path)
         .and_then(|connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)))
         .expect("a number");
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
+}
+
+#[tokio::test]
+async fn a_store_of_version_2_knows_of_trials_from_now_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    open(&path).close();
+    let old = Connection::open(&path).expect("it opens");
+    old.execute_batch("ALTER TABLE delivery DROP COLUMN trial; PRAGMA user_version = 2;").expect("version 2");
+    drop(old);
+
+    let store = open(&path);
+    store.start("Hub01").await.expect("it starts");
+    store.enqueue(message("example.com", b"hello")).await.expect("room");
+    let lease = claim(&store, "example.com").await.pop().expect("due");
+    store.begin_trial(&lease).await.expect("a trial");
+    store.start("Hub01").await.expect("it starts");
+    assert_eq!(claim(&store, "example.com").await.pop().map(|lease| lease.crashes), Some(1));
 }

@@ -55,6 +55,11 @@ impl QueueStore for HeldStore {
         held(async move { self.0.forget_source_key(&source_key).await })
     }
 
+    fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()> {
+        let lease = lease.clone();
+        held(async move { self.0.begin_trial(&lease).await })
+    }
+
     fn due(&self, now: Timestamp) -> BoxFuture<'_, Vec<(NextHop, Timestamp)>> {
         held(self.0.due(now))
     }

@@ -95,3 +95,37 @@ async fn a_relay_that_dies_again_and_again_convicts_only_who_was_there_each_time
     let waiting: Vec<_> = relay.waiting().await.into_iter().map(|listed| listed.message).collect();
     assert_eq!(waiting, [convicted.message], "the others arrived");
 }
+
+#[tokio::test(start_paused = true)]
+async fn mail_that_is_only_there_when_the_relay_dies_is_never_set_aside() {
+    let relay = Relay::new([delivered()]);
+    let slow = Duration::from_secs(3600);
+    for number in 0..30 {
+        relay
+            .pipeline
+            .submit(message("app@contoso.com", &[&format!("user{number}@contoso.com")]))
+            .await
+            .unwrap();
+    }
+    for _ in 0..8 {
+        *relay.smtp.takes.lock().unwrap() = slow;
+        relay.pipeline.recover().await.unwrap();
+        let begun = relay.smtp.attempts().len();
+        let pipeline = relay.pipeline.clone();
+        let dying = tokio::spawn(async move { pipeline.run(std::future::pending()).await });
+        relay.smtp.until(begun + 1).await;
+        dying.abort();
+        let _ = dying.await;
+        // Nobody is guilty: between two deaths each suspect that is tried arrives.
+        *relay.smtp.takes.lock().unwrap() = Duration::ZERO;
+        relay.pipeline.recover().await.unwrap();
+        let begun = relay.smtp.attempts().len();
+        let stopped = relay.pipeline.run(async {
+            relay.smtp.until(begun + 2).await;
+        });
+        stopped.await;
+    }
+    *relay.smtp.takes.lock().unwrap() = Duration::ZERO;
+    relay.start().await;
+    relay.until_empty().await;
+}
