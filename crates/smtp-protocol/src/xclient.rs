@@ -39,6 +39,13 @@ impl<T: Clone> Told<T> {
             _ => Err(XclientError::Twice(name)),
         }
     }
+
+    fn only_before(self, before: &Self, name: &'static str) -> Result<Self, XclientError> {
+        match (&self, before) {
+            (Self::Is(_) | Self::Unavailable, Self::Unsaid) => Err(XclientError::Late(name)),
+            _ => self.after(before, name),
+        }
+    }
 }
 
 impl<T> Told<T> {
@@ -91,6 +98,9 @@ pub enum XclientError {
     /// Given twice.
     #[error("{0} is given twice")]
     Twice(&'static str),
+    /// What a client's rights hang on, in another command than the first.
+    #[error("{0} is taken in the first XCLIENT only")]
+    Late(&'static str),
 }
 
 impl Attributes {
@@ -127,17 +137,17 @@ impl Attributes {
         Ok(found)
     }
 
-    /// These, and what is unsaid as `before` said it: a long story comes in several commands. Nothing is said twice, so that
-    /// nobody who comes after the front changes what it said.
+    /// These, and what is unsaid as `before` said it: a long story comes in several commands. Nothing is said twice, and what
+    /// rights hang on (`ADDR`, `LOGIN`) in the first only: the next may be the client's own, whom the front let through.
     pub(crate) fn after(self, before: &Self) -> Result<Self, XclientError> {
         Ok(Self {
             name: self.name.after(&before.name, "NAME")?,
             reverse_name: self.reverse_name.after(&before.reverse_name, "REVERSE_NAME")?,
-            address: self.address.after(&before.address, "ADDR")?,
+            address: self.address.only_before(&before.address, "ADDR")?,
             port: self.port.after(&before.port, "PORT")?,
             extended: self.extended.after(&before.extended, "PROTO")?,
             hello_name: self.hello_name.after(&before.hello_name, "HELO")?,
-            login: self.login.after(&before.login, "LOGIN")?,
+            login: self.login.only_before(&before.login, "LOGIN")?,
             destination_address: self.destination_address.after(&before.destination_address, "DESTADDR")?,
             destination_port: self.destination_port.after(&before.destination_port, "DESTPORT")?,
         })
