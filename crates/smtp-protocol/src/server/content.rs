@@ -139,12 +139,16 @@ impl Session {
                 *refused = Some(refusal);
             }
             State::Chunk(chunk) => {
-                self.transaction = None;
+                if let Some(transaction) = self.transaction.take().filter(|_| !chunk.last) {
+                    let recipients = transaction.envelope().recipients.len();
+                    self.dropped = Some(Dropped { recipients, untold: None });
+                }
                 chunk.refused.get_or_insert_with(|| refusal.line().clone());
             }
             State::Command if self.transaction.as_ref().is_some_and(Transaction::has_chunks) => {
+                let recipients = self.recipients();
                 self.transaction = None;
-                self.dropped = Some(Dropped { untold: Some(refusal.line().clone()) });
+                self.dropped = Some(Dropped { recipients, untold: Some(refusal.line().clone()) });
             }
             _ => {}
         }
@@ -185,13 +189,15 @@ impl Session {
     /// Reads the octets, so that none of them is taken for a command, and says no at their end.
     pub(super) fn eat_chunk(&mut self, size: u64, last: bool, line: ReplyLine) {
         let replies = self.chunk_replies(last);
+        let recipients = self.recipients();
         self.transaction = None;
+        self.dropped = (recipients > 0 && !last).then_some(Dropped { recipients, untold: None });
         if line.code() == 503 {
             self.errors += 1;
         }
         let endless = (self.settings.limits.message_size as u64).saturating_mul(PATIENCE);
         if size > endless || self.erred_too_often() {
-            self.write(&line);
+            (0..replies).for_each(|_| self.write(&line));
             return if self.erred_too_often() { self.give_up() } else { self.close() };
         }
         self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(line), replies });
@@ -199,8 +205,15 @@ impl Session {
 
     /// How many replies this chunk has, were it refused now.
     fn chunk_replies(&self, last: bool) -> usize {
-        let recipients = self.transaction.as_ref().map_or(0, |t| t.envelope().recipients.len());
-        if last { self.replies(recipients) } else { 1 }
+        if last { self.replies(self.recipients()) } else { 1 }
+    }
+
+    /// Those accepted in the transaction, also where it ended before its last chunk.
+    fn recipients(&self) -> usize {
+        match &self.transaction {
+            Some(transaction) => transaction.envelope().recipients.len(),
+            None => self.dropped.as_ref().map_or(0, |dropped| dropped.recipients),
+        }
     }
 
     /// Reads on; false when more must come.
