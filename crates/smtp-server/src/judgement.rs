@@ -15,15 +15,23 @@ impl Connection<'_> {
     pub(crate) async fn judge(&mut self, event: Event) -> Verdict {
         match event {
             Event::Hello { name, extended } => {
-                self.client.hello_name = name;
-                self.client.extended = extended;
-                self.service.submit.accept_hello(&self.client).await.into()
+                let name = std::mem::replace(&mut self.client.hello_name, name);
+                let extended = std::mem::replace(&mut self.client.extended, extended);
+                let judged = self.service.submit.accept_hello(&self.client).await;
+                if judged.is_err() {
+                    // RFC 5321 section 4.1.4: everything is as it was.
+                    (self.client.hello_name, self.client.extended) = (name, extended);
+                }
+                judged.into()
             }
             Event::Logon { mechanism, response } => self.begin_logon(mechanism, response).await,
             Event::LogonResponse { response } => self.go_on_with_logon(Some(response)).await,
             Event::Xclient(told) => {
                 front::speak_for(self.service, &mut self.client, &told);
-                Verdict::Accept
+                match self.service.submit.accept_client(&self.client).await {
+                    Ok(()) => Verdict::Accept,
+                    Err(refusal) => Verdict::Refuse(refusal.closing()),
+                }
             }
             Event::Mail { reverse_path, parameters, .. } => {
                 self.mail(reverse_path, parameters.size).await.into()

@@ -17,7 +17,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A refusal is said to the client as it is: transient where the fault is ours. One that is
 /// [closing](Refusal::closing) ends the session.
 pub trait Submit: Send + Sync {
-    /// Whether this client is served at all. Called once, before the greeting; a refusal takes its place and ends the session.
+    /// Whether this client is served at all. Called before the greeting; a refusal takes its place and ends the session. Where
+    /// a front hands its session on by XCLIENT, it is asked again, for the client that is named.
     ///
     /// With implicit TLS this is before the handshake.
     fn accept_client<'a>(&'a self, client: &'a Client) -> BoxFuture<'a, Result<(), Refusal>> {

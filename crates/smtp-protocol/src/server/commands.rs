@@ -124,7 +124,6 @@ impl Session {
         if name.is_none() && self.settings.require_hello_name {
             return self.protocol_error(501, EnhancedStatus::permanent(5, 4), "Say who you are");
         }
-        self.forget_transaction();
         self.ask(Event::Hello { name: name.map(str::to_owned), extended }, Question::Hello { extended });
     }
 
@@ -313,7 +312,9 @@ impl Session {
         }
     }
 
+    /// Only now the transaction is over: a refusal leaves everything as it was (RFC 5321 section 4.1.4).
     fn hello_accepted(&mut self, extended: bool) {
+        self.forget_transaction();
         self.greeted = true;
         let greeting = ReplyLine::new(250, None, &format!("{} Hello", self.settings.fqdn));
         let mut lines = vec![greeting];

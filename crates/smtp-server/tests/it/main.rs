@@ -3,6 +3,7 @@
 mod certificates;
 #[cfg(unix)]
 mod descriptors;
+mod doorkeeper;
 mod fronts;
 mod house;
 mod limits;
