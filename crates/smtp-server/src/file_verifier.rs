@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use argon2::Block;
@@ -74,15 +74,19 @@ impl CachedFile {
     fn current(&self) -> Result<Arc<Credentials>, CredentialsError> {
         let metadata = std::fs::metadata(&self.path).map_err(|_| CredentialsError::Unreadable)?;
         let stamp = (metadata.modified().ok(), metadata.len());
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some((read, credentials)) if *read == stamp => Ok(Arc::clone(credentials)),
-            _ => {
-                let credentials = Arc::new(Credentials::read(&self.path)?);
-                *cached = Some((stamp, Arc::clone(&credentials)));
-                Ok(credentials)
-            }
+        if let Some((read, credentials)) = &*self.cached()
+            && *read == stamp
+        {
+            return Ok(Arc::clone(credentials));
         }
+        // Without the lock, which sessions take to say what is offered: a slow disk must not hold them up.
+        let credentials = Arc::new(Credentials::read(&self.path)?);
+        *self.cached() = Some((stamp, Arc::clone(&credentials)));
+        Ok(credentials)
+    }
+
+    fn cached(&self) -> MutexGuard<'_, Option<(Stamp, Arc<Credentials>)>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, and whoever runs the server is told why not.
@@ -96,8 +100,7 @@ impl CachedFile {
 
     /// As it was read last.
     fn serves_scram(&self) -> bool {
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.as_ref().is_some_and(|(_, credentials)| credentials.serves_scram())
+        self.cached().as_ref().is_some_and(|(_, credentials)| credentials.serves_scram())
     }
 }
 
@@ -222,6 +225,28 @@ mod tests {
         assert_eq!(verifier.scram(&client, "jane").await, None);
         assert_eq!(verifier.mechanisms(&client), ["PLAIN", "LOGIN"]);
         assert_eq!(verifier.verify(&client, "jane", Secret::new("secret")).await, Verification::Accepted);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_offered_does_not_wait_for_the_disk() {
+        use std::io::Write;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        let line = format!("jane = \"{}\"\n", scram_verifier(b"secret").unwrap());
+        std::fs::write(&path, &line).unwrap();
+        let (verifier, client) = verifier(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let file = Arc::clone(&verifier.files[&client.connector]);
+        let reading = std::thread::spawn(move || file.current().is_ok());
+        // Opens as soon as the other side does: from here on the file is being read.
+        let mut slow = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        assert!(verifier.files[&client.connector].cached.try_lock().is_ok());
+        slow.write_all(line.as_bytes()).unwrap();
+        drop(slow);
+        assert!(reading.join().unwrap());
     }
 
     #[tokio::test(start_paused = true)]
