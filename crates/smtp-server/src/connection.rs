@@ -172,6 +172,9 @@ impl<'a> Connection<'a> {
                     self.session.handle(Input::Verdict(verdict));
                 }
                 Output::Receive => {
+                    if !self.session.is_logging_on() {
+                        self.logons.forget_exchange();
+                    }
                     self.flush(stream).await?;
                     if !self.receive(stream).await? {
                         return Ok(End::Closed);

@@ -23,6 +23,13 @@ pub(crate) struct Logons {
     under_way: Option<UnderWay>,
 }
 
+impl Logons {
+    /// The client cancelled, or said what is no response: what the exchange knows is let go of.
+    pub(crate) fn forget_exchange(&mut self) {
+        self.under_way = None;
+    }
+}
+
 struct UnderWay {
     mechanism: String,
     /// Who it is said to be, for the log.

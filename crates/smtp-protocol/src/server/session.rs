@@ -307,6 +307,11 @@ impl Session {
         matches!(self.state, State::Data(..) | State::Chunk(_))
     }
 
+    /// Whether a response of an AUTH exchange is what comes next.
+    pub fn is_logging_on(&self) -> bool {
+        matches!(self.state, State::Logon)
+    }
+
     /// Whether the client owes nothing and is owed nothing: the moment to end it gently.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Connected | State::Command)

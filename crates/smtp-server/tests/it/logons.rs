@@ -1,17 +1,21 @@
 //! Logons by what an embedder verifies: tokens, and mechanisms that take their own way.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use postroad_smtp_protocol::sasl::{base64_decode, base64_encode};
 use postroad_smtp_server::{
     AuthMechanism, BearerToken, BoxFuture, Client, Logon, LogonStep, Secret, TlsMaterial, Verification,
     Verify,
 };
+use tokio::sync::oneshot;
 
 use crate::house::{Caller, House, connector, settings};
 
-/// Verifies no password; tokens, and a riddle in two rounds.
-struct Riddler;
+/// Verifies no password; tokens, and a riddle in two rounds. Whoever holds the sender knows that a riddle is open.
+#[derive(Default)]
+struct Riddler {
+    open: Mutex<Option<oneshot::Sender<()>>>,
+}
 
 impl Verify for Riddler {
     fn verify<'a>(&'a self, _: &'a Client, _: &'a str, _: Secret) -> BoxFuture<'a, Verification> {
@@ -34,12 +38,16 @@ impl Verify for Riddler {
     }
 
     fn begin(&self, _: &Client, mechanism: &str) -> Option<Box<dyn Logon>> {
-        (mechanism == "X-RIDDLE").then(|| Box::new(Riddle { name: None }) as Box<dyn Logon>)
+        (mechanism == "X-RIDDLE").then(|| {
+            Box::new(Riddle { name: None, _open: self.open.lock().expect("not poisoned").take() })
+                as Box<dyn Logon>
+        })
     }
 }
 
 struct Riddle {
     name: Option<String>,
+    _open: Option<oneshot::Sender<()>>,
 }
 
 impl Logon for Riddle {
@@ -60,9 +68,13 @@ impl Logon for Riddle {
 }
 
 async fn riddler() -> (House, Caller<tokio::net::TcpStream>) {
+    asked_by(Riddler::default()).await
+}
+
+async fn asked_by(riddler: Riddler) -> (House, Caller<tokio::net::TcpStream>) {
     let mut users = connector("Users");
     users.auth_mechanism = vec![AuthMechanism::BasicAuth];
-    let house = House::open_to(vec![(users, TlsMaterial::none())], settings(), Arc::new(Riddler)).await;
+    let house = House::open_to(vec![(users, TlsMaterial::none())], settings(), Arc::new(riddler)).await;
     let mut caller = house.connect().await;
     assert!(caller.ask("EHLO a", "250-").await.contains("\r\n250-AUTH X-RIDDLE OAUTHBEARER\r\n"));
     (house, caller)
@@ -100,4 +112,14 @@ async fn a_token_is_the_verifiers_to_judge() {
     caller.ask(&format!("AUTH OAUTHBEARER {}", bearing("fresh")), "235 2.7.0 ").await;
     caller.send_one("bob@elsewhere.net").await;
     assert_eq!(house.messages()[0].0.user.as_deref(), Some("jane"));
+}
+
+#[tokio::test]
+async fn a_cancelled_logon_is_let_go_of_while_the_client_stays() {
+    let (open, closed) = oneshot::channel();
+    let (_house, mut caller) = asked_by(Riddler { open: Mutex::new(Some(open)) }).await;
+    caller.ask("AUTH X-RIDDLE", "334 ").await;
+    caller.ask("*", "501 ").await;
+    assert!(closed.await.is_err());
+    caller.ask("NOOP", "250 ").await;
 }
