@@ -9,7 +9,7 @@ const LONGEST_RELAY: usize = 1000;
 
 /// The floors of ARCHITECTURE.md, from the ground up. A room may know the floors below its own, nothing else.
 const FLOORS: &[&[&str]] = &[
-    &["address-space"],
+    &["address-space", "log-line"],
     &["message", "connector"],
     &["smtp-protocol", "queue", "message-directory", "dsn", "tracking"],
     &["smtp-client", "smtp-server"],

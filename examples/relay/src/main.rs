@@ -3,14 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::filter::LevelFilter;
 
 mod arguments;
 mod commands;
 mod demo;
 mod exit;
 mod house;
-mod json_line;
 mod logging;
 
 use arguments::{Arguments, Command};
@@ -31,7 +29,7 @@ fn main() -> ExitCode {
         }
     };
     let quiet = matches!(arguments.command, Some(Command::Demo | Command::Route(_) | Command::Queue(_)));
-    logging::start(arguments.log_format, if quiet { LevelFilter::WARN } else { LevelFilter::INFO });
+    logging::start(arguments.log_format, if quiet { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
