@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use postroad_interop::{Sample, Sink, mailbox, patience, port};
 
-use crate::configuration::{EVERYTHING_TO_DROP, House, everything_to, program};
+use crate::configuration::{EVERYTHING_TO_DROP, House, everything_to};
 
 #[test]
 fn killed_while_the_drop_directory_is_missing() {
@@ -142,11 +141,8 @@ fn forty_kills_lose_nothing_and_double_only_what_was_in_flight() {
     }
 
     let _relay = house.start();
-    // What was in hand at several kills was set aside, for it might have been the cause. Now the postmaster knows better.
-    let mut resume = Command::new(program());
-    resume.args(["queue", "resume", "--all", "--config"]).arg(&house.configuration);
+    // Nobody resumes anything: what was in hand at several kills is not set aside for it.
     let arrived = patience::until("every promised message in Drop", || {
-        resume.output().expect("relay queue");
         let arrived = arrived(&house);
         promised.iter().all(|recipient| arrived.contains_key(recipient)).then_some(arrived)
     });
@@ -157,8 +153,8 @@ fn forty_kills_lose_nothing_and_double_only_what_was_in_flight() {
         promised.len(),
         refused.len()
     );
-    // At most one for each delivery in flight, of which there are twenty to a next hop.
-    assert!(twice <= kills * 20, "{twice} duplicates in {kills} kills");
+    // Whatever was written to Drop and not yet written down as delivered: one at the most, taken over many kills.
+    assert!(twice <= kills, "{twice} duplicates in {kills} kills");
 }
 
 /// How often each recipient's message is in Drop.
