@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 
 use crate::Scratch;
 
@@ -23,7 +23,21 @@ impl Certificate {
     /// Makes an authority and a certificate for `hosts`, DNS names or IP addresses, as files in `scratch` that are named
     /// after the first of them.
     pub fn for_hosts(scratch: &Scratch, hosts: &[&str]) -> Self {
-        let folder = format!("tls/{}", hosts.first().expect("a host"));
+        let names: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let parameters = CertificateParams::new(names).expect("host names");
+        Self::issue(scratch, hosts.first().expect("a host"), &parameters)
+    }
+
+    /// The same for somebody who shows it to servers: the common name is `name`.
+    pub fn for_person(scratch: &Scratch, name: &str) -> Self {
+        let mut parameters = CertificateParams::new(Vec::new()).expect("no host names");
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        Self::issue(scratch, name, &parameters)
+    }
+
+    fn issue(scratch: &Scratch, name: &str, parameters: &CertificateParams) -> Self {
+        let folder = format!("tls/{name}");
         let mut authority = CertificateParams::new(Vec::new()).expect("parameters of an authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // A name of its own: OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
@@ -31,10 +45,7 @@ impl Certificate {
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key pair"))
             .expect("a self-signed authority");
         let key = KeyPair::generate().expect("a key pair");
-        let certificate =
-            CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())
-                .and_then(|parameters| parameters.signed_by(&key, &authority))
-                .expect("a certificate for a host name");
+        let certificate = parameters.signed_by(&key, &authority).expect("a certificate");
         let files = Self {
             authority: scratch.write(&format!("{folder}/authority.pem"), authority.pem()),
             certificate: scratch.write(&format!("{folder}/certificate.pem"), certificate.pem()),

@@ -12,6 +12,7 @@
 
 pub mod application;
 pub mod certificate;
+pub mod dovecot;
 pub mod exim;
 pub mod mailbox;
 pub mod patience;
@@ -25,6 +26,7 @@ pub mod sink;
 pub mod swaks;
 
 pub use application::Application;
+pub use dovecot::Dovecot;
 pub use exim::Exim;
 pub use postfix::Postfix;
 pub use relay::Relay;

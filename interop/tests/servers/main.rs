@@ -1,0 +1,4 @@
+//! The SMTP client, by its own face, against servers that people run: each thing it is said to do, seen by the other side.
+
+mod client;
+mod dovecot;
