@@ -11,10 +11,12 @@
 //! Everything panics when it fails: this is a test harness, and the panic is the test's message.
 
 pub mod application;
+pub mod background;
 pub mod certificate;
 pub mod dovecot;
 pub mod exim;
 pub mod mailbox;
+pub mod name_server;
 pub mod patience;
 pub mod port;
 pub mod postfix;
@@ -23,13 +25,18 @@ pub mod relay;
 pub mod sample;
 pub mod scratch;
 pub mod sink;
+pub mod smtp_sink;
+pub mod socks;
 pub mod swaks;
 
 pub use application::Application;
 pub use dovecot::Dovecot;
-pub use exim::Exim;
+pub use exim::{Exim, EximHost};
+pub use name_server::NameServer;
 pub use postfix::Postfix;
 pub use relay::Relay;
 pub use sample::Sample;
 pub use scratch::Scratch;
 pub use sink::Sink;
+pub use smtp_sink::SmtpSink;
+pub use socks::Socks;

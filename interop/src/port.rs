@@ -25,5 +25,10 @@ pub fn free() -> SocketAddr {
 
 /// Waits until somebody accepts connections at `address`.
 pub fn wait_for(address: SocketAddr) {
-    patience::until(&format!("a listener on {address}"), || TcpStream::connect(address).ok());
+    patience::until(&format!("a listener on {address}"), || is_taken(address).then_some(()));
+}
+
+/// Whether somebody accepts connections at `address` now.
+pub fn is_taken(address: SocketAddr) -> bool {
+    TcpStream::connect(address).is_ok()
 }

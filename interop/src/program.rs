@@ -16,7 +16,6 @@ const PACKAGES: &[(&str, &str)] = &[
     ("postfix", "postfix"),
     ("python3", "python3"),
     ("saslpasswd2", "sasl2-bin"),
-    ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
     ("swaks", "swaks"),
 ];

@@ -2,3 +2,7 @@
 
 mod client;
 mod dovecot;
+mod exim;
+mod names;
+mod smtp_sink;
+mod socks;
