@@ -1,4 +1,4 @@
-//! Exim as a host that passes mail on: unpacked beside Postfix, run once for each message, which goes out in chunks.
+//! Exim, unpacked beside Postfix: run once for each message that it passes on in chunks, or as a host that takes chunks.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,8 +6,10 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::background::Background;
+use crate::certificate::Certificate;
 use crate::postfix::Logon;
-use crate::{Scratch, program};
+use crate::{Scratch, port, program};
 
 /// The user that Debian's Exim was built for; `.ci/run` makes it where there is none.
 const USER: &str = "Debian-exim";
@@ -30,8 +32,7 @@ impl Exim {
 
     /// Delivers `content` to `to`, and returns the line that Exim logged of it.
     pub fn send(&self, from: &str, to: &str, content: &[u8]) -> String {
-        let program = program::unpacked("exim4-daemon-light").join("usr/sbin/exim4");
-        let mut command = program::command(&program.to_string_lossy());
+        let mut command = program::command(&program().to_string_lossy());
         command.arg("-C").arg(&self.configuration).args(["-i", "-odf", "-f", from, to]);
         let said = program::successful(program::run_with(&mut command, content));
         let log = self.log();
@@ -44,6 +45,109 @@ impl Exim {
         let spool = self.scratch.path().join("exim/spool");
         ["mainlog", "paniclog"].map(|log| fs::read_to_string(spool.join(log)).unwrap_or_default()).concat()
     }
+}
+
+/// The name of [`EximHost`] in its certificate.
+pub const HOST: &str = "exim.test";
+
+/// An Exim that listens: STARTTLS and every extension that it knows. Whatever it takes, it puts into one Maildir.
+#[derive(Debug)]
+pub struct EximHost {
+    background: Background,
+    address: SocketAddr,
+    certificate: Certificate,
+    home: PathBuf,
+}
+
+impl EximHost {
+    /// Starts one on a free port.
+    pub fn start(scratch: &Scratch) -> Self {
+        let (address, certificate) = (port::free(), Certificate::for_hosts(scratch, &[HOST]));
+        let home = scratch.folder("exim-host");
+        for folder in ["exim-host/spool", "exim-host/mail"] {
+            chown(scratch.folder(folder), Some(user_id()), None)
+                .expect("give a folder to Exim's user (only root may)");
+        }
+        // It reads its key as its own user.
+        chown(&certificate.key, Some(user_id()), None).expect("give a file to Exim's user");
+        let configuration = scratch.write("exim-host/exim.conf", receiving(&home, &certificate));
+        let mut command = Command::new(program());
+        command.arg("-C").arg(configuration).args([
+            "-bdf",
+            "-oX",
+            &format!("[{}]:{}", address.ip(), address.port()),
+        ]);
+        let background = Background::start(scratch, &mut command, "exim4-daemon-light", address);
+        Self { background, address, certificate, home }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The PEM file that a client must trust.
+    pub fn authority(&self) -> &Path {
+        &self.certificate.authority
+    }
+
+    /// Where the messages are that it took.
+    pub fn mailbox(&self) -> PathBuf {
+        self.home.join("mail/new")
+    }
+
+    /// What it said and logged so far.
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(self.home.join("spool/mainlog")).unwrap_or_default();
+        self.background.said() + &log
+    }
+}
+
+fn program() -> PathBuf {
+    program::unpacked("exim4-daemon-light").join("usr/sbin/exim4")
+}
+
+fn receiving(home: &Path, certificate: &Certificate) -> String {
+    let (home, exim) = (home.display(), program());
+    let (exim, cert, key) = (exim.display(), certificate.certificate.display(), certificate.key.display());
+    format!(
+        "primary_hostname = {HOST}
+exim_path = {exim}
+spool_directory = {home}/spool
+log_file_path = {home}/spool/%slog
+pid_file_path = {home}/spool/pid
+keep_environment =
+deliver_drop_privilege = true
+rfc1413_query_timeout = 0s
+tls_advertise_hosts = *
+tls_certificate = {cert}
+tls_privatekey = {key}
+chunking_advertise_hosts = *
+dsn_advertise_hosts = *
+smtputf8_advertise_hosts = *
+acl_smtp_rcpt = taken
+acl_smtp_data = accept_content
+begin acl
+taken:
+  deny message = nobody of this name
+       local_parts = nobody
+  accept
+accept_content:
+  accept
+begin routers
+all:
+  driver = accept
+  transport = mailbox
+begin transports
+mailbox:
+  driver = appendfile
+  maildir_format
+  directory = {home}/mail
+  user = {USER}
+  message_prefix =
+  message_suffix =
+"
+    )
 }
 
 fn configuration(spool: &Path, next_hop: SocketAddr, logon: Logon<'_>) -> String {
