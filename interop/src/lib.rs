@@ -4,6 +4,8 @@
 //!   swaks or Application ──SMTP──> Relay ──SMTP, STARTTLS, AUTH──> Postfix or Sink ──> files that a test compares
 //! ```
 //!
+//! The client alone meets [`Dovecot`], [`EximHost`], [`SmtpSink`], [`NameServer`] and [`Socks`] in `tests/servers`.
+//!
 //! [`Postfix`], [`Exim`], [`swaks`] and the other clients are Debian's packages, and Postfix wants root; the tests that use
 //! them are marked `#[ignore]` with that reason, and `.ci/run` installs the packages and runs them. Exim, which cannot be
 //! installed beside Postfix, is only unpacked. [`Application`] and [`Sink`] need nothing, so their tests run everywhere.

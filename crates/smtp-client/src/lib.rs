@@ -144,6 +144,8 @@
 //!
 //! Passwords go over TLS, or in clear text where [`Authentication::clear_text_allowed`] says so; never after TLS was offered and
 //! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
+//!
+#![doc = include_str!("../INTEROP.md")]
 
 pub mod authenticator;
 mod certificate_fault;

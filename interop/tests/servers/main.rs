@@ -3,6 +3,7 @@
 mod client;
 mod dovecot;
 mod exim;
+mod matrix;
 mod names;
 mod smtp_sink;
 mod socks;
