@@ -32,7 +32,7 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     let table = &force.table;
     let usable = table.usable_connector(&lease.next_hop.connector);
     let Some(connector) = usable.filter(|connector| plan::is_queue_of(connector, &lease)) else {
-        if let Some(same) = reroute(shared, lease).await {
+        if let Ok(Some(same)) = reroute(shared, lease).await {
             let due = shared.first_due(&same.next_hop, same.received_at, next_hop_retry);
             // Never due at once: what has expired meanwhile is for the next sweep to give up.
             let due = due.max(shared.world.now().after(SWEEP));
@@ -59,7 +59,8 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     }
     let observed = lease.envelope.recipients.iter().cloned().zip(outcomes.iter().cloned()).collect();
     let settled = settlement::settle(&lease, outcomes, &moments);
-    finish(shared, lease, settled, observed, &content).await;
+    // Logged where it failed: the delivery comes again.
+    let _ = finish_as(shared, lease, settled, observed, &content, true).await;
     contact
 }
 
@@ -142,7 +143,7 @@ async fn overdue(shared: &Shared, leases: Vec<Lease>, moments: &Moments) {
             log(&lease, recipient, outcome);
         }
         let reports = std::mem::take(&mut reports);
-        if !finish_with(shared, lease, settled, given_up, &content, false, reports).await {
+        if finish_with(shared, lease, settled, given_up, &content, false, reports).await.is_err() {
             // Without the report nobody else may count as told; what is still lent comes back with its lease.
             return;
         }
@@ -201,10 +202,6 @@ async fn carry_out(force: &InForce, connector: &Connector, lease: &Lease, conten
 /// What became of recipients, for whoever watches.
 pub(crate) type Observed = Vec<(Recipient, Outcome)>;
 
-async fn finish(shared: &Shared, lease: Lease, settled: Settled, observed: Observed, content: &Content) {
-    finish_as(shared, lease, settled, observed, content, true).await;
-}
-
 /// Writes down the end of an attempt and the reports it owes, in one transaction; then tells whoever watches.
 pub(crate) async fn finish_as(
     shared: &Shared,
@@ -213,15 +210,15 @@ pub(crate) async fn finish_as(
     observed: Observed,
     content: &Content,
     attempted: bool,
-) {
+) -> Result<(), QueueError> {
     let attempted_at = attempted.then(|| shared.world.now());
     let original =
         Original { envelope: &lease.envelope, content, received_at: lease.received_at, attempted_at };
     let reports = report::reports(shared, &original, &settled);
-    finish_with(shared, lease, settled, observed, content, attempted, reports).await;
+    finish_with(shared, lease, settled, observed, content, attempted, reports).await
 }
 
-/// The same with reports that are made; false where nothing was written down.
+/// The same with reports that are made. Of a verdict without an attempt nobody hears where it was not written down.
 async fn finish_with(
     shared: &Shared,
     lease: Lease,
@@ -230,7 +227,7 @@ async fn finish_with(
     content: &Content,
     attempted: bool,
     reports: Vec<NewMessage>,
-) -> bool {
+) -> Result<(), QueueError> {
     let now = shared.world.now();
     let results = if lease.watched { leaving(&lease, &settled.left) } else { Vec::new() };
     let mut settlement =
@@ -244,7 +241,7 @@ async fn finish_with(
         shared.store.settle(lease.clone(), settlement).await
     };
     let seen = Seen::lent(&lease, now, Some(content));
-    if !observed.is_empty() {
+    if !observed.is_empty() && (attempted || written.is_ok()) {
         shared.observer.attempted(&seen, &lease.next_hop, &observed);
     }
     match written {
@@ -253,12 +250,12 @@ async fn finish_with(
                 tracing::info!(id = %report, about = %lease.message, "report queued");
             }
             report::observe(shared, &seen, &ids, &reports);
-            true
+            Ok(())
         }
         // Nothing was written down, so the delivery comes again when its lease runs out: a duplicate, not a loss.
         Err(error) => {
             tracing::error!(id = %lease.message, %error, "the outcome could not be written down");
-            false
+            Err(error)
         }
     }
 }

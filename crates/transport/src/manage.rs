@@ -33,7 +33,7 @@ impl Pipeline {
         seen: impl FnMut(u64, u64) + Send,
     ) -> Result<Changed, QueueError> {
         self.for_each(filter, seen, async |shared, lease| {
-            if let Some(same) = reroute(shared, lease).await {
+            if let Some(same) = reroute(shared, lease).await? {
                 let now = shared.world.now();
                 let due = shared.first_due(&same.next_hop, same.received_at, now);
                 shared.store.release(same, due).await?;
@@ -62,13 +62,13 @@ impl Pipeline {
             let left = (0..lease.envelope.recipients.len()).map(|index| (index, Outcome::Failed(removed())));
             let settled = Settled { left: left.collect(), ..Settled::default() };
             let observed = leaving(&lease, &settled.left);
-            finish_as(shared, lease, settled, observed, &content, false).await;
-            Ok(())
+            finish_as(shared, lease, settled, observed, &content, false).await
         })
         .await
     }
 
-    /// Lends what fits, one delivery after another, and hands it to `work`.
+    /// Lends what fits, one delivery after another, and hands it to `work`. Ends at the first that cannot be written down,
+    /// which comes back with its lease; what somebody else took meanwhile counts as active.
     ///
     /// The ids are looked up first: what `work` puts back under a new one is not met again.
     async fn for_each(
@@ -85,10 +85,11 @@ impl Pipeline {
             let now = shared.world.now();
             let claim = Claim::delivery(delivery, now, now.after(LEASE));
             match shared.store.claim(claim).await?.leases.pop() {
-                Some(lease) => {
-                    work(shared, lease).await?;
-                    changed.deliveries += 1;
-                }
+                Some(lease) => match work(shared, lease).await {
+                    Ok(()) => changed.deliveries += 1,
+                    Err(QueueError::LeaseLost { .. }) => changed.active += 1,
+                    Err(error) => return Err(error),
+                },
                 None => changed.active += 1,
             }
             seen(changed.deliveries + changed.active, total);

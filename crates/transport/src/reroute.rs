@@ -59,12 +59,12 @@ impl Pipeline {
     }
 }
 
-/// Selects again for each recipient. Gives the lease back where nothing would change.
-pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
+/// Selects again for each recipient. Gives the lease back where nothing would change; what fails is logged.
+pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Result<Option<Lease>, QueueError> {
     let envelope = &lease.envelope;
     let plan = Plan::make(&shared.in_force().table, &envelope.reverse_path, &envelope.recipients, lease.size);
     if plan.refused.is_empty() && plan.groups.iter().all(|(next_hop, _)| *next_hop == lease.next_hop) {
-        return Some(lease);
+        return Ok(Some(lease));
     }
     let now = shared.world.now();
     let mut settled = Settled::default();
@@ -77,7 +77,6 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
                 Kept::moved(*index, due, next_hop.clone())
             });
         }
-        tracing::info!(id = %lease.message, from = %lease.next_hop, to = %next_hop, "routed anew");
     }
     settled.left =
         plan.refused.into_iter().map(|(index, failure)| (index, Outcome::Failed(failure))).collect();
@@ -94,17 +93,20 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Option<Lease> {
     } else {
         shared.store.content(lease.message).await
     };
-    match content {
-        Ok(content) => {
-            let seen = Seen::lent(&lease, now, None);
-            for (next_hop, recipients) in &moved {
-                shared.observer.rerouted(&seen, &lease.next_hop, next_hop, recipients);
-            }
-            finish_as(shared, lease, settled, failed, &content, false).await;
+    let content = match content {
+        Ok(content) => content,
+        Err(error) => {
+            tracing::error!(id = %lease.message, %error, "the content cannot be read");
+            return Err(error);
         }
-        Err(error) => tracing::error!(id = %lease.message, %error, "the content cannot be read"),
+    };
+    finish_as(shared, lease.clone(), settled, failed, &content, false).await?;
+    let seen = Seen::lent(&lease, now, None);
+    for (next_hop, recipients) in &moved {
+        tracing::info!(id = %lease.message, from = %lease.next_hop, to = %next_hop, "routed anew");
+        shared.observer.rerouted(&seen, &lease.next_hop, next_hop, recipients);
     }
-    None
+    Ok(None)
 }
 
 /// Everything at one next hop, suspended or not; what stays there keeps its turn.
@@ -131,7 +133,8 @@ async fn reroute_all(shared: &Shared, next_hop: &NextHop, stay: &mut Vec<Lease>)
             return Ok(());
         }
         for lease in leases {
-            stay.extend(reroute(shared, lease).await);
+            // What could not be written down comes again with its lease, and does not hold up the others.
+            stay.extend(reroute(shared, lease).await.ok().flatten());
         }
     }
 }

@@ -14,10 +14,11 @@ use postroad_queue::{
 /// Tokio moves a paused clock on as soon as every task waits; it cannot know that some wait for a thread of SQLite.
 /// A blocking task of its own is what it does wait for.
 ///
-/// The second field is how many settlements more find the disk full; the third is what source keys stand for in the store,
-/// where files have been laid out anew and their numbers are others.
+/// The second field is how many settlements more find the disk full, the third how many after these find their lease lost;
+/// the fourth is what source keys stand for in the store, where files have been laid out anew and their numbers are others.
 pub(crate) struct HeldStore(
     pub(crate) SqliteStore,
+    pub(crate) Arc<AtomicUsize>,
     pub(crate) Arc<AtomicUsize>,
     pub(crate) BTreeMap<String, String>,
 );
@@ -44,14 +45,14 @@ impl QueueStore for HeldStore {
 
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
         let messages = messages.into_iter().map(|mut message| {
-            message.source_key = message.source_key.map(|key| self.2.get(&key).cloned().unwrap_or(key));
+            message.source_key = message.source_key.map(|key| self.3.get(&key).cloned().unwrap_or(key));
             message
         });
         held(self.0.enqueue_all(messages.collect()))
     }
 
     fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()> {
-        let source_key = self.2.get(source_key).cloned().unwrap_or_else(|| source_key.to_owned());
+        let source_key = self.3.get(source_key).cloned().unwrap_or_else(|| source_key.to_owned());
         held(async move { self.0.forget_source_key(&source_key).await })
     }
 
@@ -80,6 +81,10 @@ impl QueueStore for HeldStore {
         let less = |left: usize| left.checked_sub(1);
         if self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
             return Box::pin(std::future::ready(Err(QueueError::DiskFull { code: 13 })));
+        }
+        if self.2.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            let lost = QueueError::LeaseLost { delivery: lease.delivery };
+            return Box::pin(std::future::ready(Err(lost)));
         }
         held(self.0.settle(lease, settlement))
     }

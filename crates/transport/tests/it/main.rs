@@ -11,6 +11,7 @@ mod drop_deliver;
 mod files;
 mod held_store;
 mod lmtp;
+mod manage;
 mod pipe;
 mod poison;
 mod receiving;

@@ -170,6 +170,8 @@ pub(crate) struct Relay {
     pub(crate) folder: TempDir,
     /// How many settlements more find the queue's disk full.
     pub(crate) disk_full: Arc<AtomicUsize>,
+    /// How many settlements after these find that somebody else has the delivery.
+    pub(crate) lease_lost: Arc<AtomicUsize>,
     /// Bytes free on the queue's disk, where somebody looks.
     pub(crate) free: Arc<AtomicU64>,
 }
@@ -193,22 +195,27 @@ impl Relay {
         smtp: Arc<Pretend>,
         observer: Arc<dyn Observe>,
     ) -> Self {
-        let disk_full = Arc::new(AtomicUsize::new(0));
-        let store: Arc<dyn QueueStore> = Arc::new(HeldStore(store, disk_full.clone(), keys));
+        let (disk_full, lease_lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let store: Arc<dyn QueueStore> =
+            Arc::new(HeldStore(store, disk_full.clone(), lease_lost.clone(), keys));
         let drop = Pretend::new([]);
         let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone(), agent: Pretend::new([]) };
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let world = TestWorld::new(free.clone());
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
         let pipeline = Pipeline::new(settings(), table, store.clone(), delivers, observer, Arc::new(world));
-        Self { pipeline, store, smtp, drop, folder, disk_full, free }
+        Self { pipeline, store, smtp, drop, folder, disk_full, lease_lost, free }
     }
 
     /// The same table and ways out under other settings.
     pub(crate) fn put_in_force(&self, settings: Settings) {
-        let delivers = Delivers { smtp: self.smtp.clone(), drop: self.drop.clone(), agent: Pretend::new([]) };
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
-        self.pipeline.put_in_force(settings, table, delivers);
+        self.pipeline.put_in_force(settings, table, self.delivers());
+    }
+
+    /// The ways out.
+    pub(crate) fn delivers(&self) -> Delivers {
+        Delivers { smtp: self.smtp.clone(), drop: self.drop.clone(), agent: Pretend::new([]) }
     }
 
     /// Delivers in the background until dropped with the test's runtime.
