@@ -10,8 +10,8 @@
 //! removed. What a crash leaves without a row is removed at the next start.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,8 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use postroad_message::Content;
+use rustix::fs::{Mode, OFlags};
 
 use super::fault::Fault;
+use super::owner::Owner;
 use crate::error::QueueError;
 use crate::item::NewMessage;
 
@@ -87,6 +89,8 @@ fn next(inbox: &Mutex<Receiver<Job>>) -> Option<Job> {
 /// The folder beside the database.
 pub(super) struct Folder {
     path: PathBuf,
+    /// Whoever has the database.
+    owner: Owner,
     last: AtomicU64,
 }
 
@@ -95,39 +99,52 @@ impl Folder {
         let mut name = database.file_name().unwrap_or_default().to_owned();
         name.push("-content");
         let path = database.with_file_name(name);
+        let owner = Owner::of(&fs::metadata(database)?);
         match DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
-            _ => Ok(Self { path, last: AtomicU64::new(0) }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                made?;
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                owner
+                    .give(&rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from)?.into())?;
+            }
         }
+        Ok(Self { path, owner, last: AtomicU64::new(0) })
     }
 
     /// Writes the large ones of these contents, each into a file of its own, and syncs all of it. Where one fails,
     /// those before it are removed.
     pub(super) fn draft(&self, contents: &[Option<Content>]) -> Result<Drafts, Fault> {
         let mut drafts = Drafts { files: Vec::with_capacity(contents.len()), wanted: false };
+        let folder = File::open(&self.path)?;
+        // Nothing is given to him in a folder of somebody else's, to which a link of his may lead.
+        let owner = self.owner.has(&folder.metadata()?).then_some(self.owner);
         for content in contents {
-            drafts.files.push(content.as_ref().map(|_| self.create()).transpose()?);
+            drafts.files.push(content.as_ref().map(|_| self.create(&folder, owner)).transpose()?);
             if let (Some(content), Some(Some(Draft { file, .. }))) = (content, drafts.files.last_mut()) {
                 file.write_all(content.as_bytes())?;
                 // A sync that failed is final for this file: whatever a second one says, pages may be lost.
                 file.sync_data()?;
             }
         }
-        File::open(&self.path)?.sync_all()?;
+        folder.sync_all()?;
         Ok(drafts)
     }
 
     /// A new file, locked: nobody sweeps it away.
-    fn create(&self) -> Result<Draft, Fault> {
+    fn create(&self, folder: &File, owner: Option<Owner>) -> Result<Draft, Fault> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         loop {
             let number = self.last.fetch_add(1, Ordering::Relaxed);
             let name = format!("{:08x}{number:08x}", std::process::id());
             let path = self.path.join(&name);
-            let mut options = File::options();
-            let file = match options.write(true).create_new(true).mode(0o600).open(&path) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-                opened => opened?,
+            let file = match rustix::fs::openat(folder, &name, flags, Mode::RUSR | Mode::WUSR) {
+                Err(rustix::io::Errno::EXIST) => continue,
+                opened => File::from(opened.map_err(io::Error::from)?),
             };
+            if let Some(owner) = owner {
+                owner.give(&file)?;
+            }
             file.lock()?;
             // Between the two somebody who sweeps may have taken it for an orphan.
             if file.metadata()?.nlink() > 0 {

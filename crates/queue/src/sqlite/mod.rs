@@ -8,6 +8,7 @@ mod filter;
 mod lease;
 mod manage;
 mod options;
+mod owner;
 mod reader;
 mod recent;
 mod record;

@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::lease::Settling;
 use super::manage::Stored;
 use super::options::SqliteOptions;
+use super::owner;
 use super::reader::Reader;
 use super::recent::Recent;
 use super::writer::{Labour, Promise, Work, Writer};
@@ -64,6 +65,7 @@ impl SqliteStore {
 }
 
 fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
+    owner::make(path);
     let writing = schema::open_writer(path, &options)?;
     let reading = schema::open_reader(path, options.busy_timeout)?;
     let (files, mut others) = ContentFiles::start(path, options.large_content)?;
@@ -84,8 +86,7 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
 
 /// A file that was made is only there after a power failure once its folder was synced.
 fn sync_folder(path: &Path) -> Result<(), Fault> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(File::open(folder)?.sync_all()?)
+    Ok(File::open(owner::folder(path))?.sync_all()?)
 }
 
 impl SqliteStore {

@@ -119,6 +119,23 @@ async fn a_damaged_file_sets_its_message_aside_and_stops_no_other() {
     }
 }
 
+/// Of another user's, say, or behind a link that leads nowhere for now.
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_now_waits_and_is_not_taken_for_damaged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = open(&path);
+    let id = store.enqueue(message("example.com", &body(1, LARGE))).await.expect("room");
+    let (file, away) = (files(&path)[0].clone(), folder.path().join("away"));
+    fs::rename(&file, &away).expect("moved");
+    std::os::unix::fs::symlink(&file, &file).expect("a link to itself");
+    let error = store.content(id).await.expect_err("it cannot be opened");
+    assert!(matches!(error, QueueError::Io { .. }) && error.is_transient(), "{error:?}");
+    fs::rename(&away, &file).expect("moved back");
+    assert!(matches!(list(&store).await[0].state, State::Waiting), "not set aside");
+    assert_eq!(store.content(id).await, Ok(Content::from(body(1, LARGE))));
+}
+
 fn open(path: &Path) -> SqliteStore {
     let mut options = SqliteOptions::default();
     options.large_content = LARGE;

@@ -10,6 +10,7 @@ mod dice;
 mod large;
 mod mail;
 mod migrated;
+mod owner;
 mod pages;
 mod system_calls;
 mod watched;

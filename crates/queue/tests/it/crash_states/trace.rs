@@ -69,7 +69,9 @@ fn step(call: &str, folder: &Path) -> Option<Step> {
     let last_number = |text: &str| text.rsplit(", ").next()?.split(')').next()?.parse().ok();
     match name {
         "openat" if rest.contains("O_CREAT") => {
-            let path = PathBuf::from(text(&quoted(rest)?));
+            // `folder, "name"`, where a name that is absolute stands for itself.
+            let (_, beside) = file(rest)?;
+            let path = beside.join(text(&quoted(rest)?));
             Some(Step::Create { path }).filter(|_| !failed(call)).filter(|step| match step {
                 Step::Create { path } => inside(path),
                 _ => false,

@@ -1,0 +1,70 @@
+//! A command that root runs beside a relay of another user leaves nothing that the relay cannot read.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+
+use postroad_queue::{QueueStore, SqliteOptions, SqliteStore};
+
+use crate::mail::{body, message};
+
+const LARGE: usize = 20_000;
+/// Any other than root's.
+const RELAY: (u32, u32) = (65_534, 65_533);
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn what_root_makes_belongs_to_whoever_has_the_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    open(&path).close();
+    give(&path);
+    fs::remove_dir(content_folder(&path)).expect("it is empty");
+
+    let store = open(&path);
+    store.enqueue(message("example.com", &body(1, LARGE))).await.expect("room");
+    assert_eq!(owner(&content_folder(&path)), RELAY);
+    let files = fs::read_dir(content_folder(&path)).expect("a folder");
+    let files: Vec<_> = files.map(|file| file.expect("an entry").path()).collect();
+    assert_eq!(files.len(), 1);
+    assert_eq!(owner(&files[0]), RELAY);
+    assert_eq!(fs::metadata(&files[0]).expect("it is there").mode() & 0o777, 0o600, "and to nobody else");
+    store.close();
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_store_that_root_makes_belongs_to_whoever_has_its_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    give(folder.path());
+    let path = folder.path().join("queue.db");
+    let store = open(&path);
+    store.enqueue(message("example.com", &body(1, LARGE))).await.expect("room");
+    let mut made = 0;
+    for file in fs::read_dir(folder.path()).expect("a folder") {
+        let file = file.expect("an entry").path();
+        assert_eq!(owner(&file), RELAY, "{}", file.display());
+        made += 1;
+    }
+    assert!(made >= 2, "the store and the folder of large contents");
+    store.close();
+}
+
+fn open(path: &Path) -> SqliteStore {
+    let mut options = SqliteOptions::default();
+    options.large_content = LARGE;
+    SqliteStore::open_with(path, options).expect("the store opens")
+}
+
+fn give(path: &Path) {
+    chown(path, Some(RELAY.0), Some(RELAY.1)).expect("root may");
+}
+
+fn owner(path: &Path) -> (u32, u32) {
+    let there = fs::metadata(path).expect("it is there");
+    (there.uid(), there.gid())
+}
+
+fn content_folder(path: &Path) -> std::path::PathBuf {
+    path.with_file_name("queue.db-content")
+}
