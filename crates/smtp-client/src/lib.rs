@@ -99,6 +99,8 @@
 //! would break a signature it fails with 5.6.3, unless [`Destination::eight_bit_content`] says that it is converted all the same, or
 //! sent as it is.
 //!
+#![doc = include_str!("../OUTCOMES.md")]
+//!
 //! # A deadline, a priority
 //!
 //! [`Envelope::deliver_by`](postroad_message::Envelope) is said as `BY=` to a host that offers DELIVERBY (RFC 2852), with the seconds
