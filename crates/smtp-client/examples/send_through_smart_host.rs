@@ -1,4 +1,4 @@
-//! Sends one message through a smart host that wants TLS and a password:
+//! One message through a smart host that wants TLS and a password, in fifteen lines:
 //! `PASSWORD=... send_through_smart_host smtp-relay.example.com relay@contoso.com jane@fabrikam.com < message.eml`
 
 use std::io::Read as _;
@@ -11,25 +11,19 @@ use postroad_smtp_client::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [host, user, recipients @ ..] = arguments.as_slice() else {
-        return Err("HOST USER RECIPIENT...".into());
-    };
-    let recipients: Result<Vec<_>, _> =
-        recipients.iter().map(|text| text.parse().map(Recipient::new)).collect();
-    let envelope = Envelope::new(ReversePath::Mailbox(user.parse()?), recipients?);
-    let mut destination =
-        Destination::new(Hosts::SmartHosts(vec![SmartHost::Name(host.parse()?)]), "localhost".parse()?);
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().ok_or("HOST USER RECIPIENT...");
+    let (host, user) = (next()?, next()?);
+    let to = arguments.map(|to| to.parse().map(Recipient::new)).collect::<Result<_, _>>()?;
+    let envelope = Envelope::new(ReversePath::Mailbox(user.parse()?), to);
+    let hosts = Hosts::SmartHosts(vec![SmartHost::Name(host.parse()?)]);
+    let mut destination = Destination::new(hosts, "localhost".parse()?);
     destination.port = 587;
     destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
-    let credential = Credential::new(user, Secret::new(std::env::var("PASSWORD")?));
+    let credential = Credential::new(&user, Secret::new(std::env::var("PASSWORD")?));
     destination.authentication = Some(Authentication::new(credential));
-    let mut content = Vec::new();
-    std::io::stdin().read_to_end(&mut content)?;
-    let client = SmtpClient::new()?;
-    let outcomes = client.deliver(&destination, &envelope, &envelope.recipients, &content.into()).await;
-    for (recipient, outcome) in envelope.recipients.iter().zip(outcomes) {
-        println!("{}: {outcome:?}", recipient.address);
-    }
+    let content = std::io::stdin().lock().bytes().collect::<Result<Vec<u8>, _>>()?.into();
+    let outcomes = SmtpClient::new()?.deliver(&destination, &envelope, &envelope.recipients, &content).await;
+    println!("{outcomes:#?}");
     Ok(())
 }
