@@ -25,6 +25,9 @@
 //! # }
 //! ```
 //!
+//! `examples/send_through_smart_host.rs` is a whole program of fifteen lines; `crates/transport/examples/lettre_transport.rs` puts this
+//! client and a routing table below an application that sends by lettre.
+//!
 //! With a password, which goes over TLS only, to a server that has to prove its name; and a client with its own name
 //! servers, trust anchors and time-outs:
 //!
