@@ -174,7 +174,7 @@ fn pipeline(folder: &Path) -> Pipeline {
     let table = RoutingTable::build(vec![Connector::Send(send)], Topology::new("Hub01"), vec![]);
     let store = SqliteStore::open(folder.join("queue.db")).expect("a store");
     let world = Arc::new(SystemWorld);
-    let nowhere = Arc::new(DropDeliver::new(BTreeMap::new(), domain(), world.clone()));
+    let nowhere = Arc::new(DropDeliver::new(BTreeMap::new(), domain()));
     let delivers = Delivers { smtp: nowhere.clone(), drop: nowhere.clone(), agent: nowhere };
     Pipeline::new(
         settings,
@@ -205,7 +205,7 @@ fn our_drop(files: usize) -> Turn {
     let directory = DropDirectory::new(folder.path());
     timed(files, || {
         for number in 0..files {
-            directory.write(unique(number), &letter).expect("room");
+            directory.write(number as u128, &letter).expect("room");
         }
     })
 }
@@ -215,12 +215,8 @@ fn our_batches(files: usize) -> Turn {
     let directory = DropDirectory::new(folder.path());
     timed(files, || {
         for first in (0..files).step_by(BATCH) {
-            let batch = (first..files.min(first + BATCH)).map(|number| (unique(number), letter.as_slice()));
+            let batch = (first..files.min(first + BATCH)).map(|number| (number as u128, letter.as_slice()));
             assert!(directory.write_all(batch).iter().all(Result::is_ok));
         }
     })
-}
-
-fn unique(number: usize) -> [u8; 16] {
-    (number as u128).to_be_bytes()
 }

@@ -1,9 +1,8 @@
 //! Writes Drop files so that a gateway never sees half of one, and a crash never loses one that was acknowledged.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +14,12 @@ use crate::file_system;
 /// The directory of one foreign connector. It is never created here: a missing one is a mistake to be told, not mended.
 ///
 /// A file is written under a temporary name that starts with a dot, synced, renamed to `<32 hex digits>.eml`, and the
-/// directory is synced; only then does [`write`](Self::write) return. Names come from the caller's random bytes, never from
+/// directory is synced; only then does [`write`](Self::write) return. Names come from the caller's numbers, never from
 /// message data. Blocking calls, no thread of its own.
+///
+/// Whoever gives one delivery the same number at each attempt makes one file of it, whatever crash came between: a file
+/// that stands there with that name and those bytes is not written again. Where the gateway has taken it meanwhile nobody
+/// can know, and it gets a second one. A file of that name with other bytes stays, and the new one gets another name.
 #[derive(Clone, Debug)]
 pub struct DropDirectory {
     path: PathBuf,
@@ -90,9 +93,9 @@ impl DropDirectory {
         &self.path
     }
 
-    /// Writes one file, durable when this returns. `unique`: 16 random bytes for its name.
-    pub fn write(&self, unique: [u8; 16], file: &[u8]) -> Result<PathBuf, DropError> {
-        let mut written = self.write_all([(unique, file)]);
+    /// Writes one file, durable when this returns. `number`: what its name is made of, the same at each attempt.
+    pub fn write(&self, number: u128, file: &[u8]) -> Result<PathBuf, DropError> {
+        let mut written = self.write_all([(number, file)]);
         written.pop().unwrap_or_else(|| Err(DropError::Missing(self.path.clone())))
     }
 
@@ -100,20 +103,28 @@ impl DropDirectory {
     /// a disk with a journal makes many durable at once, and share the sync of the directory and the look at the quota.
     pub fn write_all<'f>(
         &self,
-        files: impl IntoIterator<Item = ([u8; 16], &'f [u8])>,
+        files: impl IntoIterator<Item = (u128, &'f [u8])>,
     ) -> Vec<Result<PathBuf, DropError>> {
         let mut room = self.room();
-        let fill = |(unique, file): ([u8; 16], &[u8])| {
+        let fill = |(number, file): (u128, &[u8])| {
+            let path = self.path.join(name(number));
+            if holds(&path, file) {
+                return Ok(Filled::Before(path));
+            }
             room.as_mut().map_err(|error| error.clone())?.take(&self.path, file.len())?;
-            Temporary::fill(&self.path, unique, file).map_err(|error| self.error(&error))
+            Temporary::fill(&self.path, number, file).map(Filled::Now).map_err(|error| self.error(&error))
         };
         let filled: Vec<_> = files.into_iter().map(fill).collect();
-        let whole: Vec<&Temporary> = filled.iter().flatten().collect();
+        let whole: Vec<&File> = filled.iter().flatten().filter_map(Filled::now).collect();
         let mut synced = sync_side_by_side(&whole).into_iter();
-        let place = |temporary: Result<Temporary, DropError>| {
-            let temporary = temporary?;
+        let place = |filled: Result<Filled, DropError>| {
+            let temporary = match filled? {
+                Filled::Now(temporary) => temporary,
+                // Its bytes were synced before it got this name.
+                Filled::Before(path) => return Ok(path),
+            };
             let synced = synced.next().unwrap_or_else(|| Err(io::ErrorKind::Other.into()));
-            synced.and_then(|()| temporary.place()).map_err(|error| self.error(&error))
+            synced.and_then(|()| temporary.place(&self.path)).map_err(|error| self.error(&error))
         };
         let placed: Vec<_> = filled.into_iter().map(place).collect();
         if placed.iter().all(Result::is_err) {
@@ -121,7 +132,7 @@ impl DropDirectory {
         }
         match file_system::sync_directory(&self.path) {
             Ok(()) => placed,
-            // None of the names is safe: those that were placed are tried again, as duplicates at worst.
+            // None of the names is safe: those that were placed are tried again, and found.
             Err(error) => placed.into_iter().map(|result| result.and(Err(self.error(&error)))).collect(),
         }
     }
@@ -183,31 +194,77 @@ impl Room {
     }
 }
 
+/// A file of this call.
+enum Filled {
+    Now(Temporary),
+    /// An attempt that did not live to tell of it has placed it.
+    Before(PathBuf),
+}
+
+impl Filled {
+    fn now(&self) -> Option<&File> {
+        match self {
+            Self::Now(temporary) => Some(&temporary.file),
+            Self::Before(_) => None,
+        }
+    }
+}
+
+/// Whether a regular file there has exactly these bytes.
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let is_alike = file_system::look(path).is_ok_and(|facts| facts.is_regular && facts.size == size);
+    let read = || {
+        let mut found = Vec::with_capacity(bytes.len());
+        file_system::open(path)?.take(size.saturating_add(1)).read_to_end(&mut found)?;
+        io::Result::Ok(found)
+    };
+    is_alike && read().is_ok_and(|found| found == bytes)
+}
+
 /// A file under its temporary name, which goes unless it is [placed](Self::place): nothing of a failed attempt counts
 /// against the quota. What cannot be removed even then [`sweep`](DropDirectory::sweep) finds.
 struct Temporary {
     file: File,
     temporary: PathBuf,
-    path: PathBuf,
+    number: u128,
 }
 
 impl Temporary {
-    fn fill(directory: &Path, unique: [u8; 16], bytes: &[u8]) -> io::Result<Self> {
-        let name = name(unique);
-        let temporary = directory.join(format!(".{name}.tmp"));
-        let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        let filled = Self { file, temporary, path: directory.join(name) };
+    fn fill(directory: &Path, number: u128, bytes: &[u8]) -> io::Result<Self> {
+        // What an attempt left that a crash ended has the first name, and is left to `sweep`.
+        let (file, temporary) = first_free(number, |name| {
+            let temporary = directory.join(format!(".{name}.tmp"));
+            OpenOptions::new().write(true).create_new(true).open(&temporary).map(|file| (file, temporary))
+        })?;
+        let filled = Self { file, temporary, number };
         // For `sweep` of another process; where there are no locks, a sweep at start is the operator's risk.
         let _ = filled.file.try_lock();
         (&filled.file).write_all(bytes)?;
         Ok(filled)
     }
 
-    fn place(mut self) -> io::Result<PathBuf> {
-        file_system::rename_new(&self.temporary, &self.path)?;
+    fn place(mut self, directory: &Path) -> io::Result<PathBuf> {
+        let placed = first_free(self.number, |name| {
+            let path = directory.join(name);
+            file_system::rename_new(&self.temporary, &path).map(|()| path)
+        })?;
         self.temporary.clear();
-        Ok(std::mem::take(&mut self.path))
+        Ok(placed)
     }
+}
+
+/// Does what a name that exists prevents, under the first of a hundred names that is free. The second is far from the
+/// names of the deliveries that come next.
+fn first_free<T>(number: u128, mut act: impl FnMut(&str) -> io::Result<T>) -> io::Result<T> {
+    const STRIDE: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+    for attempt in 0..100 {
+        match act(&name(number.wrapping_add(STRIDE.wrapping_mul(attempt)))) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            done => return done,
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 impl Drop for Temporary {
@@ -222,7 +279,7 @@ impl Drop for Temporary {
 const SIDE_BY_SIDE: usize = 8;
 
 /// Syncs every file; one after another as far as there are no threads to be had.
-fn sync_side_by_side(files: &[&Temporary]) -> Vec<io::Result<()>> {
+fn sync_side_by_side(files: &[&File]) -> Vec<io::Result<()>> {
     let next = AtomicUsize::new(0);
     let synced: Vec<OnceLock<io::Result<()>>> = files.iter().map(|_| OnceLock::new()).collect();
     let work = || {
@@ -230,7 +287,7 @@ fn sync_side_by_side(files: &[&Temporary]) -> Vec<io::Result<()>> {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let (Some(one), Some(result)) = (files.get(at), synced.get(at)) else { return };
             // Nobody else has this place.
-            let _ = result.set(one.file.sync_all());
+            let _ = result.set(one.sync_all());
         }
     };
     std::thread::scope(|scope| {
@@ -243,14 +300,8 @@ fn sync_side_by_side(files: &[&Temporary]) -> Vec<io::Result<()>> {
     synced.into_iter().map(result).collect()
 }
 
-fn name(unique: [u8; 16]) -> String {
-    let mut name = String::with_capacity(36);
-    for byte in unique {
-        // Writing into a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name.push_str(".eml");
-    name
+fn name(number: u128) -> String {
+    format!("{number:032x}.eml")
 }
 
 fn is_temporary(name: &OsStr) -> bool {

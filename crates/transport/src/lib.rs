@@ -33,7 +33,7 @@
 //! let drops = BTreeMap::from([("Fax Gateway".to_owned(), DropDirectory::new(folder.path()))]);
 //! let delivers = Delivers {
 //!     smtp: Arc::new(SmtpDeliver::new(SmtpClient::new()?, settings.names(), NoCredentials)),
-//!     drop: Arc::new(DropDeliver::new(drops, domain, world.clone())),
+//!     drop: Arc::new(DropDeliver::new(drops, domain)),
 //!     agent: Arc::new(AgentDeliver::new()),
 //! };
 //! let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"))?);

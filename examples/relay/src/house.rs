@@ -210,7 +210,7 @@ fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, Routin
     let lmtp = Lmtp::new(settings.names(), configuration.smtp_client, Arc::new(SystemWorld));
     let pipe = Pipe::new(domain.clone());
     let agent = AgentDeliver::new().register("lmtp", Arc::new(lmtp)).register("pipe", Arc::new(pipe));
-    let drop = DropDeliver::new(configuration.drop_directories(), domain, Arc::new(SystemWorld));
+    let drop = DropDeliver::new(configuration.drop_directories(), domain);
     let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop), agent: Arc::new(agent) };
     Ok((settings, routing_table(configuration)?, delivers))
 }

@@ -9,27 +9,59 @@ use postroad_message_directory::{DropDirectory, DropError};
 fn a_file_appears_whole_under_a_name_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let directory = DropDirectory::new(folder.path());
-    let path = directory.write([0xa1; 16], b"X-Sender: <>\r\n").unwrap();
+    let path = directory.write(0xa1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1, b"X-Sender: <>\r\n").unwrap();
     assert_eq!(path.file_name().unwrap().to_str(), Some("a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1.eml"));
     assert_eq!(fs::read(path).unwrap(), b"X-Sender: <>\r\n");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn an_existing_file_is_never_overwritten() {
+fn an_existing_file_with_other_bytes_is_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let directory = DropDirectory::new(folder.path());
-    let path = directory.write([1; 16], b"first").unwrap();
-    assert!(matches!(directory.write([1; 16], b"second"), Err(DropError::Io { .. })));
+    let path = directory.write(1, b"first").unwrap();
+    let other = directory.write(1, b"second").unwrap();
     assert_eq!(fs::read(path).unwrap(), b"first");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    assert_eq!(fs::read(&other).unwrap(), b"second");
+    let name = other.file_name().unwrap().to_str().unwrap();
+    assert!(name.len() == 36 && name.ends_with(".eml"), "{name}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file stays");
+}
+
+#[test]
+fn an_attempt_that_a_crash_ended_is_completed_not_doubled() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = DropDirectory::new(folder.path()).quota(Some(10));
+    // The first attempt placed its file; there is no room for another.
+    let path = directory.write(1, b"123456").unwrap();
+    assert_eq!(directory.write(1, b"123456").as_ref(), Ok(&path));
+    // That of the second got as far as its temporary name.
+    fs::write(folder.path().join(format!(".{:032x}.eml.tmp", 2)), "12").unwrap();
+    let second = directory.write(2, b"12").unwrap();
+    assert_eq!(second.file_name().unwrap().to_str(), Some(format!("{:032x}.eml", 2).as_str()));
+    assert_eq!(directory.sweep(), Ok(1));
+    // The gateway took the first one, and nobody can tell.
+    fs::remove_file(&path).unwrap();
+    assert_eq!(directory.write(1, b"123456").as_ref(), Ok(&path));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_link_with_the_name_of_a_file_is_not_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("elsewhere"), "123").unwrap();
+    let link = folder.path().join(format!("{:032x}.eml", 1));
+    std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+    let path = DropDirectory::new(folder.path()).write(1, b"123").unwrap();
+    assert_ne!(path, link);
+    assert_eq!(fs::read(path).unwrap(), b"123");
 }
 
 #[test]
 fn a_missing_directory_is_a_passing_failure_and_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("Drop");
-    let error = DropDirectory::new(&path).write([1; 16], b"x").unwrap_err();
+    let error = DropDirectory::new(&path).write(1, b"x").unwrap_err();
     assert_eq!(error, DropError::Missing(path.clone()));
     assert_eq!(
         (error.failure().status.class(), error.failure().fault),
@@ -42,19 +74,19 @@ fn a_missing_directory_is_a_passing_failure_and_is_not_made() {
 fn a_quota_counts_what_waits_and_what_comes() {
     let folder = tempfile::tempdir().unwrap();
     let directory = DropDirectory::new(folder.path()).quota(Some(10));
-    let first = directory.write([1; 16], b"123456").unwrap();
-    let over = directory.write([2; 16], b"12345").unwrap_err();
+    let first = directory.write(1, b"123456").unwrap();
+    let over = directory.write(2, b"12345").unwrap_err();
     assert!(matches!(over, DropError::OverQuota { used: 6, size: 5, quota: 10, .. }), "{over}");
-    directory.write([3; 16], b"1234").unwrap();
+    directory.write(3, b"1234").unwrap();
     fs::remove_file(first).unwrap();
-    directory.write([4; 16], b"12345").unwrap();
+    directory.write(4, b"12345").unwrap();
 }
 
 #[test]
 fn a_batch_keeps_to_the_quota_too() {
     let folder = tempfile::tempdir().unwrap();
     let directory = DropDirectory::new(folder.path()).quota(Some(10));
-    let results = directory.write_all([([1; 16], &b"123456"[..]), ([2; 16], b"12345"), ([3; 16], b"1234")]);
+    let results = directory.write_all([(1, &b"123456"[..]), (2, b"12345"), (3, b"1234")]);
     let written: Vec<_> = results.iter().map(Result::is_ok).collect();
     assert_eq!(written, [true, false, true]);
 }
@@ -63,17 +95,15 @@ fn a_batch_keeps_to_the_quota_too() {
 fn many_files_are_written_together_each_with_its_own_result() {
     let folder = tempfile::tempdir().unwrap();
     let directory = DropDirectory::new(folder.path());
-    directory.write([7; 16], b"there already").unwrap();
+    // A directory is in the way of one.
+    fs::create_dir_all(folder.path().join(format!("{:032x}.eml/x", 7))).unwrap();
     let bytes: Vec<String> = (0..100_u8).map(|number| format!("file {number}")).collect();
-    let files = bytes.iter().zip(0_u8..).map(|(text, number)| ([number; 16], text.as_bytes()));
+    let files = bytes.iter().zip(0..).map(|(text, number)| (number, text.as_bytes()));
     for (number, result) in directory.write_all(files).into_iter().enumerate() {
-        match (number, result) {
-            (7, result) => assert!(matches!(result, Err(DropError::Io { .. })), "{result:?}"),
-            (number, Ok(path)) => assert_eq!(fs::read_to_string(path).unwrap(), bytes[number]),
-            (number, Err(error)) => panic!("{number}: {error}"),
-        }
+        let path = result.unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!(fs::read_to_string(path).unwrap(), bytes[number]);
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 100, "no temporary file stays");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 101, "no temporary file stays");
 }
 
 #[test]

@@ -13,23 +13,21 @@ use postroad_message_directory::{DropDirectory, DropError, drop};
 use tokio::sync::oneshot;
 
 use crate::deliver::{Deliver, Job};
-use crate::world::World;
 
-/// Writes files: whole, synced, and only then visible under their name. Those that come while others are written are
-/// written together when these are done, and share their syncs.
+/// Writes files: whole, synced, and only then visible under their name, which is the message's id and the delivery's. Those
+/// that come while others are written are written together when these are done, and share their syncs.
 pub struct DropDeliver {
     directories: BTreeMap<String, Arc<Writer>>,
     rules: drop::Rules,
-    world: Arc<dyn World>,
 }
 
 impl DropDeliver {
     /// `directories` by the name of their connector; addresses of other types than SMTP are written as IMCEA
     /// addresses in `domain`.
-    pub fn new(directories: BTreeMap<String, DropDirectory>, domain: Domain, world: Arc<dyn World>) -> Self {
+    pub fn new(directories: BTreeMap<String, DropDirectory>, domain: Domain) -> Self {
         let writer = |(name, directory)| (name, Arc::new(Writer::new(directory)));
         let directories = directories.into_iter().map(writer).collect();
-        Self { directories, rules: drop::Rules::new(domain), world }
+        Self { directories, rules: drop::Rules::new(domain) }
     }
 
     async fn write(&self, job: Job<'_>) -> Result<Outcome, Failure> {
@@ -40,8 +38,9 @@ impl DropDeliver {
         let directory = directory.ok_or_else(|| misplaced(job.connector.name()))?;
         let file = drop::encode(job.envelope, job.content, &self.rules)
             .map_err(|error| unwritable(&error.to_string()))?;
-        let unique = self.world.random().to_be_bytes();
-        let path = match directory.write(unique, file).await {
+        // The same at every attempt: a crash between the rename and the settlement makes no second file.
+        let number = u128::from(job.message.as_u64()) << 64 | u128::from(job.delivery.as_u64());
+        let path = match directory.write(number, file).await {
             Some(Ok(path)) => path,
             Some(Err(error)) => return Err(error.failure()),
             None => return Err(local("the file could not be written")),
@@ -66,7 +65,7 @@ struct Waiting {
 }
 
 struct File {
-    unique: [u8; 16],
+    number: u128,
     bytes: Vec<u8>,
     written: oneshot::Sender<Result<PathBuf, DropError>>,
 }
@@ -77,9 +76,9 @@ impl Writer {
     }
 
     /// `None` where the runtime ends meanwhile.
-    async fn write(self: Arc<Self>, unique: [u8; 16], bytes: Vec<u8>) -> Option<Result<PathBuf, DropError>> {
+    async fn write(self: Arc<Self>, number: u128, bytes: Vec<u8>) -> Option<Result<PathBuf, DropError>> {
         let (written, told) = oneshot::channel();
-        if self.leads(File { unique, bytes, written }) {
+        if self.leads(File { number, bytes, written }) {
             // It writes for others too, so it does not end with this delivery.
             tokio::task::spawn_blocking(move || self.write_what_waits());
         }
@@ -103,9 +102,9 @@ impl Writer {
             if files.is_empty() {
                 return;
             }
-            let all = self.directory.write_all(files.iter().map(|file| (file.unique, file.bytes.as_slice())));
+            let all = self.directory.write_all(files.iter().map(|file| (file.number, file.bytes.as_slice())));
             for (file, result) in files.into_iter().zip(all) {
-                // Whoever no longer waits finds the file as a duplicate at worst.
+                // Whoever no longer waits finds the file at the next attempt.
                 let _ = file.written.send(result);
             }
         }

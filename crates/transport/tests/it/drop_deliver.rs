@@ -21,8 +21,7 @@ fn contoso() -> Domain {
 }
 
 fn fax(directory: DropDirectory) -> DropDeliver {
-    let world = Arc::new(TestWorld::new(Arc::default()));
-    DropDeliver::new(BTreeMap::from([("Fax".to_owned(), directory)]), contoso(), world)
+    DropDeliver::new(BTreeMap::from([("Fax".to_owned(), directory)]), contoso())
 }
 
 fn dropped(folder: &Path) -> Vec<Vec<u8>> {
@@ -39,7 +38,10 @@ async fn many_deliveries_at_a_time_are_a_file_each_with_their_own_recipient() {
         (envelope, Content::from(format!("Subject: {number}\r\n\r\n").into_bytes()))
     });
     let jobs: Vec<_> = jobs.collect();
-    let deliveries = jobs.iter().map(|(envelope, content)| fax.deliver(job(&foreign, envelope, content)));
+    let deliveries = jobs
+        .iter()
+        .zip(1..)
+        .map(|((envelope, content), id)| fax.deliver(job(&foreign, envelope, content, id)));
     for outcomes in all(deliveries.collect()).await {
         assert!(matches!(outcomes[..], [Outcome::Delivered(_)]), "{outcomes:?}");
     }
@@ -76,7 +78,7 @@ fn foreign() -> Connector {
     Connector::Foreign(ForeignConnector::new("Fax", vec!["FAX:*;1".parse().unwrap()]))
 }
 
-fn job<'a>(connector: &'a Connector, envelope: &'a Envelope, content: &'a Content) -> Job<'a> {
+fn job<'a>(connector: &'a Connector, envelope: &'a Envelope, content: &'a Content, id: u64) -> Job<'a> {
     Job {
         connector,
         server: None,
@@ -84,8 +86,27 @@ fn job<'a>(connector: &'a Connector, envelope: &'a Envelope, content: &'a Conten
         envelope,
         content,
         message: MessageId::from_u64(1),
-        delivery: DeliveryId::from_u64(1),
+        delivery: DeliveryId::from_u64(id),
     }
+}
+
+#[tokio::test]
+async fn a_second_attempt_finds_the_file_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let foreign = foreign();
+    let recipient = Recipient::new(Address::parse("FAX:1").unwrap());
+    let envelope = Envelope::new(ReversePath::Null, vec![recipient]);
+    let content = Content::from(b"Subject: Tea\r\n\r\n".to_vec());
+    let mut receipts = Vec::new();
+    for attempt in ["before the crash", "after it"] {
+        let outcomes =
+            fax(DropDirectory::new(folder.path())).deliver(job(&foreign, &envelope, &content, 0x2a)).await;
+        let [Outcome::Delivered(receipt)] = &outcomes[..] else { panic!("{attempt}: {outcomes:?}") };
+        receipts.push(receipt.host.clone());
+    }
+    let name = "0000000000000001000000000000002a.eml";
+    assert_eq!(receipts, vec![folder.path().join(name).display().to_string(); 2]);
+    assert_eq!(dropped(folder.path()).len(), 1);
 }
 
 /// What keeps a file from being written, and what mends it.
