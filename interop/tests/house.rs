@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 const LONGEST_FILE: usize = 600;
 const LONGEST_RELAY: usize = 1000;
+/// What an embedder who wants to receive mail writes.
+const LONGEST_RECEIVER: usize = 60;
 
 /// The floors of ARCHITECTURE.md, from the ground up. A room may know the floors below its own, nothing else.
 const FLOORS: &[&[&str]] = &[
@@ -42,6 +44,12 @@ fn the_relay_without_its_demo_is_thin() {
         total < LONGEST_RELAY,
         "examples/relay without demo has {total} lines, {LONGEST_RELAY} is too many"
     );
+}
+
+#[test]
+fn a_server_is_written_in_sixty_lines() {
+    let example = root().join("crates/smtp-server/examples/receive.rs");
+    assert!(lines(&example) <= LONGEST_RECEIVER, "{} has {} lines", example.display(), lines(&example));
 }
 
 #[test]

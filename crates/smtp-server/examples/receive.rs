@@ -3,7 +3,6 @@
 //! `cargo run -p postroad-smtp-server --example receive`, then `swaks --server 127.0.0.1:2525 --to jane@example.net`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use postroad_address_space::{Domain, Mailbox};
 use postroad_message::{Content, Envelope};
@@ -13,8 +12,7 @@ use postroad_smtp_server::{
 };
 
 /// Keeps nothing: a real one writes the message down before it says yes.
-#[derive(Default)]
-struct Print(AtomicU64);
+struct Print;
 
 impl Submit for Print {
     fn accept_message<'a>(
@@ -24,12 +22,9 @@ impl Submit for Print {
         content: Content,
     ) -> BoxFuture<'a, Result<String, Refusal>> {
         Box::pin(async move {
-            let id = format!("{:08x}", self.0.fetch_add(1, Ordering::Relaxed));
-            println!("{id}: {} bytes from {} at {}", content.len(), envelope.reverse_path, client.peer);
-            for recipient in &envelope.recipients {
-                println!("{id}: to {}", recipient.address);
-            }
-            Ok(id)
+            println!("{} bytes from {} at {}", content.len(), envelope.reverse_path, client.peer);
+            envelope.recipients.iter().for_each(|recipient| println!("to {}", recipient.address));
+            Ok("printed".to_owned())
         })
     }
 }
@@ -38,13 +33,8 @@ impl Submit for Print {
 struct OneUser(Secret);
 
 impl Verify for OneUser {
-    fn verify<'a>(
-        &'a self,
-        _: &'a Client,
-        username: &'a str,
-        password: Secret,
-    ) -> BoxFuture<'a, Verification> {
-        let right = username == "app" && password.matches(&self.0);
+    fn verify<'a>(&'a self, _: &'a Client, name: &'a str, password: Secret) -> BoxFuture<'a, Verification> {
+        let right = name == "app" && password.matches(&self.0);
         Box::pin(std::future::ready(if right { Verification::Accepted } else { Verification::Rejected }))
     }
 }
@@ -55,14 +45,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     connector.bindings = vec!["127.0.0.1:2525".parse()?];
     connector.auth_mechanism = vec![AuthMechanism::BasicAuth];
     connector.permission_groups = vec![PermissionGroup::AnonymousUsers, PermissionGroup::ExchangeUsers];
-    let settings = ServerSettings::new(
-        "mail.example.net",
-        vec![Domain::parse("example.net")?],
-        Mailbox::parse("postmaster@example.net")?,
-    );
+    let (domain, postmaster) = (Domain::parse("example.net")?, Mailbox::parse("postmaster@example.net")?);
+    let settings = ServerSettings::new("mail.example.net", vec![domain], postmaster);
     let verify = Arc::new(OneUser(Secret::new("only in clear text on loopback")));
     let connectors = vec![(connector, TlsMaterial::none())];
-    let server = Server::bind(connectors, settings, Arc::new(Print::default()), verify).await?;
+    let server = Server::bind(connectors, settings, Arc::new(Print), verify).await?;
     println!("listening on {:?}", server.local_addrs());
     server.serve(std::future::pending()).await;
     Ok(())
