@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use postroad_address_space::{MailDomain, Mailbox};
-use postroad_message::{Body, Envelope, Recipient};
+use postroad_message::{Body, EnhancedStatus, Envelope, Recipient};
 use postroad_smtp_protocol::server::{Event, Input, LogonOffer, Output, Refusal, Session, Settings, Verdict};
 
 use crate::logon_judge::LogonJudge;
@@ -18,9 +18,16 @@ pub(crate) struct Dialogue {
 
 enum Step {
     Client(Vec<u8>),
+    /// The same again and again, until all is said or nobody listens.
+    Flood(Vec<u8>, u64),
+    /// The owner's clock has run out.
+    Overdue,
     Handshake,
     Server(String),
 }
+
+/// What a flood is sent by, where it is not cut smaller.
+const SEGMENT: usize = 4096;
 
 impl Dialogue {
     /// One without a line, for a server set like this.
@@ -36,25 +43,22 @@ impl Dialogue {
                 continue;
             }
             let dialogue = all.last_mut().expect("a dialogue starts with ==");
-            match line.split_at_checked(2).expect("a mark and a text") {
-                ("! ", word) => dialogue.settings.push(word.to_owned()),
-                ("= ", end) => dialogue.ends.push(end.to_owned()),
-                ("S:", reply) => {
-                    dialogue.steps.push(Step::Server(reply.strip_prefix(' ').unwrap_or(reply).to_owned()))
+            let (mark, text) = line.split_once(' ').unwrap_or((line, ""));
+            match (mark, text) {
+                ("!", word) => dialogue.settings.push(word.to_owned()),
+                ("=", end) => dialogue.ends.push(end.to_owned()),
+                ("S:", reply) => dialogue.steps.push(Step::Server(reply.to_owned())),
+                ("C:", "(TLS)") => dialogue.steps.push(Step::Handshake),
+                ("C:", "(too slow)") => dialogue.steps.push(Step::Overdue),
+                ("C:", text) => match dialogue.steps.last_mut() {
+                    Some(Step::Client(segment)) => segment.extend(said(text)),
+                    _ => dialogue.steps.push(Step::Client(said(text))),
+                },
+                (mark, text) => {
+                    let times = mark.strip_prefix("C*").and_then(|rest| rest.strip_suffix(':'));
+                    let times = times.and_then(|times| times.parse().ok());
+                    dialogue.steps.push(Step::Flood(said(text), times.unwrap_or_else(|| panic!("{mark}?"))));
                 }
-                ("C:", " (TLS)") => dialogue.steps.push(Step::Handshake),
-                ("C:", text) => {
-                    let text = text.strip_prefix(' ').unwrap_or(text);
-                    let bytes = match text.strip_suffix("\\c") {
-                        Some(text) => unescaped(text),
-                        None => [unescaped(text), b"\r\n".to_vec()].concat(),
-                    };
-                    match dialogue.steps.last_mut() {
-                        Some(Step::Client(segment)) => segment.extend(bytes),
-                        _ => dialogue.steps.push(Step::Client(bytes)),
-                    }
-                }
-                (mark, _) => panic!("{mark}?"),
             }
         }
         all
@@ -64,11 +68,21 @@ impl Dialogue {
         self.settings.iter().any(|set| set == word)
     }
 
+    pub(crate) fn has_flood(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Flood(..)))
+    }
+
     pub(crate) fn play(&self, cut: usize) -> Result<(), String> {
         let mut play = Play::new(self.server());
         for step in &self.steps {
             match step {
                 Step::Client(segment) => segment.chunks(cut).for_each(|piece| play.send(piece)),
+                Step::Flood(unit, times) => play.flood(unit, *times, cut),
+                Step::Overdue => {
+                    let text = "Timeout waiting for client input";
+                    play.session.handle(Input::End(Refusal::new(421, EnhancedStatus::transient(4, 2), text)));
+                    play.run();
+                }
                 Step::Handshake if !play.handshake => return Err("no handshake was asked for".to_owned()),
                 Step::Handshake => {
                     play.handshake = false;
@@ -76,13 +90,20 @@ impl Dialogue {
                 }
                 Step::Server(expected) => {
                     play.run();
+                    let expected = match expected.strip_prefix("(at last) ") {
+                        Some(expected) => {
+                            play.skip_to_the_last_reply();
+                            expected
+                        }
+                        None => expected,
+                    };
                     let line = play
                         .next_reply()
                         .ok_or_else(|| format!("nothing came where {expected:?} was due"))?;
                     let fits = match (expected.strip_prefix("(EHLO"), expected.strip_suffix("...")) {
                         (Some(wish), _) => play.hello_goes_on(&line, wish),
                         (None, Some(start)) => line.starts_with(start),
-                        (None, None) => line == *expected,
+                        (None, None) => line == expected,
                     };
                     if !fits {
                         return Err(format!("{line:?} came where {expected:?} was due"));
@@ -133,6 +154,10 @@ pub(crate) struct Play {
     pub(crate) messages: Vec<(Envelope, Vec<u8>)>,
     /// Who XCLIENT says the client is.
     address: Option<IpAddr>,
+    /// Bytes that were sent to it while it listened, bytes it said, and the most content it held.
+    heard: u64,
+    told: usize,
+    most_held: usize,
     pub(crate) handshake: bool,
     pub(crate) closed: bool,
 }
@@ -145,6 +170,9 @@ impl Play {
             replies: Vec::new(),
             messages: Vec::new(),
             address: None,
+            heard: 0,
+            told: 0,
+            most_held: 0,
             handshake: false,
             closed: false,
         };
@@ -155,15 +183,39 @@ impl Play {
     pub(crate) fn send(&mut self, piece: &[u8]) {
         self.run();
         if !self.closed && !self.handshake {
+            self.heard += piece.len() as u64;
             self.session.handle(Input::Received(piece));
             self.run();
+            self.most_held = self.most_held.max(self.session.content_held());
         }
+    }
+
+    /// Never held as a whole, so that it may be a gigabyte.
+    fn flood(&mut self, unit: &[u8], times: u64, cut: usize) {
+        let whole = SEGMENT.div_ceil(unit.len()) as u64;
+        let segment = unit.repeat(whole as usize);
+        let mut left = times;
+        while left > 0 && !self.closed {
+            let now = left.min(whole);
+            let length = unit.len() * now as usize;
+            segment[..length].chunks(cut).for_each(|piece| self.send(piece));
+            left -= now;
+        }
+    }
+
+    fn skip_to_the_last_reply(&mut self) {
+        let text = self.replies.strip_suffix(b"\r\n").unwrap_or(&self.replies);
+        let last = text.windows(2).rposition(|pair| pair == b"\r\n").map_or(0, |end| end + 2);
+        self.replies.drain(..last);
     }
 
     fn run(&mut self) {
         loop {
             match self.session.poll() {
-                Output::Transmit { bytes, .. } => self.replies.extend(bytes),
+                Output::Transmit { bytes, .. } => {
+                    self.told += bytes.len();
+                    self.replies.extend(bytes);
+                }
                 Output::Event(event) => {
                     let verdict = self.judge(event);
                     self.session.handle(Input::Verdict(verdict));
@@ -257,16 +309,38 @@ impl Play {
             "closed" => self.closed,
             "binary" => self.messages.last().is_some_and(|(envelope, _)| envelope.body == Body::BinaryMime),
             "requires TLS" => self.messages.last().is_some_and(|(envelope, _)| envelope.require_tls),
-            _ => match (end.strip_suffix(" messages"), end.strip_prefix("content")) {
-                (Some(count), _) => self.messages.len() == count.parse::<usize>().expect("a number"),
-                (None, Some(text)) => self
+            _ => match end.split_once(' ').unwrap_or((end, "")) {
+                (count, "messages") => self.messages.len() == number(count),
+                ("content", text) => self
                     .messages
                     .last()
                     .is_some_and(|(_, content)| *content == unescaped(text.trim_start_matches(' '))),
+                ("hears", most) => self.heard <= number(most) as u64,
+                ("says", most) => self.told <= number(most),
+                ("holds", most) => self.most_held <= number(most),
                 _ => panic!("{end}?"),
             },
         };
-        if holds { Ok(()) } else { Err(format!("not so: {end}; {} messages", self.messages.len())) }
+        if holds {
+            return Ok(());
+        }
+        let Self { heard, told, most_held, messages, .. } = self;
+        Err(format!(
+            "not so: {end}; {} messages, {heard} bytes heard, {told} told, {most_held} held",
+            messages.len()
+        ))
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or_else(|_| panic!("{text}?"))
+}
+
+/// A line of a client, with its CRLF unless it ends in `\c`.
+fn said(text: &str) -> Vec<u8> {
+    match text.strip_suffix("\\c") {
+        Some(text) => unescaped(text),
+        None => [unescaped(text), b"\r\n".to_vec()].concat(),
     }
 }
 
