@@ -4,11 +4,11 @@
 //!   swaks or Application ──SMTP──> Relay ──SMTP, STARTTLS, AUTH──> Postfix or Sink ──> files that a test compares
 //! ```
 //!
-//! The client alone meets [`Dovecot`], [`EximHost`], [`SmtpSink`], [`NameServer`] and [`Socks`] in `tests/servers`.
+//! The client alone meets [`Dovecot`], [`EximHost`], [`OpenSmtpd`], [`SmtpSink`], [`NameServer`] and [`Socks`] in `tests/servers`.
 //!
 //! [`Postfix`], [`Exim`], [`swaks`] and the other clients are Debian's packages, and Postfix wants root; the tests that use
-//! them are marked `#[ignore]` with that reason, and `.ci/run` installs the packages and runs them. Exim, which cannot be
-//! installed beside Postfix, is only unpacked. [`Application`] and [`Sink`] need nothing, so their tests run everywhere.
+//! them are marked `#[ignore]` with that reason, and `.ci/run` installs the packages and runs them. Exim and OpenSMTPD, which
+//! cannot be installed beside Postfix, are only unpacked. [`Application`] and [`Sink`] need nothing, so their tests run everywhere.
 //!
 //! Everything panics when it fails: this is a test harness, and the panic is the test's message.
 
@@ -19,6 +19,7 @@ pub mod dovecot;
 pub mod exim;
 pub mod mailbox;
 pub mod name_server;
+pub mod opensmtpd;
 pub mod patience;
 pub mod port;
 pub mod postfix;
@@ -35,6 +36,7 @@ pub use application::Application;
 pub use dovecot::Dovecot;
 pub use exim::{Exim, EximHost};
 pub use name_server::NameServer;
+pub use opensmtpd::OpenSmtpd;
 pub use postfix::Postfix;
 pub use relay::Relay;
 pub use sample::Sample;

@@ -5,5 +5,6 @@ mod dovecot;
 mod exim;
 mod matrix;
 mod names;
+mod opensmtpd;
 mod smtp_sink;
 mod socks;
