@@ -346,15 +346,24 @@ impl Claimed {
 
     /// All bytes. [`Skipped::Busy`] if someone wrote meanwhile: release it then.
     pub fn read(&mut self) -> Result<Vec<u8>, Skipped> {
+        let mut bytes = Vec::new();
+        self.read_into(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same into a buffer that others were read into before.
+    pub fn read_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), Skipped> {
+        bytes.clear();
         let (size, limit) = (self.facts.size, self.max_file_size);
         if size > limit {
             return Err(Skipped::TooLarge { size, limit });
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
-        (&mut self.file).take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(skipped)?;
+        bytes.reserve(usize::try_from(size).unwrap_or(0));
+        // No more than that: the look behind it tells whether the file has grown.
+        (&mut self.file).take(size).read_to_end(bytes).map_err(skipped)?;
         let after = file_system::look_inside(&self.file).map_err(skipped)?;
         let whole = u64::try_from(bytes.len()).is_ok_and(|length| length == size);
-        if whole && after.identity == self.facts.identity { Ok(bytes) } else { Err(Skipped::Busy) }
+        if whole && after.identity == self.facts.identity { Ok(()) } else { Err(Skipped::Busy) }
     }
 
     /// The queue has it, durably: the file goes.
@@ -411,7 +420,6 @@ fn rename(
     extension: &str,
     now: Timestamp,
 ) -> io::Result<PathBuf> {
-    let moment = now.to_compact();
     let mut infix = String::new();
     for attempt in 1..100 {
         let to = directory.join(named(stem, &infix, extension));
@@ -421,7 +429,8 @@ fn rename(
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename && attempt > 1 => return Err(error),
             done => return done.map(|()| to),
         }
-        infix = if attempt == 1 { moment.clone() } else { format!("{moment}-{attempt}") };
+        let moment = now.to_compact();
+        infix = if attempt == 1 { moment } else { format!("{moment}-{attempt}") };
     }
     Err(io::ErrorKind::AlreadyExists.into())
 }

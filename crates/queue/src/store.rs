@@ -68,9 +68,9 @@ pub trait QueueStore: Send + Sync {
     /// Durable. Cost: the size of the messages, and a sync that is shared with whoever calls at the time.
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>>;
 
-    /// Forgets a `source_key`: its source has deleted the file and will not come with it again. Forgetting one
+    /// Forgets each `source_key`: its source has deleted the file and will not come with it again. Forgetting one
     /// that is not known is no error.
-    fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()>;
+    fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()>;
 
     /// For each queue that is not suspended and has a delivery that nobody works on: when the first is due.
     ///

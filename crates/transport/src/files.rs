@@ -2,22 +2,30 @@
 
 use std::fs::File;
 use std::io;
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use postroad_message::{Content, Envelope, Failure, Fault, Phase, ReversePath, Scope, Timestamp};
 use postroad_message_directory::{Arrival, Badmail, Candidate, Claimed, Directory, Poll, Skipped};
+use postroad_queue::{MessageId, NewMessage};
 use tokio::task::JoinSet;
 
+use crate::intake::Intake;
 use crate::observe::Seen;
-use crate::pipeline::{Pipeline, Submission, SubmitError};
+use crate::pipeline::{Pipeline, Shared, Submission, SubmitError};
 use crate::report::{self, Original};
 use crate::watch::{FileDoor, Reader, blocking};
 
-/// The most files of a batch. Twice as many are open: while one batch is deleted the next is read and queued.
+/// The most files of a batch. Three times as many are open: while one batch is deleted the next is queued, and the one
+/// after that is read.
 const BATCH_FILES: usize = 128;
 /// The most bytes of a batch, unless one file alone has more.
 const BATCH_BYTES: u64 = 16 << 20;
+/// Batches that were read and are not gone yet.
+const ON_THEIR_WAY: usize = 2;
+/// A buffer that a large file has left behind is not kept for the next.
+const KEPT_BUFFER: usize = 1 << 20;
 
 /// What is to become of a claimed file.
 enum Fate {
@@ -29,7 +37,25 @@ enum Fate {
     Later,
 }
 
-type Read = (Claimed, Result<Vec<u8>, Skipped>);
+/// A claimed file that was read.
+struct Read {
+    claimed: Claimed,
+    /// What the queue knows it by.
+    key: String,
+    asks: Result<(Vec<NewMessage>, Told), Fate>,
+}
+
+/// Who is told once the queue has it.
+enum Told {
+    Message(Intake),
+    /// A file that cannot be submitted went back to its sender, in these reports.
+    Returned {
+        envelope: Envelope,
+        content: Content,
+        why: String,
+        reports: Vec<NewMessage>,
+    },
+}
 
 impl Pipeline {
     /// Takes what a poll found, the oldest first, as many at a time as are held at once. Tells whether a file was put back.
@@ -44,147 +70,86 @@ impl Pipeline {
             tracing::warn!(file = shown(&file), why = %oddity.why, "left where it is");
         }
         let mut put_back = false;
-        let mut settling = JoinSet::new();
+        let mut on_their_way = JoinSet::new();
         let mut candidates = poll.candidates.into_iter().peekable();
-        while let Some(first) = candidates.next() {
-            let (mut batch, mut bytes) = (Vec::new(), first.size);
-            batch.push(first);
-            while let Some(next) = candidates.next_if(|next| {
-                bytes = bytes.saturating_add(next.size);
-                batch.len() < BATCH_FILES && bytes <= BATCH_BYTES
-            }) {
-                batch.push(next);
+        while let Some(batch) = next_batch(&mut candidates) {
+            let (pipeline, reading) = (self.clone(), Arc::clone(door));
+            let read;
+            (directory, read) =
+                blocking(directory, move |directory| pipeline.read_batch(directory, &reading.reader, &batch))
+                    .await;
+            while on_their_way.len() >= ON_THEIR_WAY {
+                put_back |= arrived(&mut on_their_way).await;
             }
-            let decided;
-            (directory, decided) = self.take_batch(directory, door, batch).await;
-            put_back |= decided.iter().any(|(_, fate)| matches!(fate, Fate::Later));
-            Self::settled(&mut settling).await;
             let (pipeline, door) = (self.clone(), Arc::clone(door));
-            settling.spawn(async move { pipeline.settle_files(&door, decided).await });
+            on_their_way.spawn(async move {
+                let decided = pipeline.queue_batch(read).await;
+                let put_back = decided.iter().any(|(_, fate)| matches!(fate, Fate::Later));
+                pipeline.settle_files(&door, decided).await;
+                put_back
+            });
         }
-        Self::settled(&mut settling).await;
+        while !on_their_way.is_empty() {
+            put_back |= arrived(&mut on_their_way).await;
+        }
         (directory, put_back)
     }
 
-    /// Waits for the batch before.
-    async fn settled(settling: &mut JoinSet<()>) {
-        while let Some(ended) = settling.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a batch of files could not be settled");
-            }
-        }
-    }
-
-    /// Claims, reads, decodes and queues, and says what is to become of each file.
-    async fn take_batch(
-        &self,
-        directory: Directory,
-        door: &Arc<FileDoor>,
-        batch: Vec<Candidate>,
-    ) -> (Directory, Vec<(Claimed, Fate)>) {
+    /// Claims, reads, decodes and routes. Blocks.
+    fn read_batch(&self, directory: &mut Directory, reader: &Reader, batch: &[Candidate]) -> Vec<Read> {
         let now = self.shared.world.now();
-        let (mut directory, claimed) = blocking(directory, move |directory| {
-            let claim = |candidate: &Candidate| (candidate.name.clone(), claim(directory, candidate, now));
-            batch.iter().map(claim).collect::<Vec<_>>()
-        })
-        .await;
-        let mut queueing = JoinSet::new();
-        for (name, claimed) in claimed {
-            match claimed {
-                Ok((claimed, read)) => {
-                    if let Err(why @ Skipped::Denied(_)) = &read
-                        && directory.is_news(&name)
-                    {
-                        let file = directory.path().join(&name);
-                        tracing::warn!(file = shown(&file), %why, "put back where it was");
+        let mut read = Vec::with_capacity(batch.len());
+        let mut bytes = Vec::new();
+        for candidate in batch {
+            let mut claimed = match directory.claim(candidate, now) {
+                Ok(claimed) => claimed,
+                Err(why) if why.is_ordinary() => continue,
+                Err(why) => {
+                    tell(directory, candidate, why, "left where it is");
+                    continue;
+                }
+            };
+            let key = format!("{}:{}", reader.source(), claimed.identity());
+            let asks = match claimed.read_into(&mut bytes) {
+                Ok(()) => self.shared.decode(reader, &bytes, &key).map_err(fate),
+                Err(why @ Skipped::TooLarge { .. }) => Err(Fate::Bad(why.to_string())),
+                Err(why) => {
+                    if matches!(why, Skipped::Denied(_)) {
+                        tell(directory, candidate, why, "put back where it was");
                     }
-                    let (pipeline, door) = (self.clone(), Arc::clone(door));
-                    queueing.spawn(async move {
-                        let fate = pipeline.submit_read(&door.reader, &claimed, read).await;
-                        (claimed, fate)
-                    });
+                    Err(Fate::Later)
                 }
-                Err(why) if why.is_ordinary() => {}
-                Err(why) if directory.is_news(&name) => {
-                    let file = directory.path().join(&name);
-                    tracing::warn!(file = shown(&file), %why, "left where it is");
-                }
-                Err(_) => {}
-            }
-        }
-        (directory, queueing.join_all().await)
-    }
-
-    async fn submit_read(&self, reader: &Reader, claimed: &Claimed, read: Result<Vec<u8>, Skipped>) -> Fate {
-        match read {
-            Ok(bytes) => {
-                let key = format!("{}:{}", reader.source(), claimed.identity());
-                self.submit_file(reader, &bytes, key).await
-            }
-            Err(why @ Skipped::TooLarge { .. }) => Fate::Bad(why.to_string()),
-            Err(_) => Fate::Later,
-        }
-    }
-
-    async fn submit_file(&self, reader: &Reader, bytes: &[u8], key: String) -> Fate {
-        let settings = &self.shared.in_force().settings;
-        let decoded = reader.decode(bytes).and_then(|decoded| {
-            let rejected = decoded.rejected.clone();
-            let arrival = Arrival {
-                server: settings.fqdn.as_str(),
-                domain: settings.default_domain(),
-                at: self.shared.world.now(),
-                unique: self.shared.world.random().to_le_bytes(),
             };
-            decoded.into_message(&arrival).map(|(envelope, content)| (envelope, content, rejected))
-        });
-        let submitted = match decoded {
-            Ok((envelope, content, rejected)) => {
-                let mut submission = Submission::new(envelope, content, reader.source());
-                submission.source_key = Some(key.clone());
-                submission.rejected = rejected;
-                self.submit(submission).await.map(|_| ())
+            if bytes.capacity() > KEPT_BUFFER {
+                bytes = Vec::new();
             }
-            Err(badmail) => self.refuse_file(bytes, badmail, &key).await,
-        };
-        match submitted {
-            Ok(()) => Fate::Taken(key),
-            Err(error) if error.is_transient() => {
-                tracing::error!(%error, "a file waits in its directory");
-                Fate::Later
-            }
-            Err(error) => Fate::Bad(error.to_string()),
+            read.push(Read { claimed, key, asks });
         }
+        read
     }
 
-    /// A file that cannot be submitted but has a sender goes back to that sender; the others stay as `.bad`.
-    async fn refuse_file(&self, bytes: &[u8], badmail: Badmail, key: &str) -> Result<(), SubmitError> {
-        let Some(sender) = badmail.return_to().cloned() else {
-            return Err(SubmitError::BadFile(badmail.to_string()));
-        };
-        let text = badmail.to_string();
-        let failure = Failure::new(badmail.status(), Fault::Message, Scope::Message, Phase::File, &text);
-        let content = Content::from(postroad_message::line_end::normalise(bytes).into_owned());
-        let envelope = Envelope::new(ReversePath::Mailbox(sender.clone()), badmail.recipients().to_vec());
-        let received_at = self.shared.world.now();
-        let returned = Original { envelope: &envelope, content: &content, received_at, attempted_at: None };
-        let mut messages = report::about_file(&self.shared, &returned, &failure);
-        let Some(first) = messages.first_mut() else {
-            return Err(SubmitError::BadFile(text));
-        };
-        first.source_key = Some(key.to_owned());
-        let ids = self.shared.store.enqueue_all(messages.clone()).await?;
-        tracing::warn!(report = ?ids, to = %sender, why = text, "a file goes back to its sender");
-        if let Some((&id, message)) = ids.first().zip(messages.first()) {
-            // The file itself never had an id: it goes by that of its report.
-            let original = Seen {
-                content: Some(&content),
-                reverse_path: &envelope.reverse_path,
-                ..Seen::new(id, message)
+    /// Queues what was read, and says what is to become of each file.
+    async fn queue_batch(&self, batch: Vec<Read>) -> Vec<(Claimed, Fate)> {
+        // All calls first: they share the queue's syncs.
+        let called: Vec<_> = batch
+            .into_iter()
+            .map(|Read { claimed, key, asks }| {
+                let called = asks.map(|(messages, told)| (self.shared.store.enqueue_all(messages), told));
+                (claimed, key, called)
+            })
+            .collect();
+        let mut decided = Vec::with_capacity(called.len());
+        for (claimed, key, called) in called {
+            let queued = match called {
+                Ok((ids, told)) => match ids.await {
+                    Ok(ids) => told.tell(&self.shared, &ids).map(|()| Fate::Taken(key)).map_err(fate),
+                    Err(error) => Err(fate(error.into())),
+                },
+                Err(fate) => Err(fate),
             };
-            report::observe(&self.shared, &original, &ids, &messages);
+            decided.push((claimed, queued.unwrap_or_else(|fate| fate)));
         }
-        Ok(())
+        decided
     }
 
     async fn settle_files(&self, door: &Arc<FileDoor>, decided: Vec<(Claimed, Fate)>) {
@@ -204,14 +169,11 @@ impl Pipeline {
             Ok(moved) => moved,
             Err(error) => return tracing::error!(%error, "a batch of files could not be settled"),
         };
-        let mut forgetting = JoinSet::new();
+        let mut gone = Vec::with_capacity(moved.len());
         for (file, fate, done) in moved {
             match (done, fate) {
-                // The file is gone, so nobody will come with it again.
-                (Ok(_), Fate::Taken(key)) if synced => {
-                    let store = Arc::clone(&self.shared.store);
-                    forgetting.spawn(async move { store.forget_source_key(&key).await });
-                }
+                // Nobody will come with it again.
+                (Ok(_), Fate::Taken(key)) if synced => gone.push(key),
                 (Ok(bad), Fate::Bad(why)) => {
                     tracing::warn!(
                         file = shown(&bad),
@@ -227,15 +189,129 @@ impl Pipeline {
                 }
             }
         }
-        // A key that stays because the queue could not be written keeps a file from coming twice, as before.
-        forgetting.join_all().await;
+        if !gone.is_empty() {
+            // A key that stays because the queue could not be written keeps a file from coming twice, as before.
+            let _ = self.shared.store.forget_source_keys(gone).await;
+        }
     }
 }
 
-fn claim(directory: &Directory, candidate: &Candidate, now: Timestamp) -> Result<Read, Skipped> {
-    let mut claimed = directory.claim(candidate, now)?;
-    let bytes = claimed.read();
-    Ok((claimed, bytes))
+/// Once for as long as the file stands there.
+fn tell(directory: &mut Directory, candidate: &Candidate, why: Skipped, text: &str) {
+    if directory.is_news(&candidate.name) {
+        let file = directory.path().join(&candidate.name);
+        tracing::warn!(file = shown(&file), %why, "{text}");
+    }
+}
+
+fn next_batch(candidates: &mut Peekable<impl Iterator<Item = Candidate>>) -> Option<Vec<Candidate>> {
+    let first = candidates.next()?;
+    let (mut batch, mut bytes) = (Vec::new(), first.size);
+    batch.push(first);
+    while let Some(next) = candidates.next_if(|next| {
+        bytes = bytes.saturating_add(next.size);
+        batch.len() < BATCH_FILES && bytes <= BATCH_BYTES
+    }) {
+        batch.push(next);
+    }
+    Some(batch)
+}
+
+/// Waits for a batch; whether a file of it was put back.
+async fn arrived(on_their_way: &mut JoinSet<bool>) -> bool {
+    match on_their_way.join_next().await {
+        Some(Ok(put_back)) => put_back,
+        Some(Err(error)) => {
+            tracing::error!(%error, "a batch of files could not be queued");
+            false
+        }
+        None => false,
+    }
+}
+
+impl Shared {
+    /// What a file asks to be queued.
+    fn decode(
+        &self,
+        reader: &Reader,
+        bytes: &[u8],
+        key: &str,
+    ) -> Result<(Vec<NewMessage>, Told), SubmitError> {
+        let settings = &self.in_force().settings;
+        let decoded = reader.decode(bytes).and_then(|mut decoded| {
+            let rejected = std::mem::take(&mut decoded.rejected);
+            let arrival = Arrival {
+                server: settings.fqdn.as_str(),
+                domain: settings.default_domain(),
+                at: self.world.now(),
+                unique: self.world.random().to_le_bytes(),
+            };
+            decoded.into_message(&arrival).map(|(envelope, content)| (envelope, content, rejected))
+        });
+        let (envelope, content, rejected) = match decoded {
+            Ok(decoded) => decoded,
+            Err(badmail) => return self.return_file(bytes, &badmail, key),
+        };
+        self.admit(&content)?;
+        let mut submission = Submission::new(envelope, content, reader.source());
+        submission.source_key = Some(key.to_owned());
+        submission.rejected = rejected;
+        let (messages, intake) = Intake::plan(self, submission)?;
+        Ok((messages, Told::Message(intake)))
+    }
+
+    /// A file that cannot be submitted but has a sender goes back to that sender; the others stay as `.bad`.
+    fn return_file(
+        &self,
+        bytes: &[u8],
+        badmail: &Badmail,
+        key: &str,
+    ) -> Result<(Vec<NewMessage>, Told), SubmitError> {
+        let why = badmail.to_string();
+        let Some(sender) = badmail.return_to().cloned() else {
+            return Err(SubmitError::BadFile(why));
+        };
+        let failure = Failure::new(badmail.status(), Fault::Message, Scope::Message, Phase::File, &why);
+        let content = Content::from(postroad_message::line_end::normalise(bytes).into_owned());
+        let envelope = Envelope::new(ReversePath::Mailbox(sender), badmail.recipients().to_vec());
+        let received_at = self.world.now();
+        let returned = Original { envelope: &envelope, content: &content, received_at, attempted_at: None };
+        let reports = report::about_file(self, &returned, &failure);
+        let mut messages = reports.clone();
+        let Some(first) = messages.first_mut() else {
+            return Err(SubmitError::BadFile(why));
+        };
+        first.source_key = Some(key.to_owned());
+        Ok((messages, Told::Returned { envelope, content, why, reports }))
+    }
+}
+
+impl Told {
+    fn tell(self, shared: &Shared, ids: &[MessageId]) -> Result<(), SubmitError> {
+        match self {
+            Self::Message(intake) => intake.queued(shared, ids).map(|_| ()),
+            Self::Returned { envelope, content, why, reports } => {
+                let reverse_path = &envelope.reverse_path;
+                tracing::warn!(report = ?ids, to = %reverse_path, why, "a file goes back to its sender");
+                if let Some((&id, message)) = ids.first().zip(reports.first()) {
+                    // The file itself never had an id: it goes by that of its report.
+                    let original = Seen { content: Some(&content), reverse_path, ..Seen::new(id, message) };
+                    report::observe(shared, &original, ids, &reports);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What becomes of a file that could not be queued.
+fn fate(error: SubmitError) -> Fate {
+    if error.is_transient() {
+        tracing::error!(%error, "a file waits in its directory");
+        Fate::Later
+    } else {
+        Fate::Bad(error.to_string())
+    }
 }
 
 /// Does to a file what was decided, and gives where it was and where it is.

@@ -65,8 +65,9 @@ impl Hints {
         }
     }
 
-    /// The directory could not be read: whatever is watched may be another one than that which comes back.
-    pub(crate) fn distrust(&mut self) {
+    /// Watches no more, until [`Hints::renew`]. Where the directory could not be read, whatever is watched may be another
+    /// one than that which comes back; and where many files are taken, the system would tell of each step of each.
+    pub(crate) fn end(&mut self) {
         self.watcher = None;
     }
 

@@ -87,6 +87,7 @@ mod dispatcher;
 pub mod doors;
 mod files;
 mod hint;
+mod intake;
 pub mod logs;
 mod manage;
 pub mod observe;

@@ -6,16 +6,15 @@ use std::sync::atomic::AtomicU32;
 use arc_swap::ArcSwap;
 use postroad_connector::RoutingTable;
 use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient};
-use postroad_queue::{Filter, Listed, MessageId, NewDelivery, NewMessage, QueueError, QueueStore};
+use postroad_queue::{Filter, Listed, MessageId, QueueError, QueueStore};
 use postroad_smtp_server::Client;
 use tokio::sync::Notify;
 
 use crate::deliver::Delivers;
-use crate::observe::{Observe, Seen};
-use crate::plan::Plan;
+use crate::intake::Intake;
+use crate::observe::Observe;
 use crate::poison::Trials;
 use crate::pressure::Pressure;
-use crate::report;
 use crate::settings::Settings;
 use crate::world::World;
 
@@ -173,84 +172,15 @@ impl Pipeline {
     /// Routes a message and puts it into the queue. When this is ready with `Ok` the message is on the disk,
     /// and so is the report for recipients that no connector will take.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
-        self.shared.refuse_loop(&submission.content)?;
-        if self.shared.is_short_of_room(size(&submission.content)) {
-            return Err(SubmitError::NoRoom);
-        }
+        self.shared.admit(&submission.content)?;
         self.route_and_enqueue(submission).await
     }
 
     /// [`Pipeline::submit`] for a door that has counted the hops itself.
     pub(crate) async fn route_and_enqueue(&self, submission: Submission) -> Result<Submitted, SubmitError> {
-        let Submission { envelope, id, content, source, source_key, watched, rejected, client } = submission;
-        if envelope.recipients.is_empty() {
-            return Err(SubmitError::NoRecipient);
-        }
-        let now = self.shared.world.now();
-        let plan = Plan::make(
-            &self.shared.in_force().table,
-            &envelope.reverse_path,
-            &envelope.recipients,
-            size(&content),
-        );
-        let deliveries = members(&plan.groups, &envelope.recipients);
-        let refused: Vec<(Recipient, Failure)> = plan
-            .refused
-            .into_iter()
-            .filter_map(|(index, failure)| Some((envelope.recipients.get(index)?.clone(), failure)))
-            .collect();
-
-        let mut messages = Vec::new();
-        if !deliveries.is_empty() {
-            let waiting = deliveries.iter().map(|(next_hop, recipients)| NewDelivery {
-                next_hop: next_hop.clone(),
-                recipients: recipients.clone(),
-                due: self.shared.first_due(next_hop, now, now),
-            });
-            let mut envelope = envelope.clone();
-            envelope.recipients.clear();
-            let mut message = NewMessage::new(envelope, content.clone(), now, source, waiting.collect());
-            message.watched = watched;
-            message.id = id;
-            messages.push(message);
-        }
-        let about =
-            report::Original { envelope: &envelope, content: &content, received_at: now, attempted_at: None };
-        let reports = report::refusals(&self.shared, &about, &refused, &rejected);
-        messages.extend(reports.iter().cloned());
-        let Some(first) = messages.first_mut() else {
-            return Err(SubmitError::Undeliverable);
-        };
-        first.source_key = source_key;
-
+        let (messages, intake) = Intake::plan(&self.shared, submission)?;
         let ids = self.shared.store.enqueue_all(messages).await?;
-        let id = ids.first().copied().ok_or(QueueError::NothingToDeliver)?;
-        let submitted = Submitted { id, deliveries, refused };
-        submitted.log(&envelope, source, size(&content));
-        for text in &rejected {
-            tracing::warn!(%id, source, from = %envelope.reverse_path, to = ?text, "this recipient is no address");
-        }
-        let reverse_path = &envelope.reverse_path;
-        let seen = Seen {
-            id,
-            at: now,
-            received_at: now,
-            source,
-            reverse_path,
-            size: size(&content),
-            content: Some(&content),
-        };
-        let Submitted { deliveries, refused, .. } = &submitted;
-        self.shared.observer.queued(&seen, client.as_deref(), deliveries, refused);
-        if !refused.is_empty() {
-            let failed = |(to, why): &(Recipient, Failure)| (to.clone(), Outcome::Failed(why.clone()));
-            let outcomes: Vec<_> = refused.iter().map(failed).collect();
-            self.shared.observer.attempted(&seen, &NextHop::unreachable(), &outcomes);
-        }
-        // The reports are the last of those queued.
-        let reported = ids.get(ids.len().saturating_sub(reports.len())..).unwrap_or_default();
-        report::observe(&self.shared, &seen, reported, &reports);
-        Ok(submitted)
+        intake.queued(&self.shared, &ids)
     }
 }
 
@@ -269,25 +199,6 @@ impl Pipeline {
     /// Ends the watching: forgets the results of a message, and keeps none of who leaves later.
     pub async fn forget_results(&self, message: MessageId) -> Result<(), QueueError> {
         self.shared.store.forget_results(message).await
-    }
-}
-
-impl Submitted {
-    fn log(&self, envelope: &Envelope, source: &str, size: u64) {
-        for (next_hop, recipients) in &self.deliveries {
-            for recipient in recipients {
-                let (id, from, to) = (self.id, &envelope.reverse_path, &recipient.address);
-                if next_hop.is_unreachable() {
-                    tracing::warn!(%id, source, %from, %to, size, "queued until a connector takes this recipient");
-                } else {
-                    tracing::info!(%id, source, %from, %to, %next_hop, size, "queued");
-                }
-            }
-        }
-        for (recipient, failure) in &self.refused {
-            tracing::warn!(id = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
-                %failure, size, "no connector takes this recipient");
-        }
     }
 }
 
@@ -314,22 +225,17 @@ impl Shared {
         if next_hop.is_unreachable() { self.in_force().settings.timers.expires_at(received_at) } else { now }
     }
 
-    fn refuse_loop(&self, content: &Content) -> Result<(), SubmitError> {
+    /// Refuses what has come too often, or finds no room.
+    pub(crate) fn admit(&self, content: &Content) -> Result<(), SubmitError> {
         let hops = postroad_message::HeaderBlock::scan(content.as_bytes()).hop_count();
         if hops > usize::from(self.in_force().settings.max_hop_count.get()) {
-            Err(SubmitError::Loop { hops })
-        } else {
-            Ok(())
+            return Err(SubmitError::Loop { hops });
         }
+        if self.is_short_of_room(size(content)) { Err(SubmitError::NoRoom) } else { Ok(()) }
     }
 }
 
 /// Length of a content, as routing and the queue count it.
 pub(crate) fn size(content: &Content) -> u64 {
     u64::try_from(content.len()).unwrap_or(u64::MAX)
-}
-
-fn members(groups: &[(NextHop, Vec<usize>)], recipients: &[Recipient]) -> Vec<(NextHop, Vec<Recipient>)> {
-    let of = |indices: &[usize]| indices.iter().filter_map(|index| recipients.get(*index).cloned()).collect();
-    groups.iter().map(|(next_hop, indices)| (next_hop.clone(), of(indices))).collect()
 }

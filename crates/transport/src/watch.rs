@@ -90,6 +90,8 @@ impl WatchedDirectory {
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 const PER_MINUTE: u32 = 100;
+/// As many files at a time are taken without hints, which would cost more than another look.
+const MANY: usize = 64;
 
 impl Reader {
     pub(crate) fn source(&self) -> &'static str {
@@ -154,19 +156,24 @@ impl Pipeline {
                     if let Some(rested) = poll.next_at_rest.filter(|_| limit > 0) {
                         pause = pause.min(rested.since(now));
                     }
+                    let many = poll.candidates.len() >= MANY;
+                    if many {
+                        hints.end();
+                    }
                     rate.spend(poll.candidates.len());
                     let (returned, put_back) = self.take_files(directory, &door, poll).await;
                     directory = returned;
                     // What made us put a file back is not over because the file is there again, which is hinted at too.
                     if put_back {
                         (pause, hinted) = (poll_interval, false);
-                    } else if more && rate.allowance(instant()) > 0 {
-                        // With more files waiting and the allowance not used up, there is no reason to wait.
+                    } else if (more || many) && rate.allowance(instant()) > 0 {
+                        // With more files waiting and the allowance not used up, there is no reason to wait; nor where
+                        // nobody hinted at those that came meanwhile.
                         pause = Duration::ZERO;
                     }
                 }
                 Err(error) => {
-                    hints.distrust();
+                    hints.end();
                     if !troubled {
                         troubled = true;
                         tracing::error!(%error, "the directory cannot be read; it is looked for at every poll");

@@ -133,11 +133,12 @@ async fn a_source_may_try_again(store: &dyn QueueStore) -> Result<(), Breach> {
     clause.clear().await?;
     let third = clause.ok(store.enqueue_all(group.clone()).await)?;
     clause.that(first == third && clause.list().await?.is_empty(), "nor after it was delivered")?;
-    clause.ok(store.forget_source_key("Pickup/mail.eml").await)?;
+    let forgotten = || vec!["Pickup/another.eml".to_owned(), "Pickup/mail.eml".to_owned()];
+    clause.ok(store.forget_source_keys(forgotten()).await)?;
     let fourth = clause.ok(store.enqueue_all(group).await)?;
     clause.that(first != fourth && clause.list().await?.len() == 2, "a key that was forgotten is new")?;
-    clause.ok(store.forget_source_key("Pickup/mail.eml").await)?;
-    clause.ok(store.forget_source_key("Pickup/mail.eml").await)?;
+    clause.ok(store.forget_source_keys(forgotten()).await)?;
+    clause.ok(store.forget_source_keys(forgotten()).await)?;
     clause.clear().await
 }
 

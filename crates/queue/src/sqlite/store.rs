@@ -237,10 +237,12 @@ impl QueueStore for SqliteStore {
         )
     }
 
-    fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()> {
-        let key = source_key.to_owned();
+    fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()> {
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
-            work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?.execute([&key])?;
+            let mut forget = work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?;
+            for key in &source_keys {
+                forget.execute([key])?;
+            }
             Ok(())
         })
     }

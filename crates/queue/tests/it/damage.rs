@@ -146,7 +146,7 @@ async fn one_message_for_which_there_is_no_room_fails_nobody_beside_it() {
     // While another process writes, all that is called waits, and then shares one commit.
     let other = Connection::open(&path).expect("the file opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("it writes");
-    let first = store.forget_source_key("nobody");
+    let first = store.forget_source_keys(vec!["nobody".to_owned()]);
     let settled: Vec<_> =
         leases.into_iter().map(|lease| store.settle(lease, Settlement::all_leave())).collect();
     let large: Vec<_> =

@@ -1,10 +1,14 @@
 //! Pickup and Replay: files become messages once, bad ones stay as `.bad`, and a crash between is harmless.
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postroad_address_space::Domain;
+use postroad_message::{Failure, NextHop, Recipient};
 use postroad_message_directory::{BadmailDirectory, Dialect, Directory, pickup, replay};
-use postroad_transport::WatchedDirectory;
+use postroad_smtp_server::Client;
+use postroad_transport::{Observe, Seen, WatchedDirectory};
 
 use crate::support::{BEGIN, Relay, delivered, message};
 
@@ -60,6 +64,38 @@ async fn more_files_than_are_held_at_once_are_each_queued_once() {
     one_poll(&relay, watched).await;
     assert_eq!(names(&relay, "Pickup"), ["bad.bad"]);
     assert_eq!(relay.waiting().await.len(), 300, "two next hops for each");
+}
+
+/// Leaves one more file when the first is queued.
+#[derive(Default)]
+struct Latecomer(Mutex<Option<PathBuf>>);
+
+impl Observe for Latecomer {
+    fn queued(
+        &self,
+        _: &Seen<'_>,
+        _: Option<&Client>,
+        _: &[(NextHop, Vec<Recipient>)],
+        _: &[(Recipient, Failure)],
+    ) {
+        if let Some(path) = self.0.lock().unwrap().take() {
+            std::fs::write(path, LETTER).unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_while_many_are_taken_waits_for_no_hint() {
+    let latecomer = Arc::new(Latecomer::default());
+    let relay = Relay::watched_by([delivered()], latecomer.clone());
+    let watched = pickup_of(&relay).at_most(20_000).every(Duration::from_secs(3_600));
+    for number in 0..100 {
+        std::fs::write(watched.path().join(format!("{number}.eml")), LETTER).unwrap();
+    }
+    *latecomer.0.lock().unwrap() = Some(watched.path().join("late.eml"));
+    one_poll(&relay, watched).await;
+    assert!(names(&relay, "Pickup").is_empty());
+    assert_eq!(relay.waiting().await.len(), 202, "two next hops for each");
 }
 
 #[tokio::test(start_paused = true)]

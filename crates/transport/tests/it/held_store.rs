@@ -51,9 +51,9 @@ impl QueueStore for HeldStore {
         held(self.0.enqueue_all(messages.collect()))
     }
 
-    fn forget_source_key(&self, source_key: &str) -> BoxFuture<'_, ()> {
-        let source_key = self.3.get(source_key).cloned().unwrap_or_else(|| source_key.to_owned());
-        held(async move { self.0.forget_source_key(&source_key).await })
+    fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()> {
+        let stored = |key| self.3.get(&key).cloned().unwrap_or(key);
+        held(self.0.forget_source_keys(source_keys.into_iter().map(stored).collect()))
     }
 
     fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()> {
