@@ -75,7 +75,6 @@ const ROWS: &[Row] = &[
     row("receive_connector", "permission_groups", Only(&["exchange-legacy-servers", "partners", "custom"]), "there are anonymous-users, exchange-users and exchange-servers only"),
     row("receive_connector", "enable_auth_gssapi", AllBut(&["false"]), "there is no Kerberos"),
     row("receive_connector", "extended_protection_policy", AllBut(&["none"]), "there is no integrated Windows authentication"),
-    row("receive_connector", "tls_certificate_name", AllBut(&[""]), "certificates are files here: tls_certificate, tls_key, tls_certificates"),
     row("receive_connector", "tls_domain_capabilities", AllBut(&[]), "there is no hybrid organisation"),
     row("receive_connector", "advertise_client_settings", AllBut(&["false"]), "there is no web mail to show it"),
     row("receive_connector", "max_acknowledgement_delay", AllBut(&["30s"]), "a message is answered when it is on the disk, and no earlier"),
@@ -181,7 +180,6 @@ mod tests {
         connector.orar_enabled = true;
         connector.enable_auth_gssapi = true;
         connector.extended_protection_policy = ExtendedProtectionPolicy::Require;
-        connector.tls_certificate_name = Some(String::new());
         connector.tls_domain_capabilities = vec![String::new()];
         connector.advertise_client_settings = true;
         connector.max_acknowledgement_delay = std::time::Duration::ZERO;

@@ -32,6 +32,8 @@ enum What {
     Key(PathBuf, Option<PathBuf>),
     /// More certificates of a receive connector, each with its key.
     Certificates(Vec<CertificateFiles>),
+    /// The certificate a receive connector names by issuer and subject; its files are told elsewhere.
+    NamedCertificate(Box<ReceiveConnector>),
     /// Whose client certificates a receive connector believes; everything else it names of TLS is told elsewhere.
     ClientAuthorities(Box<ReceiveConnector>),
     /// Who may log on to a receive connector.
@@ -60,6 +62,7 @@ impl Configuration {
                     pair_fault(certificate.as_deref()?, key, |wrong| *wrong != TlsMaterialError::Certificate)
                 })?,
                 What::Certificates(pairs) => pairs.iter().find_map(certificates_fault)?,
+                What::NamedCertificate(connector) => name_fault(connector)?,
                 What::ClientAuthorities(connector) => authorities_fault(connector)?,
                 What::Logins(file) => logins_fault(file)?,
                 What::Private(file) => exposed(file)?,
@@ -105,6 +108,11 @@ fn certificates_fault(pair: &CertificateFiles) -> Option<String> {
     file_fault(&pair.certificate).or_else(|| file_fault(&pair.key)).or_else(|| {
         pair_fault(&pair.certificate, &pair.key, |_| true).map(|wrong| format!("{file}: {wrong}"))
     })
+}
+
+fn name_fault(connector: &ReceiveConnector) -> Option<String> {
+    let wrong = TlsMaterial::of(connector).err()?;
+    (wrong == TlsMaterialError::CertificateName).then(|| plain(&wrong.to_string()))
 }
 
 fn authorities_fault(connector: &ReceiveConnector) -> Option<String> {
@@ -166,6 +174,10 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
             for pair in &connector.tls_certificates {
                 need(Severity::Warning, What::Private(pair.key.clone()), places, "tls_certificates");
             }
+        }
+        if connector.tls_certificate_name.is_some() {
+            let connector = Box::new(connector.clone());
+            need(Severity::Error, What::NamedCertificate(connector), places, "tls_certificate_name");
         }
         if connector.tls_client_ca_file.is_some() {
             let connector = Box::new(connector.clone());

@@ -262,6 +262,10 @@ impl ReceiveConnector {
             ),
             (asks && self.has_no_certificate(), Contradiction::NoCertificate("tls_client_certificates")),
             (
+                self.tls_certificate_name.is_some() && self.has_no_certificate(),
+                Contradiction::NoCertificate("tls_certificate_name"),
+            ),
+            (
                 !self.tls_certificates.is_empty() && self.has_no_certificate(),
                 Contradiction::OnlyFurtherCertificates,
             ),
@@ -397,6 +401,10 @@ mod tests {
         assert_eq!(
             broken(|c| c.domain_secure_enabled = true),
             [Contradiction::DomainSecureWithoutClientCertificates]
+        );
+        assert_eq!(
+            broken(|c| c.tls_certificate_name = "<I>CN=a<S>CN=b".parse().ok()),
+            [Contradiction::NoCertificate("tls_certificate_name")]
         );
         assert_eq!(broken(|c| c.require_tls = true), [Contradiction::NoCertificate("require_tls")]);
         assert_eq!(broken(|c| c.tls_key = Some("key.pem".into())), [Contradiction::HalfACertificate]);

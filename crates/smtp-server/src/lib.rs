@@ -101,5 +101,5 @@ pub use receive_connector::{CertificateFiles, ReceiveConnector};
 pub use server::Server;
 pub use server_settings::ServerSettings;
 pub use submit::{BoxFuture, Refusal, Submit};
-pub use tls::{ClientCertificate, TlsMaterial, TlsMaterialError};
+pub use tls::{ClientCertificate, InvalidCertificateName, TlsCertificateName, TlsMaterial, TlsMaterialError};
 pub use verify::{Logon, LogonStep, NobodyLogsOn, Verification, Verify};

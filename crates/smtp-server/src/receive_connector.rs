@@ -11,6 +11,7 @@ use crate::parameters::{
     AuthMechanism, ExtendedProtectionPolicy, MessageRateSource, PermissionGroup, ProtocolLoggingLevel,
     ReceiveProtocol, RelayIpRangesMode, SizeEnabled, TlsClientCertificates, TlsMinimumVersion, TransportRole,
 };
+use crate::tls::TlsCertificateName;
 
 /// A certificate and its key, for `tls_certificates`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,8 +162,9 @@ pub struct ReceiveConnector {
     /// [`tls_receive_domain_secure_list`](crate::ServerSettings::tls_receive_domain_secure_list) are taken only from clients
     /// whose certificate is for that domain.
     pub domain_secure_enabled: bool,
-    /// `TlsCertificateName`.
-    pub tls_certificate_name: Option<String>,
+    /// `TlsCertificateName`: which of the certificates in `tls_certificate` and `tls_certificates` is shown where none is for the
+    /// name a client asks for, or where several are; `None`: that in `tls_certificate`.
+    pub tls_certificate_name: Option<TlsCertificateName>,
     /// `TlsDomainCapabilities`.
     pub tls_domain_capabilities: Vec<String>,
     /// `ProtocolLoggingLevel`.
@@ -310,7 +312,6 @@ impl ReceiveConnector {
                 self.extended_protection_policy != default.extended_protection_policy,
                 "extended_protection_policy",
             ),
-            (self.tls_certificate_name.is_some(), "tls_certificate_name"),
             (!self.tls_domain_capabilities.is_empty(), "tls_domain_capabilities"),
             (self.advertise_client_settings, "advertise_client_settings"),
             (

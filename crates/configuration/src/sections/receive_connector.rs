@@ -66,6 +66,7 @@ fn who_may_connect(section: &mut Section<'_, '_>, c: &mut ReceiveConnector, fold
     section.set(&mut c.tls_certificate, "tls_certificate", or_empty(path(folder)));
     section.set(&mut c.tls_key, "tls_key", or_empty(path(folder)));
     section.set(&mut c.tls_certificates, "tls_certificates", list(certificate_files(folder)));
+    section.set(&mut c.tls_certificate_name, "tls_certificate_name", or_empty(parsed("the name of a certificate")));
     section.set(&mut c.tls_minimum_version, "tls_minimum_version", keyword(TlsMinimumVersion::WORDS));
     section.set(&mut c.tls_client_certificates, "tls_client_certificates", keyword(TlsClientCertificates::WORDS));
     section.set(&mut c.tls_client_ca_file, "tls_client_ca_file", or_empty(path(folder)));
@@ -118,7 +119,6 @@ fn not_built(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.orar_enabled, "orar_enabled", boolean);
     section.set(&mut c.enable_auth_gssapi, "enable_auth_gssapi", boolean);
     section.set(&mut c.extended_protection_policy, "extended_protection_policy", keyword(ExtendedProtectionPolicy::WORDS));
-    section.set(&mut c.tls_certificate_name, "tls_certificate_name", or_empty(text));
     section.set(&mut c.tls_domain_capabilities, "tls_domain_capabilities", list(text));
     section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::WORDS));
     section.set(&mut c.advertise_client_settings, "advertise_client_settings", boolean);

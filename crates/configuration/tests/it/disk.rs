@@ -92,6 +92,14 @@ fn a_missing_file_is_told_by_the_line_that_names_it() {
     assert_eq!(told(&relay), [(13, error, "tls_key".to_owned())], "another certificate's key");
     fs::write(folder.path().join("key.pem"), ours.signing_key.serialize_pem()).unwrap();
     assert_eq!(told(&relay), []);
+
+    for (name, there) in [("CN=rcgen self signed cert", true), ("CN=hub01.contoso.com", false)] {
+        let line = format!("tls_key = \"key.pem\"\ntls_certificate_name = \"<I>{name}<S>{name}\"");
+        fs::write(&file, TEXT.replacen("tls_key = \"key.pem\"", &line, 1)).unwrap();
+        let relay = Configuration::read(&file).unwrap();
+        let missing = (14, error, "tls_certificate_name".to_owned());
+        assert_eq!(told(&relay), if there { vec![] } else { vec![missing] }, "{name}");
+    }
     let postroad_smtp_protocol::sasl::Proof::Password(password) =
         relay.credential("relay").unwrap().load().unwrap().proof
     else {

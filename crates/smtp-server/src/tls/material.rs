@@ -47,6 +47,11 @@ pub enum TlsMaterialError {
     /// The two do not belong together, or are of a kind that is not supported.
     #[error("the certificate and the private key do not belong together or are of an unsupported kind")]
     Mismatch,
+    /// `tls_certificate_name` names none of those that were read.
+    #[error(
+        "no certificate in `tls_certificate` and `tls_certificates` has this issuer and subject: `openssl x509 -noout -issuer -subject` shows theirs"
+    )]
+    CertificateName,
     /// The file of authorities for client certificates cannot be read, or holds none.
     #[error("no authority for client certificates could be read: expected PEM certificates of authorities")]
     ClientAuthorities,

@@ -4,10 +4,12 @@
 //! certificates are believed. Nothing is installed for the process. A running server looks at the files every second; a
 //! change that cannot be used is logged, and the certificates before it stay in force. Sessions that stand are not touched.
 
+mod certificate_name;
 mod client_certificates;
 pub mod material;
 mod served_certificates;
 pub(crate) mod watch;
 
+pub use certificate_name::{InvalidCertificateName, TlsCertificateName};
 pub use client_certificates::ClientCertificate;
 pub use material::{TlsMaterial, TlsMaterialError};

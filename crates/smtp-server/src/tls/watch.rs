@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 
 use crate::connection::told_to_stop;
 use crate::parameters::{TlsClientCertificates, TlsMinimumVersion};
 use crate::receive_connector::{CertificateFiles, ReceiveConnector};
+use crate::tls::certificate_name::TlsCertificateName;
 use crate::tls::client_certificates;
 use crate::tls::material::{InForce, TlsMaterial, TlsMaterialError};
 use crate::tls::served_certificates::{self, ServedCertificates};
@@ -25,6 +27,7 @@ pub(crate) struct Source {
     connector: String,
     first: CertificateFiles,
     others: Vec<CertificateFiles>,
+    name: Option<TlsCertificateName>,
     client_certificates: TlsClientCertificates,
     client_authorities: Option<PathBuf>,
     minimum: TlsMinimumVersion,
@@ -41,6 +44,7 @@ impl Source {
             connector: connector.name.clone(),
             first,
             others: connector.tls_certificates.clone(),
+            name: connector.tls_certificate_name.clone(),
             client_certificates: connector.tls_client_certificates,
             client_authorities: connector.tls_client_ca_file.clone(),
             minimum: connector.tls_minimum_version,
@@ -54,8 +58,18 @@ impl Source {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let read =
             |files: &CertificateFiles| served_certificates::read(&files.certificate, &files.key, &provider);
-        let others: Vec<_> = self.others.iter().map(read).collect::<Result<_, _>>()?;
-        let served = ServedCertificates::new(read(&self.first)?, others)?;
+        let mut others: Vec<_> = self.others.iter().map(read).collect::<Result<_, _>>()?;
+        let mut first = read(&self.first)?;
+        if let Some(name) = &self.name {
+            let named = |certified: &CertifiedKey| {
+                certified.end_entity_cert().is_ok_and(|certificate| name.is_of(certificate))
+            };
+            if !named(&first) {
+                let chosen = others.iter_mut().find(|certified| named(certified));
+                std::mem::swap(&mut first, chosen.ok_or(TlsMaterialError::CertificateName)?);
+            }
+        }
+        let served = ServedCertificates::new(first, others)?;
         let verifier = match (self.client_certificates, &self.client_authorities) {
             (TlsClientCertificates::None, _) => None,
             (wanted, Some(file)) => Some((client_certificates::verifier(file, &provider)?, wanted)),

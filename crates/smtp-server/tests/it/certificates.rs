@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroad_smtp_server::{
-    AuthMechanism, CertificateFiles, ReceiveConnector, TlsClientCertificates, TlsMaterial, TlsMinimumVersion,
+    AuthMechanism, CertificateFiles, ReceiveConnector, TlsClientCertificates, TlsMaterial, TlsMaterialError,
+    TlsMinimumVersion,
 };
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use tempfile::TempDir;
@@ -46,6 +47,17 @@ impl Authority {
     fn signs(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         params.extended_key_usages = vec![purpose];
+        self.signs_this(params)
+    }
+
+    /// With a subject of its own.
+    fn signs_for(&self, name: &str, subject: &str) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.distinguished_name.push(DnType::CommonName, subject);
+        self.signs_this(params)
+    }
+
+    fn signs_this(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Identity {
@@ -173,6 +185,34 @@ async fn the_certificate_is_the_one_for_the_name_asked_for() {
     }
     let stranger = secure(&house, &config, "a.mail.fabrikam.com").await;
     assert!(stranger.is_err_and(|error| error.to_string().contains("not valid for name")));
+}
+
+#[tokio::test]
+async fn where_no_name_decides_the_certificate_of_tls_certificate_name_is_shown() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
+    let named = |issuer: &str, subject: &str| format!("<I>{issuer}<S>{subject}").parse().ok();
+    // rcgen's certificates have this subject unless told otherwise, the authority's too.
+    let subject = "CN=rcgen self signed cert";
+    let shop = authority.signs_for("shop.contoso.com", "Shop");
+    let house = implicit(&authority, &folder, |connector| {
+        connector.tls_certificates = vec![shop.write(folder.path(), "shop")];
+        connector.tls_certificate_name = named(subject, "CN=Shop");
+    })
+    .await;
+    let config = authority.trusted_by(ANY, None);
+    for name in ["hub01.contoso.com", "shop.contoso.com"] {
+        secure(&house, &config, name).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let other = secure(&house, &config, "elsewhere.net").await.err().expect("it is for others");
+    assert!(other.to_string().contains("shop.contoso.com"), "{other}");
+
+    let mut unknown = connector("Secured");
+    let files = authority.server("hub01.contoso.com").write(folder.path(), "hub01");
+    (unknown.tls_certificate, unknown.tls_key) = (Some(files.certificate), Some(files.key));
+    unknown.tls_certificate_name = named("CN=Somebody", subject);
+    assert_eq!(TlsMaterial::of(&unknown).err(), Some(TlsMaterialError::CertificateName));
+    unknown.tls_certificate_name = named(subject, subject);
+    assert!(TlsMaterial::of(&unknown).is_ok());
 }
 
 #[tokio::test]
