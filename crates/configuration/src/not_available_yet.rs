@@ -70,7 +70,6 @@ const ROWS: &[Row] = &[
     row("send_connector", "is_coexistence_connector", AllBut(&["false"]), "it was Exchange 2010's alone"),
 
     row("receive_connector", "transport_role", AllBut(&["hub-transport"]), "there is no front end that hands sessions on"),
-    row("receive_connector", "long_addresses_enabled", AllBut(&["false"]), "XLONGADDR is not offered"),
     row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
     row("receive_connector", "permission_groups", Only(&["exchange-legacy-servers", "partners", "custom"]), "there are anonymous-users, exchange-users and exchange-servers only"),
     row("receive_connector", "enable_auth_gssapi", AllBut(&["false"]), "there is no Kerberos"),
@@ -176,7 +175,6 @@ mod tests {
         connector.transport_role = TransportRole::FrontendTransport;
         connector.auth_mechanism = vec![AuthMechanism::Integrated];
         connector.permission_groups = vec![PermissionGroup::Partners];
-        connector.long_addresses_enabled = true;
         connector.orar_enabled = true;
         connector.enable_auth_gssapi = true;
         connector.extended_protection_policy = ExtendedProtectionPolicy::Require;

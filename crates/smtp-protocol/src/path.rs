@@ -34,13 +34,16 @@ pub enum PathError {
     /// `user@contoso.com.`: RFC 5321 domains end without a dot.
     #[error("the domain ends with a dot")]
     TrailingDot,
-    /// More than 571 bytes, Exchange's limit with encapsulation.
+    /// More than [`LONGEST_ADDRESS`], or where XLONGADDR is not offered more than [`MAX_ADDRESS_LENGTH`].
     #[error("the address is too long")]
     TooLong,
 }
 
-/// The longest address that is read: Exchange's limit for an encapsulated one (local part 315, domain 255).
+/// The longest address that everybody takes: Exchange's limit for an encapsulated one (local part 315, domain 255).
 pub const MAX_ADDRESS_LENGTH: usize = 571;
+
+/// The longest that is read where XLONGADDR is offered: an encapsulated X.400 address may be that long.
+pub const LONGEST_ADDRESS: usize = 1860;
 
 /// A path and what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +113,7 @@ pub fn forward_path(address: &str) -> Result<ForwardPath, PathError> {
 }
 
 fn mailbox(address: &str) -> Result<Mailbox, PathError> {
-    if address.len() > MAX_ADDRESS_LENGTH {
+    if address.len() > LONGEST_ADDRESS {
         return Err(PathError::TooLong);
     }
     if address.starts_with('@') {
@@ -182,6 +185,6 @@ mod tests {
         for text in ["", "u", "u@", "@f", "u@.a", "u@a@f", "\"u@f\"", "u@a,u@f", "u@a b", "u u@a"] {
             assert!(forward_path(text).is_err(), "{text:?}");
         }
-        assert_eq!(forward_path(&format!("{}@contoso.com", "x".repeat(600))), Err(PathError::TooLong));
+        assert_eq!(forward_path(&format!("{}@contoso.com", "x".repeat(1860))), Err(PathError::TooLong));
     }
 }

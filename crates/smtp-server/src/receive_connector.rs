@@ -137,7 +137,8 @@ pub struct ReceiveConnector {
     pub delivery_status_notification_enabled: bool,
     /// `EnhancedStatusCodesEnabled` (RFC 2034).
     pub enhanced_status_codes_enabled: bool,
-    /// `LongAddressesEnabled`: XLONGADDR.
+    /// `LongAddressesEnabled`: XLONGADDR is offered, and addresses of up to 1860 bytes are taken instead of 571, for X.400
+    /// addresses that are encapsulated.
     pub long_addresses_enabled: bool,
     /// `OrarEnabled`: XORAR.
     pub orar_enabled: bool,
@@ -305,7 +306,6 @@ impl ReceiveConnector {
             (self.transport_role != default.transport_role, "transport_role"),
             (self.auth_mechanism.iter().any(foreign_mechanism), "auth_mechanism"),
             (self.permission_groups.iter().any(foreign_group), "permission_groups"),
-            (self.long_addresses_enabled, "long_addresses_enabled"),
             (self.orar_enabled, "orar_enabled"),
             (self.enable_auth_gssapi, "enable_auth_gssapi"),
             (

@@ -55,6 +55,7 @@ pub(crate) fn session_settings(service: &Service) -> Settings {
     settings.chunking = connector.chunking_enabled;
     settings.binary_mime = connector.binary_mime_enabled;
     settings.starttls = connector.offers(AuthMechanism::Tls) && service.tls.is_some();
+    settings.long_addresses = connector.long_addresses_enabled;
     settings.require_tls = connector.require_tls;
     settings.require_hello_name = connector.require_ehlo_domain;
     settings.refuse_bare_line_ends = connector.bare_linefeed_rejection_enabled;

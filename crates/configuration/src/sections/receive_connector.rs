@@ -104,6 +104,7 @@ fn extensions(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.eight_bit_mime_enabled, "eight_bit_mime_enabled", boolean);
     section.set(&mut c.delivery_status_notification_enabled, "delivery_status_notification_enabled", boolean);
     section.set(&mut c.enhanced_status_codes_enabled, "enhanced_status_codes_enabled", boolean);
+    section.set(&mut c.long_addresses_enabled, "long_addresses_enabled", boolean);
     section.set(&mut c.bare_linefeed_rejection_enabled, "bare_linefeed_rejection_enabled", boolean);
     section.set(&mut c.reject_reserved_top_level_recipient_domains, "reject_reserved_top_level_recipient_domains", boolean);
     section.set(&mut c.reject_reserved_second_level_recipient_domains, "reject_reserved_second_level_recipient_domains", boolean);
@@ -115,7 +116,6 @@ fn extensions(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
 #[rustfmt::skip]
 fn not_built(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.transport_role, "transport_role", keyword(TransportRole::WORDS));
-    section.set(&mut c.long_addresses_enabled, "long_addresses_enabled", boolean);
     section.set(&mut c.orar_enabled, "orar_enabled", boolean);
     section.set(&mut c.enable_auth_gssapi, "enable_auth_gssapi", boolean);
     section.set(&mut c.extended_protection_policy, "extended_protection_policy", keyword(ExtendedProtectionPolicy::WORDS));

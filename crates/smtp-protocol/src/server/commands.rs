@@ -1,6 +1,6 @@
 //! What each command does, and what each verdict says.
 
-use postroad_address_space::{Address, MailDomain};
+use postroad_address_space::{Address, MailDomain, Mailbox};
 use postroad_message::{EnhancedStatus, Recipient, ReversePath};
 
 use crate::command::{Command, CommandError, HelloVerb};
@@ -20,7 +20,7 @@ impl Session {
             self.front = Front::Done;
         }
         let is_logon = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
-        if line.len() + 2 > self.settings.limits.command_line && !is_logon {
+        if line.len() + 2 > self.settings.longest_line() && !is_logon {
             return self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long");
         }
         let command = match Command::parse(line) {
@@ -147,8 +147,11 @@ impl Session {
         if parameters.size.is_some_and(|size| size > self.settings.limits.message_size as u64) {
             return self.refuse(&Refusal::permanent(3, 4, "The message is larger than this server takes"));
         }
-        let ascii = reverse_path.mailbox().is_none_or(|mailbox| mailbox.to_string().is_ascii());
-        if !ascii && !parameters.smtputf8 {
+        let written = reverse_path.mailbox().map(Mailbox::to_string).unwrap_or_default();
+        if written.len() > self.settings.longest_address() {
+            return self.not_a_command(CommandError::ReversePath(PathError::TooLong));
+        }
+        if !written.is_ascii() && !parameters.smtputf8 {
             return self.reply(553, EnhancedStatus::permanent(6, 7), "The address needs SMTPUTF8");
         }
         let transaction = Transaction::new(reverse_path.clone(), parameters.clone());
@@ -175,7 +178,11 @@ impl Session {
             ForwardPath::Postmaster => self.settings.postmaster.clone(),
             ForwardPath::Mailbox(mailbox) => mailbox,
         };
-        if !smtputf8 && !mailbox.to_string().is_ascii() {
+        let written = mailbox.to_string();
+        if written.len() > self.settings.longest_address() {
+            return self.not_a_command(CommandError::ForwardPath(PathError::TooLong));
+        }
+        if !smtputf8 && !written.is_ascii() {
             return self.reply(553, EnhancedStatus::permanent(6, 7), "The address needs SMTPUTF8");
         }
         if !self.has_room_for(mailbox.domain()) {

@@ -4,7 +4,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a command line, CRLF included. 2048: RFC 5321's 512 and what the extensions add, with room to spare.
+    /// Bytes of a command line, CRLF included. 2048: RFC 5321's 512 and what the extensions add, with room to spare. At least
+    /// 8000 with [`long_addresses`](super::Settings::long_addresses).
     pub command_line: usize,
     /// Bytes of content, unstuffed. 36 MiB, as Exchange.
     pub message_size: usize,

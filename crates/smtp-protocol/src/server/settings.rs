@@ -4,6 +4,7 @@ use postroad_address_space::Mailbox;
 
 use crate::data::BareLineEnds;
 use crate::parameter::Offered;
+use crate::path;
 use crate::server::limits::Limits;
 use crate::xclient;
 
@@ -27,6 +28,9 @@ pub struct Settings {
     pub eight_bit_mime: bool,
     /// `SMTPUTF8`.
     pub smtputf8: bool,
+    /// `XLONGADDR`, Exchange's: addresses of up to 1860 bytes instead of 571, in lines of up to 8000. Off: who passes them on
+    /// to the world finds few that take them.
+    pub long_addresses: bool,
     /// `ENHANCEDSTATUSCODES`, and a status in each reply.
     pub enhanced_status_codes: bool,
     /// `DSN`.
@@ -101,6 +105,7 @@ impl Settings {
             size: SizeKeyword::WithLimit,
             eight_bit_mime: true,
             smtputf8: true,
+            long_addresses: false,
             enhanced_status_codes: true,
             dsn: true,
             chunking: true,
@@ -127,6 +132,18 @@ impl Settings {
             auth: self.logon.is_some(),
             require_tls: self.require_tls_onward && in_tls,
         }
+    }
+
+    /// Bytes of a command line, CRLF included.
+    pub(super) fn longest_line(&self) -> usize {
+        const WITH_LONG_ADDRESSES: usize = 8000;
+        let usual = self.limits.command_line;
+        if self.long_addresses { usual.max(WITH_LONG_ADDRESSES) } else { usual }
+    }
+
+    /// Bytes of an address.
+    pub(super) fn longest_address(&self) -> usize {
+        if self.long_addresses { path::LONGEST_ADDRESS } else { path::MAX_ADDRESS_LENGTH }
     }
 
     pub(super) fn bare_line_ends(&self) -> BareLineEnds {
@@ -168,6 +185,7 @@ impl Settings {
             said("CHUNKING", self.chunking),
             said("BINARYMIME", self.binary_mime && self.chunking),
             said("SMTPUTF8", self.smtputf8),
+            said("XLONGADDR", self.long_addresses),
             said("REQUIRETLS", self.require_tls_onward && in_tls),
             self.announce_limits.then(|| self.limits()),
             said(xclient::KEYWORD, xclient),

@@ -128,6 +128,7 @@ impl Dialogue {
         settings.binary_mime = !self.set("no-binarymime");
         settings.lmtp = self.set("lmtp");
         settings.xclient = self.set("xclient");
+        settings.long_addresses = self.set("long-addresses");
         if self.set("limits") {
             (settings.limits.messages, settings.limits.recipient_domains) = (Some(2), Some(1));
         }
