@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -171,54 +171,47 @@ struct Bench {
 
 impl Bench {
     fn serve(mut self) {
-        let mut lazy = None;
+        // What is to be synced, and by when.
+        let (mut pending, mut until) = (Batch::default(), None::<Instant>);
         loop {
-            let next = match lazy {
+            let come = match until {
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => self.inbox.recv_timeout(LAZY),
+                Some(until) => self.inbox.recv_timeout(until.saturating_duration_since(now())),
             };
-            let mut batch = match (next, lazy) {
-                (Ok(batch), _) => batch,
-                (Err(RecvTimeoutError::Timeout), Some(epoch)) => {
-                    lazy = None;
-                    self.sync(Batch { epoch, ..Batch::default() });
-                    continue;
+            let ended = matches!(come, Err(RecvTimeoutError::Disconnected));
+            let mut awaited = false;
+            for batch in come.into_iter().chain(self.inbox.try_iter()) {
+                awaited |= !batch.is_empty();
+                match self.bad {
+                    // Beside one of a later epoch it would count as synced with that.
+                    Some((epoch, _)) if batch.epoch <= epoch && batch.is_empty() => {}
+                    Some((epoch, error)) if batch.epoch <= epoch => self.fail(batch, error),
+                    _ => {
+                        until.get_or_insert_with(|| now() + LAZY);
+                        pending.add(batch);
+                    }
                 }
-                (Err(_), Some(epoch)) => return self.sync(Batch { epoch, ..Batch::default() }),
-                (Err(_), None) => return,
-            };
-            while let Ok(more) = self.inbox.try_recv() {
-                batch.add(more);
             }
-            if batch.is_empty() {
-                lazy = Some(batch.epoch);
-            } else {
-                lazy = None;
-                self.sync(batch);
+            if until.is_some_and(|until| ended || !pending.is_empty() || until <= now()) {
+                until = None;
+                self.sync(std::mem::take(&mut pending));
+            }
+            if awaited {
                 self.busy.store(false, Ordering::Release);
                 // Where its box is full it has enough to do, and sees for itself.
                 let _ = self.desk.try_send(Letter::Synced);
+            }
+            if ended {
+                return;
             }
         }
     }
 
     fn sync(&mut self, batch: Batch) {
-        let error = match self.bad {
-            Some((epoch, error)) if batch.epoch <= epoch => Some(error),
-            _ => self
-                .log
-                .sync_data()
-                .err()
-                .map(|error| QueueError::Io { code: error.raw_os_error().unwrap_or(0) }),
-        };
-        if let Some(error) = error {
+        if let Err(error) = self.log.sync_data() {
+            let error = QueueError::Io { code: error.raw_os_error().unwrap_or(0) };
             self.bad = Some((batch.epoch, error));
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            match failed.as_mut() {
-                Some(failed) => failed.batch.add(batch),
-                None => *failed = Some(Failed { batch, error }),
-            }
-            return;
+            return self.fail(batch, error);
         }
         self.unsynced.remove(&batch.new);
         for job in batch.jobs {
@@ -229,4 +222,23 @@ impl Bench {
             self.version.send_modify(|version| *version += 1);
         }
     }
+
+    fn fail(&self, batch: Batch, error: QueueError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match failed.as_mut() {
+            Some(failed) => failed.batch.add(batch),
+            None => *failed = Some(Failed { batch, error }),
+        }
+    }
 }
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "when to sync is this thread's own affair; no caller has a time to give it"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests;
