@@ -221,19 +221,49 @@ impl Drafts {
         self.wanted = wanted;
     }
 
-    /// The files stay where their rows are there, or may be: a commit whose sync failed leaves it open.
+    /// The files stay where their rows are there, or may be: a commit whose sync failed leaves it open, and so does the
+    /// end of a thread that would have said.
     pub(super) fn ended(&mut self, ended: Result<(), QueueError>) {
-        if self.wanted && matches!(ended, Ok(()) | Err(QueueError::Io { .. })) {
-            self.files.clear();
-        }
+        self.wanted &= matches!(ended, Ok(()) | Err(QueueError::Io { .. }));
     }
 }
 
 impl Drop for Drafts {
     fn drop(&mut self) {
+        if self.wanted {
+            return;
+        }
         for draft in self.files.drain(..).flatten() {
             // Swept at the next start where it cannot be removed now.
             let _ = fs::remove_file(&draft.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_stays_where_nobody_said_whether_its_row_is_there() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let database = parent.path().join("queue.db");
+        fs::write(&database, "").expect("a file");
+        let folder = Folder::beside(&database).expect("a folder");
+        for (wanted, ended, stay) in [
+            (false, None, 0),
+            (true, Some(Err(QueueError::DiskFull { code: 13 })), 0),
+            (true, None, 1),
+            (true, Some(Ok(())), 2),
+            (true, Some(Err(QueueError::Io { code: 10 })), 3),
+        ] {
+            let mut drafts = folder.draft(&[Some(Content::from(vec![0; 9]))]).expect("room");
+            drafts.wanted(wanted);
+            if let Some(ended) = ended {
+                drafts.ended(ended);
+            }
+            drop(drafts);
+            assert_eq!(fs::read_dir(&folder.path).expect("a folder").count(), stay, "{wanted} {ended:?}");
         }
     }
 }
