@@ -105,7 +105,10 @@ impl Desk {
 
     pub(super) fn serve(&mut self) {
         let pause = self.options.poll_interval.min(Duration::from_secs(1));
-        while !(self.closed && self.waiting.is_empty()) {
+        // Without syncs nothing can be promised: whoever waits then, or comes later, is told that the store is closed.
+        while !(self.closed && self.waiting.is_empty())
+            && self.syncer.as_ref().is_some_and(Syncer::is_running)
+        {
             match self.inbox.recv_timeout(pause) {
                 Ok(letter) => self.take(letter),
                 Err(_) => self.idle(),

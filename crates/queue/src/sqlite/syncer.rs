@@ -134,8 +134,13 @@ impl Syncer {
         if !batch.is_empty() {
             self.busy.store(true, Ordering::Release);
         }
-        // The thread ends only after this way to it.
+        // The thread ends only after this way to it, or by a panic: then whoever waits is told as the batch is dropped.
         let _ = self.batches.send(batch);
+    }
+
+    /// False after a panic; it ends only after the way to it.
+    pub(super) fn is_running(&self) -> bool {
+        !self.thread.is_finished()
     }
 
     /// Whether a sync is on its way that somebody waits for; [`Letter::Synced`] tells of its end.

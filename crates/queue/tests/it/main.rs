@@ -13,4 +13,5 @@ mod migrated;
 mod owner;
 mod pages;
 mod system_calls;
+mod threads;
 mod watched;
