@@ -113,6 +113,18 @@ pub fn with_crlf(bytes: &[u8]) -> Vec<u8> {
     made
 }
 
+/// How many bytes [`with_crlf`] makes of these.
+pub fn crlf_length(bytes: &[u8]) -> usize {
+    let alone = |&at: &usize| {
+        if bytes.get(at) == Some(&b'\r') {
+            bytes.get(at + 1) != Some(&b'\n')
+        } else {
+            at == 0 || bytes.get(at - 1) != Some(&b'\r')
+        }
+    };
+    bytes.len() + memchr2_iter(b'\r', b'\n', bytes).filter(alone).count()
+}
+
 /// How many bytes the line end at the start of `rest` has: `\n`, `\r` or `1*CR LF`.
 fn line_end_length(rest: &[u8]) -> usize {
     let returns = rest.iter().take_while(|&&byte| byte == b'\r').count();
@@ -166,7 +178,9 @@ mod tests {
             let ends = LineEnds::line_by_line(content.as_bytes());
             prop_assert_eq!(are_crlf(content.as_bytes()), ends.is_clean());
             prop_assert_eq!(LineEnds::judge(content.as_bytes()), ends);
-            prop_assert!(are_crlf(&with_crlf(content.as_bytes())));
+            let mended = with_crlf(content.as_bytes());
+            prop_assert!(are_crlf(&mended));
+            prop_assert_eq!(mended.len(), crlf_length(content.as_bytes()));
         }
     }
 }

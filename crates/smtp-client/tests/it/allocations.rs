@@ -1,6 +1,8 @@
 //! What a message costs in memory: few allocations on a connection that stands, and no more for a large one.
+//!
+//! `POSTROAD_MEGABYTES` makes the large one larger than four.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -9,19 +11,19 @@ use postroad_smtp_client::{Destination, Hosts, SmartHost, TlsPolicy};
 
 use crate::pretend::{client, words};
 
-/// Takes everything, on a thread of its own: what it allocates is not counted.
-fn sink() -> SocketAddr {
+/// Takes everything, in chunks where it offers them, on a thread of its own: what it allocates is not counted.
+fn sink(takes_chunks: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
-            let _ = serve(&stream);
+            let _ = serve(&stream, takes_chunks);
         }
     });
     address
 }
 
-fn serve(mut stream: &TcpStream) -> std::io::Result<()> {
+fn serve(mut stream: &TcpStream, takes_chunks: bool) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream);
     stream.write_all(b"220 sink\r\n")?;
@@ -31,10 +33,16 @@ fn serve(mut stream: &TcpStream) -> std::io::Result<()> {
         if lines.read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
+        if let Some(length) = line.strip_prefix(b"BDAT ").and_then(|rest| rest.strip_suffix(b" LAST\r\n")) {
+            let length =
+                str::from_utf8(length).ok().and_then(|length| length.parse().ok()).expect("a length");
+            std::io::copy(&mut (&mut lines).take(length), &mut std::io::sink())?;
+        }
         stream.write_all(match line.as_slice() {
             b".\r\n" => b"250 2.0.0 taken\r\n",
             _ if in_content => continue,
             b"DATA\r\n" => b"354 go on\r\n",
+            [b'E', ..] if takes_chunks => b"250-sink\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
             [b'E', ..] => b"250-sink\r\n250 PIPELINING\r\n",
             _ => b"250 2.1.0 fine\r\n",
         })?;
@@ -43,9 +51,9 @@ fn serve(mut stream: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Allocations for each of these messages, and the most bytes held at once, once a connection stands.
-fn cost(content: Content, messages: u64) -> (u64, u64) {
+fn cost(content: Content, messages: u64, takes_chunks: bool) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let address = sink();
+    let address = sink(takes_chunks);
     let host = SmartHost::Address(address.ip());
     let mut destination =
         Destination::new(Hosts::SmartHosts(vec![host]), "hub.test".parse().expect("a domain"));
@@ -74,14 +82,23 @@ fn cost(content: Content, messages: u64) -> (u64, u64) {
 #[test]
 fn a_message_costs_ten_allocations_at_most() {
     let content = Content::from(b"a line that is like any other line\r\n".repeat(300));
-    let (allocations, _) = cost(content, 200);
-    assert!(allocations <= 10, "{allocations} allocations");
+    for takes_chunks in [false, true] {
+        let (allocations, _) = cost(content.clone(), 200, takes_chunks);
+        assert!(allocations <= 10, "{allocations} allocations");
+    }
 }
 
 #[test]
 fn memory_does_not_grow_with_the_message() {
-    let content = Content::from(b".a line that begins with a dot, like any other line\r\n".repeat(100_000));
-    assert!(content.len() > 5 << 20);
-    let (_, most) = cost(content, 1);
-    assert!(most < 1 << 20, "{most} bytes");
+    let megabytes = std::env::var("POSTROAD_MEGABYTES").map_or(4, |text| text.parse().expect("a number"));
+    for line in [
+        ".a line that begins with a dot, like any other line\r\n",
+        "a line that came from a file and ends in a way that no server may see\n",
+    ] {
+        let content = Content::from(line.repeat(megabytes * 1_000_000 / line.len() + 1).into_bytes());
+        for takes_chunks in [false, true] {
+            let (_, most) = cost(content.clone(), 1, takes_chunks);
+            assert!(most < 1 << 20, "{most} bytes, {line:?}, chunks: {takes_chunks}");
+        }
+    }
 }

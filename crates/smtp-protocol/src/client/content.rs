@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use postroad_message::Content;
-use postroad_message::line_end::{are_crlf, with_crlf};
+use postroad_message::line_end::{are_crlf, crlf_length, with_crlf};
 
 use crate::data;
 
@@ -29,21 +29,14 @@ pub(super) struct Outgoing {
     content: Content,
     at: usize,
     framing: Framing,
+    /// Its line ends have to be mended on the way, since none but CRLF may leave. [`data::encode`] does so by itself.
+    mends: bool,
 }
 
 impl Outgoing {
     pub(super) fn new(content: &Content, framing: Framing) -> Self {
-        let content = match framing {
-            Framing::Length if !is_whole_lines(content.as_bytes()) => {
-                let mut lines = with_crlf(content.as_bytes());
-                if !lines.ends_with(b"\r\n") {
-                    lines.extend_from_slice(b"\r\n");
-                }
-                Content::from(lines)
-            }
-            _ => content.clone(),
-        };
-        Self { content, at: 0, framing }
+        let mends = framing == Framing::Length && !is_whole_lines(content.as_bytes());
+        Self { content: content.clone(), at: 0, framing, mends }
     }
 
     /// Writes the next piece; before the first what announces it, behind the last what ends it. Whether that was the last.
@@ -61,12 +54,35 @@ impl Outgoing {
         }
         if self.at == 0 {
             // One chunk: there is nothing to learn between two. Writing to a Vec can't fail.
-            let _ = write!(out, "BDAT {} LAST\r\n", self.content.len());
+            let _ = write!(out, "BDAT {} LAST\r\n", self.length());
         }
-        let piece = rest.get(..PIECE).unwrap_or(rest);
+        let length = if self.mends { whole_lines(rest) } else { rest.len().min(PIECE) };
+        let piece = rest.get(..length).unwrap_or(rest);
         self.at += piece.len();
-        out.extend_from_slice(piece);
-        self.at == self.content.len()
+        let is_last = self.at == self.content.len();
+        if self.mends {
+            out.extend_from_slice(&with_crlf(piece));
+            if is_last && self.lacks_last_end() {
+                out.extend_from_slice(b"\r\n");
+            }
+        } else {
+            out.extend_from_slice(piece);
+        }
+        is_last
+    }
+
+    /// How long the chunk will be.
+    fn length(&self) -> usize {
+        let content = self.content.as_bytes();
+        if !self.mends {
+            return content.len();
+        }
+        crlf_length(content) + if self.lacks_last_end() { 2 } else { 0 }
+    }
+
+    /// Mending makes a line end of any CR or LF.
+    fn lacks_last_end(&self) -> bool {
+        !matches!(self.content.as_bytes().last(), None | Some(b'\r' | b'\n'))
     }
 }
 
@@ -75,15 +91,13 @@ fn is_whole_lines(content: &[u8]) -> bool {
     (content.is_empty() || content.ends_with(b"\r\n")) && are_crlf(content)
 }
 
-/// The length of a piece that ends after CRLF, or of everything.
+/// The length of a piece that ends after a line, or of everything.
 fn whole_lines(rest: &[u8]) -> usize {
     let Some((head, tail)) = rest.split_at_checked(PIECE) else { return rest.len() };
-    if let Some(at) = memchr::memmem::rfind(head, b"\r\n") {
-        return at + 2;
+    match memchr::memrchr(b'\n', head) {
+        Some(at) => at + 1,
+        None => memchr::memchr(b'\n', tail).map_or(rest.len(), |at| PIECE + at + 1),
     }
-    // The CR may be the last byte of the head.
-    let from = PIECE - 1;
-    memchr::memmem::find(rest.get(from..).unwrap_or(tail), b"\r\n").map_or(rest.len(), |at| from + at + 2)
 }
 
 #[cfg(test)]
@@ -115,7 +129,9 @@ mod tests {
             let (wire, pieces) = in_pieces(&content);
             assert!(wire == at_once(&content), "{} bytes in {pieces} pieces", content.len());
         }
-        assert!(in_pieces(&b"a line\r\n".repeat(100_000)).1 > 3);
+        for line in ["a line\r\n", "a line\n"] {
+            assert!(in_pieces(&line.repeat(100_000).into_bytes()).1 > 2, "{line:?}");
+        }
     }
 
     #[test]
@@ -123,6 +139,7 @@ mod tests {
         for (framing, content, wire) in [
             (Framing::Length, &b".a\r\n"[..], &b"BDAT 4 LAST\r\n.a\r\n"[..]),
             (Framing::Length, b"a\n.\nb", b"BDAT 9 LAST\r\na\r\n.\r\nb\r\n"),
+            (Framing::Length, b"a\r\r\n\rb\r", b"BDAT 10 LAST\r\na\r\n\r\n\r\nb\r\n"),
             (Framing::Length, b"", b"BDAT 0 LAST\r\n"),
             (Framing::Binary, b"a\n.\n\0b", b"BDAT 6 LAST\r\na\n.\n\0b"),
         ] {
@@ -139,6 +156,12 @@ mod tests {
         fn whatever_stands_at_the_cut(around in "[.\r\na]{0,40}", before in PIECE - 40..PIECE + 5) {
             let content = [&b"x".repeat(before)[..], around.as_bytes(), &b"z".repeat(100)].concat();
             prop_assert!(in_pieces(&content).0 == at_once(&content));
+            let mut outgoing = Outgoing::new(&Content::from(content.clone()), Framing::Length);
+            let mut out = Vec::new();
+            while !outgoing.write(&mut out) {}
+            let mended = [&with_crlf(&content)[..], b"\r\n"].concat();
+            let announced = format!("BDAT {} LAST\r\n", mended.len());
+            prop_assert!(out == [announced.as_bytes(), &mended].concat());
         }
     }
 }
