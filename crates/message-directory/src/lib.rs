@@ -47,15 +47,27 @@
 //!
 //! [`drop::decode`] reads what [`drop::encode`] wrote, byte for byte; a Drop file is a Replay file.
 //!
+//! # Strict and lenient
+//!
+//! Where the documents and the files of the field differ, what the field writes is always read: `X-ExtendedProps` for
+//! X-ExtendedMessageProps, `;` behind a parameter, ORCPT without a type, the block in any order, an end marker with any number.
+//! What neither knows is decided by [`Strictness`] for Replay; IIS's Pickup is lenient inside its block, a Drop file is read
+//! strictly.
+//!
+//! | | strict, the default | lenient |
+//! |---|---|---|
+//! | an unknown parameter | the file is bad | passed over |
+//! | `NOTIFY=NEVER` beside other wishes | the file is bad | NEVER |
+//! | an unknown X-field before the end marker | the file is bad | stays in the message; the block goes on to the marker |
+//! | no or two X-Sender, an address that is none, a blank X-CreatedBy | the file is bad | the file is bad |
+//!
 //! # Edges, all of them
 //!
 //! * **Line ends.** CRLF enters the queue, always. LF alone, `\r\r\n`, and CR alone in a body are mended when the message is
 //!   stamped ([`Submission::into_message`]); CR alone in a header is refused, because programs differ in whether it
 //!   starts a new field; NUL is refused anywhere. A lone dot is content.
 //! * **The block ends** at X-EndOfInjectedXHeaders, else at the first other field. A later X-Receiver is content and adds no
-//!   recipient. The marker's number is not believed: exported files have numbers there that fit nothing. A field
-//!   that does not belong to the block and stands before the marker makes the file bad ([`Strictness`]).
-//! * **Observed, and always read:** `X-ExtendedProps` for X-ExtendedMessageProps, `;` behind a parameter, ORCPT without a type.
+//!   recipient. The marker's number is not believed: exported files have numbers there that fit nothing.
 //! * **Addresses** all go through `Mailbox::parse`. Display names are passed over, never decoded: an encoded word is no
 //!   address. Groups count by their members. One bad address of several is [rejected](Submission::rejected), not the file.
 //! * **Bad files** ([`Badmail`]): with a good sender a report is owed and the file is deleted; without, it becomes `.bad`.
