@@ -1,6 +1,9 @@
-//! Mail as files beside the bare calls of the system: from Pickup into the queue, for good, and out into Drop.
+//! Mail as files beside the bare calls of the system: from Pickup into the queue, for good, and out into Drop; and what
+//! nullmailer and Postfix take for the same in the same run.
 //!
 //! Rates by the clock and processor time for each file, in turns, medians; `POSTROAD_FILES` and `POSTROAD_ROUNDS` set how many.
+
+mod rivals;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -48,12 +51,13 @@ fn main() {
     let set = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
     let files = set("POSTROAD_FILES").unwrap_or(if is_measured { 2_000 } else { BATCH });
     let rounds = set("POSTROAD_ROUNDS").unwrap_or(if is_measured { 5 } else { 1 });
-    contest("from Pickup", &PICKUP, files, rounds);
+    let ours = contest("from Pickup", &PICKUP, files, rounds).last().copied().unwrap_or_default();
+    rivals::contest(&letter(), files.min(200), rounds.min(3), ours);
     contest("to Drop", &DROP, files.min(256), rounds);
 }
 
-/// Everybody once in each round; ratios to the first of the same round.
-fn contest(title: &str, contestants: &[Contestant], files: usize, rounds: usize) {
+/// Everybody once in each round; ratios to the first of the same round. Gives everybody's rate.
+fn contest(title: &str, contestants: &[Contestant], files: usize, rounds: usize) -> Vec<f64> {
     println!("\n{title}: {files} files of {SIZE} bytes, medians of {rounds} rounds");
     let mut seen: Vec<Vec<[f64; 3]>> = contestants.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
@@ -66,14 +70,19 @@ fn contest(title: &str, contestants: &[Contestant], files: usize, rounds: usize)
         }
     }
     println!("{:<52} {:>10} {:>10} {:>10}", "", "files/s", "CPU µs", "of floor");
+    let mut rates = Vec::new();
     for ((name, _), seen) in contestants.iter().zip(&seen) {
-        let median = |column: usize| {
-            let mut values: Vec<f64> = seen.iter().map(|row| row[column]).collect();
-            values.sort_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
-        println!("{name:<52} {:>10.0} {:>10.1} {:>10.2}", median(0), median(1), median(2));
+        let [rate, processor, ratio] = [0, 1, 2].map(|column| median(seen.iter().map(|row| row[column])));
+        println!("{name:<52} {rate:>10.0} {processor:>10.1} {ratio:>10.2}");
+        rates.push(rate);
     }
+    rates
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
