@@ -166,7 +166,10 @@ impl<'a> Connection<'a> {
     {
         loop {
             match self.session.poll() {
-                Output::Transmit { bytes, slow } => self.transmit(stream, bytes, slow).await?,
+                Output::Transmit { bytes, slow } => {
+                    self.account_for_content();
+                    self.transmit(stream, bytes, slow).await?;
+                }
                 Output::Event(event) => {
                     let verdict = Box::pin(self.judge(event)).await;
                     self.session.handle(Input::Verdict(verdict));
@@ -175,6 +178,7 @@ impl<'a> Connection<'a> {
                     if !self.session.is_logging_on() {
                         self.logons.forget_exchange();
                     }
+                    self.account_for_content();
                     self.flush(stream).await?;
                     if !self.receive(stream).await? {
                         return Ok(End::Closed);
@@ -282,10 +286,12 @@ impl<'a> Connection<'a> {
         self.session.handle(Input::End(refusal));
     }
 
+    /// After each read, and before each wait: what a session holds while nobody hurries it is what others must do without.
     fn account_for_content(&mut self) {
-        if !self.memory.set(self.session.content_held() as u64, self.service.settings.max_content_in_memory) {
+        let limit = self.service.settings.max_content_in_memory;
+        if !self.memory.set(self.session.content_held() as u64, limit) {
             self.session.handle(Input::RefuseContent(no_room()));
-            self.memory.set(0, u64::MAX);
+            self.memory.set(self.session.content_held() as u64, u64::MAX);
         }
     }
 }

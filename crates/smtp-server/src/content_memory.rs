@@ -11,6 +11,9 @@ pub(crate) struct Held<'a> {
 impl Held<'_> {
     /// Says what is held now; false, and nothing more is counted, where all connections together would exceed the limit.
     pub(crate) fn set(&mut self, bytes: u64, limit: u64) -> bool {
+        if bytes == self.mine {
+            return true;
+        }
         if bytes > self.mine {
             let grown = bytes - self.mine;
             let before = self.all.fetch_add(grown, Ordering::Relaxed);

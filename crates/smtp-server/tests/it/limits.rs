@@ -64,6 +64,27 @@ async fn content_that_says_it_will_not_fit_is_refused_before_it_comes() {
 }
 
 #[tokio::test]
+async fn a_chunk_that_was_taken_counts_while_its_client_is_silent() {
+    let mut tight = settings();
+    tight.max_content_in_memory = 100_000;
+    let house = House::open(vec![(connector("Default"), TlsMaterial::none())], tight).await;
+    let begun = async |size: u32| {
+        let mut caller = house.connect().await;
+        caller.ask("EHLO a", "250-").await;
+        caller.ask(&format!("MAIL FROM:<joe@contoso.com> SIZE={size}"), "250 ").await;
+        caller.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+        caller
+    };
+    let mut silent = begun(0).await;
+    silent.say(&format!("BDAT 60000\r\n{}", "x".repeat(60_000))).await;
+    silent.expect("250 2.0.0 60000 octets received").await;
+    begun(40_001).await.ask("DATA", "452 4.3.1 ").await;
+    begun(40_000).await.ask("DATA", "354 ").await;
+    silent.ask("RSET", "250 ").await;
+    begun(100_000).await.ask("DATA", "354 ").await;
+}
+
+#[tokio::test]
 async fn the_rest_of_too_many_recipients_is_for_another_message() {
     let mut few = connector("Few");
     few.max_recipients_per_message = 2;
