@@ -144,10 +144,15 @@ impl InForce {
             .with_client_cert_verifier(in_handshake)
             .with_cert_resolver(Arc::new(served));
         // Sessions are resumed by what the client keeps, so that thousands of clients cost no memory here. The keys are this
-        // configuration's own: nobody resumes into another policy.
+        // configuration's own: nobody resumes into another policy. A certificate is required in a full handshake only, so
+        // where it is required there is no other: it may have expired since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|_| TlsMaterialError::Mismatch)?;
-        config.send_tls13_tickets = 1;
+        config.send_tls13_tickets = 0;
+        if !matches!(verifier, Some((_, TlsClientCertificates::Require))) {
+            config.ticketer =
+                rustls::crypto::ring::Ticketer::new().map_err(|_| TlsMaterialError::Mismatch)?;
+            config.send_tls13_tickets = 1;
+        }
         let verifier = verifier.map(|(strict, _)| strict);
         Ok(Self { config: Arc::new(config), verifier, look: Vec::new() })
     }

@@ -313,6 +313,23 @@ async fn a_session_is_resumed_with_what_the_client_keeps() {
 }
 
 #[tokio::test]
+async fn where_a_certificate_is_required_it_is_judged_in_every_handshake() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
+    let house = implicit(&authority, &folder, |connector| {
+        connector.tls_client_certificates = TlsClientCertificates::Require;
+    })
+    .await;
+    for versions in [&[&version::TLS13], &[&version::TLS12]] {
+        let config = authority.trusted_by(versions, Some(authority.client("app01.contoso.com")));
+        for _ in 0..2 {
+            let mut caller = secure(&house, &config, "hub01.contoso.com").await.expect("a handshake");
+            caller.expect("220 ").await;
+            assert_eq!(caller.stream.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_replaced_certificate_is_shown_and_a_broken_one_is_not() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
     let house = implicit(&authority, &folder, |_| ()).await;
