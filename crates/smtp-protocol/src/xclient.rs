@@ -6,8 +6,23 @@
 //! attribute-value = xtext / "[UNAVAILABLE]" / "[TEMPUNAVAIL]"
 //! ```
 //!
-//! (`XCLIENT_README` of Postfix.) Names compare without case; an IPv6 address may begin with `IPV6:`. It overrides who the
-//! client is, so it is offered to, and taken from, named addresses only.
+//! (`XCLIENT_README` of Postfix, which also has `LOGIN`, `DESTADDR`, `DESTPORT` and `REVERSE_NAME` since.) Names compare without
+//! case; an IPv6 address may begin with `IPV6:`. It overrides who the client is, so it is offered to, and taken from, named
+//! addresses only. Behind it a front splices its client in, so that nobody can tell the words of one from the other's. A
+//! [session](crate::server) goes by these rules, and differs from Postfix where they say so:
+//!
+//! * Nothing is taken between MAIL and the end of its transaction (503, as Postfix).
+//! * The first that is taken begins the session anew: 220, and what was said before is forgotten. `HELO` stands for the EHLO that
+//!   the client said to the front (as Postfix).
+//! * More may follow, directly, since a command has little room. None of it says again what was said, and `ADDR` and `LOGIN`,
+//!   which rights hang on, are in the first or nowhere: 501. After any other command there is no XCLIENT any more: 502. (Postfix
+//!   takes it again before each MAIL, from whoever speaks.)
+//! * A front that is refused, be it for a malformed attribute, an attribute nobody knows, or because the named client is not
+//!   wanted, is hung up on. (Postfix goes on, and a front that does not look at the reply lends its client its own address, and
+//!   the right to say XCLIENT.) What is refused once a client was named may be the client's own, and changes nothing for it.
+//! * The front's logon and certificate are never the client's, and STARTTLS is not offered after it. (Postfix lets the
+//!   certificate count.)
+//! * Whoever was not named is told 502, as if there were no such command. (Postfix: 550.)
 
 use std::net::IpAddr;
 

@@ -28,10 +28,7 @@ impl Connection<'_> {
             Event::LogonResponse { response } => self.go_on_with_logon(Some(response)).await,
             Event::Xclient(told) => {
                 front::speak_for(self.service, &mut self.client, &told);
-                match self.service.submit.accept_client(&self.client).await {
-                    Ok(()) => Verdict::Accept,
-                    Err(refusal) => Verdict::Refuse(refusal.closing()),
-                }
+                self.service.submit.accept_client(&self.client).await.into()
             }
             Event::Mail { reverse_path, parameters, .. } => {
                 self.mail(reverse_path, parameters.size).await.into()

@@ -45,6 +45,7 @@
 //! * A client is the other end of its connection, unless that is in `proxy_protocol_ip_ranges` (a PROXY header must come first, within ten
 //!   seconds, before TLS) or in `xclient_ip_ranges` (XCLIENT is offered). Both are empty unless set.
 //! * The connector is chosen by the true peer; rights, limits for each source, rates and logs go by the client that is named.
+//! * A front whose XCLIENT is refused is hung up on: what follows could be its client's word, under its own address.
 //! * From anybody else XCLIENT is 502, and a PROXY header ends the connection.
 //!
 //! # What holds everywhere

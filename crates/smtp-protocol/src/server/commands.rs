@@ -15,10 +15,25 @@ use crate::xclient::Attributes;
 impl Session {
     /// One line that is no response of an AUTH exchange. The state is `Command`.
     pub(super) fn command(&mut self, line: &[u8]) {
-        let goes_on = line.get(..8).is_some_and(|verb| verb.eq_ignore_ascii_case(b"XCLIENT "));
-        if matches!(self.front, Front::Speaking(_)) && !goes_on {
+        let verb = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let is_front = verb.eq_ignore_ascii_case(b"XCLIENT");
+        if matches!(self.front, Front::Speaking(_)) && !is_front {
             self.front = Front::Done;
         }
+        self.obey(line);
+        if is_front && !matches!(self.state, State::Ask(..)) {
+            self.front_refused();
+        }
+    }
+
+    /// A front that nobody listened to may let its client in all the same: nobody knows whose words would come next.
+    pub(super) fn front_refused(&mut self) {
+        if self.settings.xclient && matches!(self.front, Front::Silent) {
+            self.close();
+        }
+    }
+
+    fn obey(&mut self, line: &[u8]) {
         let is_logon = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
         if line.len() + 2 > self.settings.longest_line() && !is_logon {
             return self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long");
@@ -291,6 +306,9 @@ impl Session {
         }
         if let Question::Message { recipients } = question {
             return self.message_judged(recipients, verdict);
+        }
+        if let (Question::Xclient(_), Verdict::Refuse(refusal)) = (&question, &verdict) {
+            return self.refuse(&refusal.clone().closing());
         }
         if let Verdict::Refuse(refusal) = &verdict {
             return self.refuse(refusal);

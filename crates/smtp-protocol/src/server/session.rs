@@ -95,7 +95,8 @@ pub enum Event {
         response: Secret,
     },
     /// A front that may do so says for whom it speaks. `Accept` starts the session anew: a greeting, and nothing counts that was
-    /// said before, neither a logon nor an EHLO. What it said in several commands in a row is given as one.
+    /// said before, neither a logon nor an EHLO. What it said in several commands in a row is given as one. A refusal ends the
+    /// session.
     Xclient(Box<Attributes>),
     /// A transaction begins.
     Mail {
@@ -431,7 +432,11 @@ impl Session {
                 self.logon_response(line);
             }
             (Line::TooLong, true) => self.logon_error(500, EnhancedStatus::permanent(5, 2), TOO_LONG),
-            (Line::TooLong, false) => self.protocol_error(500, EnhancedStatus::permanent(5, 2), TOO_LONG),
+            (Line::TooLong, false) => {
+                self.protocol_error(500, EnhancedStatus::permanent(5, 2), TOO_LONG);
+                // It may have been XCLIENT.
+                self.front_refused();
+            }
             (Line::Endless, _) => {
                 self.reply(500, EnhancedStatus::permanent(5, 2), TOO_LONG);
                 self.close();

@@ -271,7 +271,10 @@ impl Play {
             }
             Event::Xclient(told) => {
                 self.address = told.address.value().copied().or(self.address);
-                Verdict::Accept
+                match self.address == Some(IpAddr::from([203, 0, 113, 9])) {
+                    true => Verdict::Refuse(Refusal::permanent(7, 1, "Not from there")),
+                    false => Verdict::Accept,
+                }
             }
             _ => Verdict::Accept,
         }
