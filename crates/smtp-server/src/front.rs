@@ -107,8 +107,6 @@ pub(crate) fn speak_for(service: &Service, client: &mut Client, told: &Attribute
     // The front's own proves nothing about the client.
     client.certificate = None;
     client.user = told.login.value().cloned();
-    // The certificate is the front's own.
-    client.certificate = None;
     client.may_relay = relay_right::may_relay(&service.connector, client.peer.ip(), client.user.is_some());
     tracing::info!(client = %client.peer, user = client.user.as_deref(), "a front speaks for another");
 }
