@@ -45,7 +45,7 @@ impl Session {
         if progress.ended {
             self.end_data(decoder, refusal);
         } else if decoder.total() > endless {
-            self.refuse(&too_large().closing());
+            self.refuse_message(self.recipients(), &too_large().closing());
         } else {
             self.state = State::Data(decoder, refusal);
             return false;
