@@ -45,7 +45,7 @@ impl Session {
         if progress.ended {
             self.end_data(decoder, refusal);
         } else if decoder.total() > endless {
-            self.refuse_message(self.recipients(), &too_large().closing());
+            self.refuse_message(self.recipients().unwrap_or(1), &too_large().closing());
         } else {
             self.state = State::Data(decoder, refusal);
             return false;
@@ -81,9 +81,9 @@ impl Session {
         self.ask(Event::Message { envelope, content }, Question::Message { recipients });
     }
 
-    /// How many replies the end of content has: one, or in LMTP one for each recipient (RFC 2033 section 4.2).
+    /// How many replies the end of content has: one, or in LMTP one for each recipient (RFC 2033 sections 4.2 and 4.3).
     fn replies(&self, recipients: usize) -> usize {
-        if self.settings.lmtp { recipients.max(1) } else { 1 }
+        if self.settings.lmtp { recipients } else { 1 }
     }
 
     fn refuse_message(&mut self, recipients: usize, refusal: &Refusal) {
@@ -146,7 +146,7 @@ impl Session {
                 chunk.refused.get_or_insert_with(|| refusal.line().clone());
             }
             State::Command if self.transaction.as_ref().is_some_and(Transaction::has_chunks) => {
-                let recipients = self.recipients();
+                let recipients = self.recipients().unwrap_or(0);
                 self.transaction = None;
                 self.dropped = Some(Dropped { recipients, untold: Some(refusal.line().clone()) });
             }
@@ -189,31 +189,35 @@ impl Session {
     /// Reads the octets, so that none of them is taken for a command, and says no at their end.
     pub(super) fn eat_chunk(&mut self, size: u64, last: bool, line: ReplyLine) {
         let replies = self.chunk_replies(last);
-        let recipients = self.recipients();
+        let recipients = self.recipients().filter(|_| !last);
         self.transaction = None;
-        self.dropped = (recipients > 0 && !last).then_some(Dropped { recipients, untold: None });
+        self.dropped = recipients.map(|recipients| Dropped { recipients, untold: None });
         if line.code() == 503 {
             self.errors += 1;
         }
         let endless = (self.settings.limits.message_size as u64).saturating_mul(PATIENCE);
-        if size > endless || self.erred_too_often() {
+        if self.erred_too_often() {
             (0..replies).for_each(|_| self.write(&line));
-            return if self.erred_too_often() { self.give_up() } else { self.close() };
+            return self.give_up();
+        }
+        if size > endless {
+            // Whoever is hung up on is told why, also where nobody waits for a reply.
+            (0..replies.max(1)).for_each(|_| self.write(&line));
+            return self.close();
         }
         self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(line), replies });
     }
 
-    /// How many replies this chunk has, were it refused now.
+    /// How many replies this chunk has: the last may have none, where nobody was accepted, but not where there was no MAIL
+    /// (RFC 3030 section 2).
     fn chunk_replies(&self, last: bool) -> usize {
-        if last { self.replies(self.recipients()) } else { 1 }
+        self.recipients().filter(|_| last).map_or(1, |recipients| self.replies(recipients))
     }
 
-    /// Those accepted in the transaction, also where it ended before its last chunk.
-    fn recipients(&self) -> usize {
-        match &self.transaction {
-            Some(transaction) => transaction.envelope().recipients.len(),
-            None => self.dropped.as_ref().map_or(0, |dropped| dropped.recipients),
-        }
+    /// How many were accepted in the transaction, also where it ended before its last chunk.
+    fn recipients(&self) -> Option<usize> {
+        let standing = self.transaction.as_ref().map(|transaction| transaction.envelope().recipients.len());
+        standing.or_else(|| self.dropped.as_ref().map(|dropped| dropped.recipients))
     }
 
     /// Reads on; false when more must come.

@@ -252,7 +252,7 @@ pub(super) struct Chunk {
 
 /// A transaction that ended before the last of its chunks, some of which may be on their way.
 pub(super) struct Dropped {
-    /// Accepted recipients: in LMTP the last chunk has a reply for each of them (RFC 2033 section 4.3).
+    /// Accepted recipients, perhaps none: in LMTP the last chunk has a reply for each of them (RFC 2033 section 4.3).
     pub(super) recipients: usize,
     /// What the next of them is told, where the client does not know yet.
     pub(super) untold: Option<ReplyLine>,
