@@ -38,7 +38,6 @@ pub(crate) fn warn(configuration: &Configuration, written: &Written, gather: &mu
     servers_out_of_reach(configuration, written, gather);
     shared_drop_directories(configuration, written, gather);
     front_end_without_proxies(configuration, written, gather);
-    front_end_without_proxies(configuration, written, gather);
     protocol_logs_without_a_place(configuration, written, gather);
     for (credential, places) in &written.credentials {
         let named = |connector: &Connector| match connector {
