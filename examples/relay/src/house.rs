@@ -64,10 +64,7 @@ impl House {
         let lock = lock(&data.join("relay.lock"))?;
         let (pipeline, logs) = pipeline(configuration, observer)?;
         pipeline.recover().await.map_err(|error| machine("the queue")(&error))?;
-        for directory in configuration.drop_directories().values() {
-            // One that is missing has nothing left over; its mail waits and says why.
-            let _ = directory.sweep();
-        }
+        configuration.drop_directories().values().for_each(DropDeliver::sweep);
         let (server, listening) = server(configuration, &pipeline, &Listening::default(), &logs).await?;
         let (watched, data_directory) = (watched(configuration)?, data.clone());
         Ok(Self { pipeline, server, watched, listening, data_directory, logs, _lock: lock })

@@ -71,6 +71,18 @@ fn a_drop_file_put_into_replay_ends_in_drop_for_the_same_recipient() {
 }
 
 #[test]
+fn what_a_crash_left_half_written_is_removed_and_told_of() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    let half = house.scratch.write("Drop/.0123456789abcdef0123456789abcdef.eml.tmp", "X-Sender: <jo");
+    let theirs = house.scratch.write("Drop/.theirs.tmp", "a gateway's own");
+    let relay = house.start();
+    assert!(!half.exists() && theirs.exists());
+    let told = relay.log();
+    let line = told.lines().find(|line| line.contains("half-written files")).unwrap_or_default();
+    assert!(line.contains("/Drop\"") && line.contains("\"files\":1"), "{told}");
+}
+
+#[test]
 fn sigterm_ends_the_relay_with_success() {
     let house = House::with(EVERYTHING_TO_DROP);
     let relay = house.start();

@@ -30,6 +30,19 @@ impl DropDeliver {
         Self { directories, rules: drop::Rules::new(domain) }
     }
 
+    /// Before a start: clears a directory of what a crash left half written, and says what it found.
+    pub fn sweep(directory: &DropDirectory) {
+        let path = directory.path().display();
+        match directory.sweep() {
+            // One that is missing has nothing left over; its mail waits and says why.
+            Ok(0) | Err(DropError::Missing(_)) => {}
+            Ok(files) => {
+                tracing::info!(directory = %path, files, "half-written files of an earlier run removed")
+            }
+            Err(error) => tracing::warn!(%error, "half-written files of an earlier run, if any, stay"),
+        }
+    }
+
     async fn write(&self, job: Job<'_>) -> Result<Outcome, Failure> {
         let Connector::Foreign(connector) = job.connector else {
             return Err(misplaced(job.connector.name()));
