@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use postroad_connector::Connector;
 use postroad_smtp_server::{CertificateFiles, Credentials, ReceiveConnector, TlsMaterial, TlsMaterialError};
+use postroad_transport::agent::pipe;
 
 use crate::configuration::Configuration;
 use crate::credential::SecretSource;
@@ -40,6 +41,10 @@ enum What {
     Logins(PathBuf),
     /// The secret of this credential.
     Secret(String),
+    /// What a delivery agent runs.
+    Program(PathBuf),
+    /// As whom it runs.
+    User(Option<String>),
     /// A file with a secret, which others on this machine should not read.
     Private(PathBuf),
 }
@@ -48,8 +53,8 @@ impl Configuration {
     /// Looks for the directories, files and secrets this configuration names; reads secrets, and forgets them.
     ///
     /// A file without which the relay cannot start (certificate, key, credentials file, trust anchors) is an error;
-    /// what only makes mail wait (a missing Drop directory, password or client certificate) is a warning, and so is a key or
-    /// a password that others on this machine may read.
+    /// what only makes mail wait (a missing Drop directory, program, password or client certificate) is a warning, and so is a
+    /// key or a password that others on this machine may read.
     pub fn check_disk(&self) -> Vec<Problem> {
         let missing = self.needed.iter().filter_map(|needed| {
             let message = match &needed.what {
@@ -65,6 +70,8 @@ impl Configuration {
                 What::NamedCertificate(connector) => name_fault(connector)?,
                 What::ClientAuthorities(connector) => authorities_fault(connector)?,
                 What::Logins(file) => logins_fault(file)?,
+                What::Program(file) => program_fault(file)?,
+                What::User(user) => user_fault(user.as_deref())?,
                 What::Private(file) => exposed(file)?,
                 What::Secret(name) => self.credential(name)?.load().err()?.to_string(),
             };
@@ -89,6 +96,31 @@ fn file_fault(path: &Path) -> Option<String> {
         Ok(_) => Some(format!("{} is no file", path.display())),
         Err(error) => Some(format!("cannot read {}: {error}", path.display())),
     }
+}
+
+fn program_fault(path: &Path) -> Option<String> {
+    let wrong = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() && may_run(&found) => return None,
+        Ok(_) => "is no program that may be run".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!("{}: {wrong}; mail for it waits", path.display()))
+}
+
+#[cfg(unix)]
+fn may_run(found: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    found.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn may_run(_: &std::fs::Metadata) -> bool {
+    true
+}
+
+fn user_fault(user: Option<&str>) -> Option<String> {
+    let wrong = pipe::check_user_here(user).err()?;
+    Some(format!("{}; mail for it waits", plain(&wrong.to_string())))
 }
 
 /// What is wrong with a certificate and its key together, when it is `about` the one that is asked for.
@@ -204,6 +236,11 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
             Connector::Foreign(foreign) => {
                 let directory = configuration.drop_directory(foreign);
                 need(Severity::Warning, What::Directory(directory), places, "drop_directory");
+            }
+            Connector::DeliveryAgent(agent) if agent.delivery_protocol.eq_ignore_ascii_case("pipe") => {
+                let program = agent.command.first().map(PathBuf::from).unwrap_or_default();
+                need(Severity::Warning, What::Program(program), places, "command");
+                need(Severity::Warning, What::User(agent.user.clone()), places, "user");
             }
             _ => {}
         }

@@ -24,7 +24,8 @@ pub struct DeliveryAgentConnector {
     /// What `pipe` runs (ours): the program's absolute path and its arguments, never seen by a shell. Empty: nothing.
     #[serde(default)]
     pub command: Vec<String>,
-    /// As whom `pipe` runs it (ours): a name of `/etc/passwd`, or `uid:gid`. `None`: as whoever we run as.
+    /// As whom `pipe` runs it (ours): a name of `/etc/passwd`, or `uid:gid`. `None`: as whoever we run as, but
+    /// never as root.
     #[serde(default)]
     pub user: Option<String>,
     /// Where `pipe` runs it (ours). `None`: in `/`.

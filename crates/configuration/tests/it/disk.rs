@@ -109,6 +109,39 @@ fn a_missing_file_is_told_by_the_line_that_names_it() {
 }
 
 #[test]
+fn what_an_agent_runs_and_as_whom_is_looked_for() {
+    let connector = |name: &str, more: &str| {
+        let keys = format!("address_spaces = [\"{name}.test\"]\ndelivery_protocol = \"Pipe\"\n{more}\n");
+        format!("[[delivery_agent_connector]]\nname = \"{name}\"\n{keys}")
+    };
+    let text = [
+        "[server]\nfqdn = \"hub01.contoso.com\"\n".to_owned(),
+        connector("good", "command = [\"/bin/sh\"]\nuser = \"1:1\""),
+        connector("gone", "command = [\"/nowhere/program\"]\nuser = \"no-such-user-here\""),
+        connector("data", "command = [\"/etc/passwd\"]\nuser = \"daemon\""),
+        connector("unsaid", "command = [\"/bin/sh\"]"),
+    ]
+    .concat();
+    let relay = Configuration::parse(&text, std::path::Path::new("relay.toml")).unwrap();
+    let told: Vec<String> = relay.check_disk().iter().map(ToString::to_string).collect();
+    let mut expected = vec![
+        "relay.toml:13:1: warning: [[delivery_agent_connector]] command: \
+         /nowhere/program: No such file or directory (os error 2); mail for it waits",
+        "relay.toml:14:1: warning: [[delivery_agent_connector]] user: \
+         /etc/passwd has no user \"no-such-user-here\"; mail for it waits",
+        "relay.toml:19:1: warning: [[delivery_agent_connector]] command: \
+         /etc/passwd: is no program that may be run; mail for it waits",
+    ];
+    if rustix::process::geteuid().is_root() {
+        expected.push(
+            "relay.toml:21:1: warning: [[delivery_agent_connector]] user: \
+             a program is never run as root; name another user; mail for it waits",
+        );
+    }
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn a_key_or_password_that_everybody_may_read_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relay.toml");

@@ -15,7 +15,8 @@
 //! The variables, `PATH=/usr/bin:/bin` and `RECIPIENT_IMCEA` (or `RECIPIENTS_IMCEA`: as SMTP addresses) are the whole
 //! environment. Nobody's address becomes an option: one that begins with `-` fails where it would be an argument. Nothing is
 //! open but the three standard streams. The content comes with LF; a program that ends before it has read all of it is
-//! judged by its exit status.
+//! judged by its exit status. It runs as the connector's `user` in that user's first group and no other; where none is named, as
+//! whoever we run as. Never as root: where it would be, nothing runs and mail waits.
 //!
 //! Who is called for all recipients (a hundred at a time) answers for all of them. What is still running after `time_limit`
 //! is killed with its process group, and the mail is deferred. How it ended means, as in Postfix's pipe(8):
@@ -52,7 +53,7 @@ use crate::agent::pipe_user::User;
 use crate::agent::{AgentConnection, AgentMessage, Answer, DeliveryAgent};
 
 pub use crate::agent::pipe_arguments::{InvalidCommand, check_command};
-pub use crate::agent::pipe_user::{InvalidUser, check_user};
+pub use crate::agent::pipe_user::{InvalidUser, NoSuchUser, check_user, check_user_here};
 
 /// The longest `time_limit`, so that a message has an answer in an hour.
 pub const LONGEST_TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -85,11 +86,11 @@ impl DeliveryAgent for Pipe {
             };
             check_command(&connector.command, connector.one_call_for_each_recipient)
                 .map_err(|error| wrong(error.to_string()))?;
-            let user = match &connector.user {
-                Some(name) => Some(User::find(name).await.map_err(wrong)?),
-                None => None,
-            };
             let connector = Arc::new(connector.clone());
+            let asked = Arc::clone(&connector);
+            let user = tokio::task::spawn_blocking(move || User::here(asked.user.as_deref())).await;
+            let user = user.map_err(|_| wrong("who it runs as could not be looked up".to_owned()))?;
+            let user = user.map_err(|error| wrong(error.to_string()))?;
             let imcea_domain = self.imcea_domain.clone();
             Ok(Box::new(Program { connector, user, imcea_domain }) as Box<dyn AgentConnection>)
         })

@@ -1,6 +1,6 @@
 //! As whom a piped program runs.
 
-use std::io;
+use rustix::process::geteuid;
 
 /// The text is no user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,29 @@ pub fn check_user(text: &str) -> Result<(), InvalidUser> {
     if is_name || User::numbers(text).is_some_and(|user| user.uid != 0) { Ok(()) } else { Err(InvalidUser) }
 }
 
+/// Why a program cannot run as it is asked for: this machine's fault or its configuration's, so that mail waits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoSuchUser {
+    /// Nobody is named, and whoever is not named is root here.
+    #[error("a program is never run as root; name another user")]
+    Root,
+    /// The text is no user.
+    #[error(transparent)]
+    Invalid(#[from] InvalidUser),
+    /// `/etc/passwd` does not list it.
+    #[error("/etc/passwd has no user {0:?}")]
+    Unknown(String),
+    /// Nobody can tell.
+    #[error("/etc/passwd cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Whether this process, as it stands, would run a program for a connector with this `user`.
+pub fn check_user_here(user: Option<&str>) -> Result<(), NoSuchUser> {
+    User::here(user).map(drop)
+}
+
 /// A user and its first group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct User {
@@ -24,17 +47,24 @@ pub(super) struct User {
 }
 
 impl User {
-    pub(super) async fn find(text: &str) -> Result<Self, String> {
-        check_user(text).map_err(|error| error.to_string())?;
+    /// Who is named, or `None` where nobody is and we are not root. Reads a file.
+    pub(super) fn here(user: Option<&str>) -> Result<Option<Self>, NoSuchUser> {
+        match user {
+            None if geteuid().is_root() => Err(NoSuchUser::Root),
+            None => Ok(None),
+            Some(text) => Self::find(text).map(Some),
+        }
+    }
+
+    fn find(text: &str) -> Result<Self, NoSuchUser> {
+        check_user(text)?;
         if let Some(user) = Self::numbers(text) {
             return Ok(user);
         }
-        let read = tokio::task::spawn_blocking(|| std::fs::read_to_string("/etc/passwd")).await;
-        let passwd = read
-            .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
-            .map_err(|error| format!("/etc/passwd cannot be read: {error}"))?;
-        let user = Self::listed(&passwd, text).ok_or_else(|| format!("/etc/passwd has no user {text:?}"))?;
-        if user.uid == 0 { Err(InvalidUser.to_string()) } else { Ok(user) }
+        let passwd = std::fs::read_to_string("/etc/passwd")
+            .map_err(|error| NoSuchUser::Unreadable(error.to_string()))?;
+        let user = Self::listed(&passwd, text).ok_or_else(|| NoSuchUser::Unknown(text.to_owned()))?;
+        if user.uid == 0 { Err(NoSuchUser::Root) } else { Ok(user) }
     }
 
     fn numbers(text: &str) -> Option<Self> {

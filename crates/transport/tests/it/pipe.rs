@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use postroad_connector::{Connector, DeliveryAgentConnector};
 use postroad_message::{Content, Envelope, Fault, Outcome, Recipient, ReversePath, Scope};
 use postroad_queue::{DeliveryId, MessageId};
 use postroad_transport::{AgentDeliver, Deliver as _, Job, Pipe};
+use rustix::process::geteuid;
+use tempfile::TempDir;
 
 const MAILBOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/mailbox.sh");
 
@@ -17,11 +20,26 @@ fn connector(command: &[&str]) -> DeliveryAgentConnector {
     let mut connector = DeliveryAgentConnector::new("Programs", vec!["contoso.com".parse().unwrap()], "pipe");
     connector.command = command.iter().map(|part| (*part).to_owned()).collect();
     connector.one_call_for_each_recipient = true;
+    // As whoever we are; nothing is run as root.
+    connector.user = geteuid().is_root().then(|| "65534:65534".to_owned());
     connector
 }
 
+/// Which whoever runs the programs may write to, and find the mailbox program in.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(MAILBOX, folder.path().join("mailbox.sh")).unwrap();
+    for_everybody(folder.path());
+    folder
+}
+
+fn for_everybody(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+}
+
 fn mailboxes(folder: &Path) -> DeliveryAgentConnector {
-    connector(&[MAILBOX, folder.to_str().unwrap(), "{recipient}"])
+    let program = folder.join("mailbox.sh");
+    connector(&["/bin/sh", program.to_str().unwrap(), folder.to_str().unwrap(), "{recipient}"])
 }
 
 async fn piped(connector: DeliveryAgentConnector, from: &str, to: &[&str]) -> Vec<Outcome> {
@@ -52,12 +70,12 @@ fn told(outcomes: &[Outcome]) -> Vec<String> {
         Outcome::Delivered(_) => "delivered".to_owned(),
         other => format!("{other:?}"),
     };
-    outcomes.iter().map(|outcome| one(outcome).replace(MAILBOX, "mailbox.sh")).collect()
+    outcomes.iter().map(one).collect()
 }
 
 #[tokio::test]
 async fn each_recipient_has_the_answer_of_its_own_call() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let to =
         ["tim", "nobody", "full", "busy", "deaf", "struck", "-tim"].map(|name| format!("{name}@contoso.com"));
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
@@ -66,11 +84,11 @@ async fn each_recipient_has_the_answer_of_its_own_call() {
         told(&outcomes),
         [
             "delivered",
-            "failed 5.1.1 mailbox.sh ended with status 67: no such mailbox",
-            "deferred 4.2.2 mailbox.sh ended with status 69: 4.2.2 over quota",
-            "deferred 4.3.0 mailbox.sh ended with status 75",
+            "failed 5.1.1 /bin/sh ended with status 67: no such mailbox",
+            "deferred 4.2.2 /bin/sh ended with status 69: 4.2.2 over quota",
+            "deferred 4.3.0 /bin/sh ended with status 75",
             "delivered",
-            "deferred 4.3.0 mailbox.sh was ended by signal 9",
+            "deferred 4.3.0 /bin/sh was ended by signal 9",
             "failed 5.1.3 the recipient's address begins with a hyphen, and a program could take it for an option",
         ]
     );
@@ -80,7 +98,7 @@ async fn each_recipient_has_the_answer_of_its_own_call() {
 
 #[tokio::test]
 async fn a_program_is_told_of_the_message_and_of_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let mut texts = mailboxes(folder.path());
     texts.working_directory = Some(folder.path().to_str().unwrap().to_owned());
     let outcomes = piped(texts, "<>", &["FAX:$(id);`id`"]).await;
@@ -117,7 +135,7 @@ async fn one_call_for_all_answers_for_all_of_them() {
 
 #[tokio::test]
 async fn a_program_that_talks_without_end_is_quoted_in_a_line() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let outcomes = piped(mailboxes(folder.path()), "joe@contoso.com", &["noisy@contoso.com"]).await;
     let [Outcome::Failed(failure)] = &outcomes[..] else { panic!("{outcomes:?}") };
     assert!(failure.text.len() < 2048 && !failure.text.contains(char::is_control), "{}", failure.text);
@@ -133,6 +151,27 @@ async fn what_cannot_be_started_waits() {
 }
 
 #[tokio::test]
+async fn without_the_right_user_nothing_runs_and_mail_waits() {
+    let folder = folder();
+    let mut nobody_known = mailboxes(folder.path());
+    nobody_known.user = Some("no-such-user-here".into());
+    let mut root = mailboxes(folder.path());
+    root.user = Some("0:0".into());
+    for (connector, why) in [
+        (nobody_known, "/etc/passwd has no user \"no-such-user-here\""),
+        (root, "a user is a name of /etc/passwd, or uid:gid, and not root"),
+    ] {
+        let outcomes = piped(connector, "joe@contoso.com", &["tim@contoso.com"]).await;
+        let [Outcome::Deferred(failure)] = &outcomes[..] else { panic!("{outcomes:?}") };
+        assert_eq!(
+            (failure.fault, failure.scope, &*failure.text),
+            (Fault::Configuration, Scope::NextHop, why)
+        );
+    }
+    assert!(!folder.path().join("tim@contoso.com").exists());
+}
+
+#[tokio::test]
 async fn a_program_that_takes_too_long_is_killed_and_its_mail_waits() {
     let mut sleep = connector(&["/bin/sleep", "1000"]);
     sleep.time_limit = std::time::Duration::from_millis(50);
@@ -142,9 +181,10 @@ async fn a_program_that_takes_too_long_is_killed_and_its_mail_waits() {
 
 #[tokio::test]
 async fn a_delivery_that_is_dropped_leaves_no_process_of_the_group_behind() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let fifo = folder.path().join("open");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for_everybody(&fifo);
     let texts = mailboxes(folder.path());
     let delivery = tokio::spawn(async move { piped(texts, "<>", &["endless@contoso.com"]).await });
     // Opens when the program's child has it open, and ends when nobody has any more.
