@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::certificate::Certificate;
-use crate::{Scratch, mailbox, port, program};
+use crate::{Scratch, mailbox, patience, port, program};
 
 /// The name in its greetings and certificate.
 pub const HOST: &str = "dovecot.test";
@@ -59,11 +59,22 @@ impl Dovecot {
         scratch.write("dovecot/keys/default/HS256/default", KEY);
         scratch.write("dovecot/oauth2.conf", oauth2(&home));
         scratch.write("dovecot/dovecot.conf", dovecot.configuration(&home, relay));
-        dovecot.run();
-        for address in [dovecot.lmtp, dovecot.submission, dovecot.submissions] {
+        dovecot.start_again();
+        dovecot
+    }
+
+    /// Ends it, with all of its connections; its mailboxes stay.
+    pub fn stop(&self) {
+        program::run(self.command().arg("stop"));
+        patience::until("Dovecot's end", || (!port::is_taken(self.lmtp)).then_some(()));
+    }
+
+    /// Starts it where it was, and waits until it accepts connections.
+    pub fn start_again(&self) {
+        self.run();
+        for address in [self.lmtp, self.submission, self.submissions] {
             port::wait_for(address);
         }
-        dovecot
     }
 
     /// LMTP in clear text or by STARTTLS, for [`MAILBOXES`]; no login.

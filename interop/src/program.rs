@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::{env, thread};
 
+use rustix::process::geteuid;
+
 use crate::patience;
 
 /// Where a program comes from when it is missing.
@@ -27,6 +29,11 @@ pub fn command(name: &str) -> Command {
     let mut command = Command::new("timeout");
     command.arg("--kill-after=5").arg(patience::LONGEST.as_secs().to_string()).arg(name);
     command
+}
+
+/// Whether this process, and what it starts, runs as root.
+pub fn is_root() -> bool {
+    geteuid().is_root()
 }
 
 /// Runs what [`command`] made, with nothing to read.

@@ -43,6 +43,21 @@ impl House {
         fs::write(&self.configuration, text).expect("write relay.toml");
     }
 
+    /// Lets nothing be tried again before somebody asks for it.
+    pub(crate) fn without_retries(&self) {
+        let text = fs::read_to_string(&self.configuration).expect("read relay.toml");
+        fs::write(&self.configuration, text.replace("_retry_interval = \"1s\"", "_retry_interval = \"30m\""))
+            .expect("write relay.toml");
+    }
+
+    /// What `relay COMMAND --config relay.toml ARGUMENTS` prints, below each other, and its exit status.
+    pub(crate) fn command(&self, command: &[&str], arguments: &[&str]) -> (String, Option<i32>) {
+        let mut relay = Command::new(program());
+        relay.args(command).arg("--config").arg(&self.configuration).args(arguments);
+        let output = relay.output().expect("run the relay");
+        (programs::said(&output), output.status.code())
+    }
+
     /// Starts the relay and waits until it is ready.
     pub(crate) fn start(&self) -> Relay {
         Relay::run(program(), &self.configuration)
