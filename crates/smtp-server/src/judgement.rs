@@ -110,7 +110,10 @@ impl Connection<'_> {
             return Verdict::Refuse(refusal);
         }
         let (size, recipients) = (content.len(), envelope.recipients.len());
-        self.memory.set(size as u64, u64::MAX);
+        // What came in one piece was counted nowhere yet.
+        if !self.memory.set(size as u64, service.settings.max_content_in_memory) {
+            return Verdict::Refuse(no_room());
+        }
         let submitted = service.submit.accept_message(&self.client, envelope, Content::from(content)).await;
         self.memory.set(0, u64::MAX);
         match submitted {

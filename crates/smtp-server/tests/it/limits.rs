@@ -85,6 +85,31 @@ async fn a_chunk_that_was_taken_counts_while_its_client_is_silent() {
 }
 
 #[tokio::test]
+async fn a_message_that_came_in_one_piece_counts_before_it_is_taken() {
+    let mut tight = settings();
+    tight.max_content_in_memory = 100_000;
+    let house = House::open(vec![(connector("Default"), TlsMaterial::none())], tight).await;
+    let envelope = "EHLO a\r\nMAIL FROM:<joe@contoso.com>\r\nRCPT TO:<jane@contoso.com>\r\n";
+    let lines = "1234567\r\n".repeat(5_000);
+    let mut silent = house.connect().await;
+    silent.say(&format!("{envelope}BDAT 60000\r\n{}", "x".repeat(60_000))).await;
+    for reply in ["250-", "250 2.1.0 ", "250 2.1.5 ", "250 2.0.0 60000 octets received"] {
+        silent.expect(reply).await;
+    }
+    let mut caller = house.connect().await;
+    caller.say(&format!("{envelope}BDAT 45000 LAST\r\n{lines}")).await;
+    for reply in ["250-", "250 2.1.0 ", "250 2.1.5 ", "452 4.3.1 "] {
+        caller.expect(reply).await;
+    }
+    silent.ask("RSET", "250 ").await;
+    caller.say(&format!("{envelope}BDAT 45000 LAST\r\n{lines}")).await;
+    for reply in ["250-", "250 2.1.0 ", "250 2.1.5 ", "250 2.6.0 "] {
+        caller.expect(reply).await;
+    }
+    assert_eq!(house.messages().len(), 1);
+}
+
+#[tokio::test]
 async fn the_rest_of_too_many_recipients_is_for_another_message() {
     let mut few = connector("Few");
     few.max_recipients_per_message = 2;
