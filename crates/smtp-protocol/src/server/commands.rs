@@ -299,7 +299,7 @@ impl Session {
     /// What follows from the answer to the event that was given out. The state is `Command`.
     pub(super) fn answer(&mut self, question: Question, verdict: Verdict) {
         if let (Question::ChunkStart { size, last }, Verdict::Refuse(refusal)) = (&question, &verdict) {
-            return self.eat_chunk(*size, *last, refusal.line().clone());
+            return self.eat_chunk(*size, *last, refusal.clone());
         }
         if let Question::Logon = question {
             return self.logon_judged(verdict);
@@ -351,6 +351,6 @@ impl Session {
     }
 }
 
-fn must_issue_starttls() -> ReplyLine {
-    ReplyLine::new(530, Some(EnhancedStatus::permanent(7, 0)), "Must issue a STARTTLS command first")
+fn must_issue_starttls() -> Refusal {
+    Refusal::new(530, EnhancedStatus::permanent(7, 0), "Must issue a STARTTLS command first")
 }

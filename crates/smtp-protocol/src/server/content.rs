@@ -124,11 +124,18 @@ impl Session {
             let no = answers.find_map(Result::err);
             return self.message_judged(recipients, no.map_or(Verdict::Accept, Verdict::Refuse));
         }
+        let mut closes = false;
         for answer in answers {
             match answer {
                 Ok(()) => self.reply(250, EnhancedStatus::success(6, 0), "Queued"),
-                Err(refusal) => self.write(refusal.line()),
+                Err(refusal) => {
+                    self.write(refusal.line());
+                    closes |= refusal.closes();
+                }
             }
+        }
+        if closes {
+            self.close();
         }
     }
 
@@ -143,19 +150,19 @@ impl Session {
                     let recipients = transaction.envelope().recipients.len();
                     self.dropped = Some(Dropped { recipients, untold: None });
                 }
-                chunk.refused.get_or_insert_with(|| refusal.line().clone());
+                chunk.refused.get_or_insert(refusal);
             }
             State::Command if self.transaction.as_ref().is_some_and(Transaction::has_chunks) => {
                 let recipients = self.recipients().unwrap_or(0);
                 self.transaction = None;
-                self.dropped = Some(Dropped { recipients, untold: Some(refusal.line().clone()) });
+                self.dropped = Some(Dropped { recipients, untold: Some(refusal) });
             }
             _ => {}
         }
     }
 
     pub(super) fn chunk(&mut self, size: u64, last: bool) {
-        let order = ReplyLine::new(503, Some(EnhancedStatus::permanent(5, 1)), "Send MAIL and RCPT first");
+        let order = Refusal::new(503, EnhancedStatus::permanent(5, 1), "Send MAIL and RCPT first");
         let limit = self.settings.limits.message_size as u64;
         match &self.transaction {
             _ if !self.settings.chunking => {
@@ -171,7 +178,7 @@ impl Session {
                 self.eat_chunk(size, last, order)
             }
             Some(transaction) if size > limit.saturating_sub(transaction.chunks_held() as u64) => {
-                self.eat_chunk(size, last, too_large().line().clone());
+                self.eat_chunk(size, last, too_large());
             }
             Some(transaction) if transaction.has_chunks() => self.start_chunk(size, last),
             Some(_) => self.ask(Event::ContentStart, Question::ChunkStart { size, last }),
@@ -187,25 +194,25 @@ impl Session {
     }
 
     /// Reads the octets, so that none of them is taken for a command, and says no at their end.
-    pub(super) fn eat_chunk(&mut self, size: u64, last: bool, line: ReplyLine) {
+    pub(super) fn eat_chunk(&mut self, size: u64, last: bool, refusal: Refusal) {
         let replies = self.chunk_replies(last);
         let recipients = self.recipients().filter(|_| !last);
         self.transaction = None;
         self.dropped = recipients.map(|recipients| Dropped { recipients, untold: None });
-        if line.code() == 503 {
+        if refusal.line().code() == 503 {
             self.errors += 1;
         }
         let endless = (self.settings.limits.message_size as u64).saturating_mul(PATIENCE);
         if self.erred_too_often() {
-            (0..replies).for_each(|_| self.write(&line));
+            (0..replies).for_each(|_| self.write(refusal.line()));
             return self.give_up();
         }
         if size > endless {
             // Whoever is hung up on is told why, also where nobody waits for a reply.
-            (0..replies.max(1)).for_each(|_| self.write(&line));
+            (0..replies.max(1)).for_each(|_| self.write(refusal.line()));
             return self.close();
         }
-        self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(line), replies });
+        self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(refusal), replies });
     }
 
     /// How many replies this chunk has: the last may have none, where nobody was accepted, but not where there was no MAIL
@@ -238,8 +245,12 @@ impl Session {
     }
 
     fn end_chunk(&mut self, chunk: Chunk) {
-        if let Some(line) = &chunk.refused {
-            return (0..chunk.replies).for_each(|_| self.write(line));
+        if let Some(refusal) = &chunk.refused {
+            (0..chunk.replies).for_each(|_| self.write(refusal.line()));
+            if refusal.closes() {
+                self.close();
+            }
+            return;
         }
         if chunk.size > 0 {
             // The size of the message is its limit.

@@ -246,7 +246,7 @@ pub(super) struct Chunk {
     pub(super) size: u64,
     pub(super) last: bool,
     /// What is said at its end instead of taking it, and how often.
-    pub(super) refused: Option<ReplyLine>,
+    pub(super) refused: Option<Refusal>,
     pub(super) replies: usize,
 }
 
@@ -255,7 +255,7 @@ pub(super) struct Dropped {
     /// Accepted recipients, perhaps none: in LMTP the last chunk has a reply for each of them (RFC 2033 section 4.3).
     pub(super) recipients: usize,
     /// What the next of them is told, where the client does not know yet.
-    pub(super) untold: Option<ReplyLine>,
+    pub(super) untold: Option<Refusal>,
 }
 
 impl Session {

@@ -56,6 +56,25 @@ fn chunks_held_between_two_commands_are_counted_and_let_go() {
 }
 
 #[test]
+fn a_refusal_that_ends_the_session_ends_it_behind_a_chunk_too() {
+    for (before, last) in
+        [("BDAT 6\r\nQU", ""), ("BDAT 6 LAST\r\nQU", ""), ("BDAT 3\r\nx\r\n", "BDAT 6\r\nQU")]
+    {
+        let mut play = Play::new(Dialogue::default().server());
+        play.send(FIRST.as_bytes());
+        play.send(before.as_bytes());
+        play.replies.clear();
+        let no_room = Refusal::transient(3, 1, "There is no room for content now");
+        play.session.handle(Input::RefuseContent(no_room.closing()));
+        play.send(last.as_bytes());
+        assert!(!play.closed, "{before:?}");
+        play.send(b"IT\r\nNOOP\r\n");
+        assert_eq!(play.replies, b"452 4.3.1 There is no room for content now\r\n", "{before:?}");
+        assert!(play.closed, "{before:?}");
+    }
+}
+
+#[test]
 fn a_token_that_will_not_do_is_a_failed_logon_whatever_the_client_says_to_it() {
     let long = ["A".repeat(12_289), "A".repeat(60_000)];
     for last_word in ["*", "AQ==", "", "!!!!", &long[0], &long[1]] {

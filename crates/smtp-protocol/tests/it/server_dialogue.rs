@@ -255,14 +255,15 @@ impl Play {
                 }
             }
             Event::Message { envelope, content } => {
-                let full = |to: &Recipient| {
-                    to.address.mailbox().is_some_and(|mailbox| mailbox.local_part() == "full")
+                let named = |to: &Recipient, name: &str| {
+                    to.address.mailbox().is_some_and(|mailbox| mailbox.local_part() == name)
                 };
-                let answers: Vec<_> = envelope
-                    .recipients
-                    .iter()
-                    .map(|to| if full(to) { Err(no_room()) } else { Ok(()) })
-                    .collect();
+                let answer = |to: &Recipient| match (named(to, "full"), named(to, "enough")) {
+                    (true, _) => Err(no_room()),
+                    (_, true) => Err(Refusal::permanent(7, 1, "Enough of this").closing()),
+                    _ => Ok(()),
+                };
+                let answers: Vec<_> = envelope.recipients.iter().map(answer).collect();
                 self.messages.push((envelope, content));
                 match answers.iter().all(Result::is_ok) {
                     true => Verdict::Queued(self.messages.len().to_string()),
