@@ -3,8 +3,10 @@
 use postroad_message::{Body, EnhancedStatus, Envelope};
 
 use crate::data::Decoder;
+use crate::server::event::Event;
 use crate::server::reply_line::ReplyLine;
-use crate::server::session::{Chunk, Dropped, Event, Question, Session, State};
+use crate::server::session::Session;
+use crate::server::state::{Chunk, Dropped, Question, State};
 use crate::server::transaction::{BareLineEnd, Transaction};
 use crate::server::verdict::{Refusal, Verdict};
 

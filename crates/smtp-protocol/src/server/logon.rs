@@ -4,9 +4,11 @@ use postroad_message::EnhancedStatus;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::sasl::{Secret, base64_decode, base64_encode, framing};
+use crate::server::event::{Event, Slow};
 use crate::server::limits::Limits;
 use crate::server::reply_line::ReplyLine;
-use crate::server::session::{Event, Question, Session, Slow, State, Token};
+use crate::server::session::Session;
+use crate::server::state::{Question, State, Token};
 use crate::server::verdict::Verdict;
 
 impl Session {

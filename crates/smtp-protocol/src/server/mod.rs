@@ -40,18 +40,21 @@
 
 mod commands;
 mod content;
+pub mod event;
 pub mod limits;
 mod logon;
 pub mod rehearsal;
 pub mod reply_line;
 pub mod session;
 pub mod settings;
+mod state;
 pub mod transaction;
 pub mod verdict;
 
+pub use event::{Event, Input, Output, Slow};
 pub use limits::Limits;
 pub use reply_line::ReplyLine;
-pub use session::{Event, Input, Output, Session, Slow};
+pub use session::Session;
 pub use settings::{LogonOffer, Settings, SizeKeyword};
 pub use transaction::Transaction;
 pub use verdict::{Refusal, Verdict};

@@ -5,7 +5,8 @@ use postroad_message::{EnhancedStatus, Envelope};
 use crate::sasl::{
     ChannelBindings, Hash, Mechanism, Nonce, Refused, ScramVerifier, Secret, ServerExchange, ServerStep,
 };
-use crate::server::session::{Event, Input, Output, Session};
+use crate::server::event::{Event, Input, Output};
+use crate::server::session::Session;
 use crate::server::settings::Settings;
 use crate::server::verdict::{Refusal, Verdict};
 

@@ -1,156 +1,20 @@
-//! The session itself: two enums and a loop.
-
-use std::fmt;
+//! The session itself: a loop that is told what happened and says what to do next.
 
 use postroad_address_space::MailDomain;
-use postroad_message::{EnhancedStatus, Envelope, Recipient, ReversePath};
+use postroad_message::EnhancedStatus;
 use zeroize::Zeroize;
 
-use crate::data::Decoder;
 use crate::line::{Line, LineBuffer};
-use crate::parameter::MailParameters;
-use crate::sasl::Secret;
+use crate::server::event::{Event, Input, Output, Slow};
 use crate::server::limits::Limits;
 use crate::server::reply_line::ReplyLine;
 use crate::server::settings::{LogonOffer, Settings};
+use crate::server::state::{Dropped, Front, Question, State, Token};
 use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
 use crate::transcript::Transcript;
-use crate::xclient::Attributes;
 
 const TOO_LONG: &str = "The line is too long";
-
-/// What a session is told.
-pub enum Input<'a> {
-    /// These bytes came. Only after [`Output::Receive`], which keeps what is held small.
-    Received(&'a [u8]),
-    /// The answer to the event that was given out last.
-    Verdict(Verdict),
-    /// The handshake that [`Output::StartTls`] asked for is done, or TLS was there from the start.
-    TlsEstablished,
-    /// The content under way will not be taken, say because memory is short: it is read to its end and refused so. Between two
-    /// chunks it is the next that is refused.
-    RefuseContent(Refusal),
-    /// The session is to end now: time is up, or the server stops.
-    End(Refusal),
-}
-
-/// What a session wants.
-#[derive(Debug)]
-pub enum Output {
-    /// Write this, sooner or later, but before reading.
-    Transmit {
-        /// One whole reply.
-        bytes: Vec<u8>,
-        /// Whether it should wait a little.
-        slow: Slow,
-    },
-    /// Judge this.
-    Event(Event),
-    /// The verdict on the last event is still missing.
-    AwaitVerdict,
-    /// Write everything out, then read.
-    Receive,
-    /// Write everything out, then shake hands as TLS server.
-    StartTls,
-    /// Write everything out, then hang up.
-    Close,
-}
-
-/// Replies that cost an attacker time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Slow {
-    /// Send at once.
-    #[default]
-    No,
-    /// A 5yz.
-    Refusal,
-    /// A failed logon.
-    Logon,
-}
-
-/// What needs a verdict.
-#[non_exhaustive]
-pub enum Event {
-    /// The client named itself.
-    Hello {
-        /// Safe to print. `None` where EHLO came without a name.
-        name: Option<String>,
-        /// EHLO, not HELO.
-        extended: bool,
-    },
-    /// AUTH begins, by a mechanism that was offered. [`Verdict::Challenge`] asks on, [`Verdict::LoggedOn`] is 235; a
-    /// permanent refusal is a failed logon, of which 501 says that the response is malformed; a transient one is not.
-    ///
-    /// A [`ServerExchange`](crate::sasl::ServerExchange) knows what to answer.
-    Logon {
-        /// As it stands in the offer.
-        mechanism: String,
-        /// What came with it, decoded.
-        response: Option<Secret>,
-    },
-    /// The client answers the challenge. It may also cancel, and begin anew with [`Event::Logon`].
-    LogonResponse {
-        /// Decoded.
-        response: Secret,
-    },
-    /// A front that may do so says for whom it speaks. `Accept` starts the session anew: a greeting, and nothing counts that was
-    /// said before, neither a logon nor an EHLO. What it said in several commands in a row is given as one. A refusal ends the
-    /// session.
-    Xclient(Box<Attributes>),
-    /// A transaction begins.
-    Mail {
-        /// Whom failures are reported to.
-        reverse_path: ReversePath,
-        /// What it asks for. A declared size above the limit was refused already.
-        parameters: MailParameters,
-    },
-    /// A recipient. This is where relaying is refused.
-    Recipient {
-        /// Who, and with which wishes.
-        recipient: Recipient,
-        /// It was written `<postmaster>`.
-        postmaster: bool,
-    },
-    /// Content is about to come: the last moment to say that there is no room.
-    ContentStart,
-    /// A whole message. `Accept` and `Queued` are 250, which says that it is durable.
-    Message {
-        /// With the recipients that were accepted, never none.
-        envelope: Envelope,
-        /// Unstuffed; every line end is CRLF. Where the envelope's body is `BinaryMime` that is so of the header only, and the
-        /// rest is whatever came.
-        content: Vec<u8>,
-    },
-}
-
-/// Kinds and addresses: no secret, no content.
-impl fmt::Debug for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hello { name, extended } => {
-                f.debug_struct("Hello").field("name", name).field("extended", extended).finish()
-            }
-            Self::Logon { mechanism, .. } => {
-                f.debug_struct("Logon").field("mechanism", mechanism).finish_non_exhaustive()
-            }
-            Self::LogonResponse { .. } => f.debug_struct("LogonResponse").finish_non_exhaustive(),
-            Self::Xclient(attributes) => f.debug_tuple("Xclient").field(attributes).finish(),
-            Self::Mail { reverse_path, .. } => {
-                f.debug_struct("Mail").field("reverse_path", reverse_path).finish_non_exhaustive()
-            }
-            Self::Recipient { recipient, postmaster } => f
-                .debug_struct("Recipient")
-                .field("recipient", recipient)
-                .field("postmaster", postmaster)
-                .finish(),
-            Self::ContentStart => f.write_str("ContentStart"),
-            Self::Message { envelope, content } => {
-                f.debug_struct("Message").field("envelope", envelope).field("length", &content.len()).finish()
-            }
-        }
-    }
-}
 
 /// One connection's conversation. See the [module](crate::server) for the order of calls.
 pub struct Session {
@@ -173,89 +37,6 @@ pub struct Session {
     pub(super) transcript: Transcript,
     outgoing: Vec<u8>,
     slow: Slow,
-}
-
-/// Where the session stands.
-pub(super) enum State {
-    /// Nothing was said.
-    Connected,
-    /// A command comes next.
-    Command,
-    /// A response of an AUTH exchange comes next.
-    Logon,
-    /// The event is ready to be given out.
-    Ask(Event, Question),
-    /// The verdict comes next.
-    Await(Question),
-    /// Content comes, up to its dot.
-    Data(Decoder, Option<Refusal>),
-    /// Content comes by count.
-    Chunk(Chunk),
-    /// 220 was said; the handshake comes next.
-    Handshake,
-    /// Nothing comes any more.
-    Closed,
-}
-
-/// Whether XCLIENT may still come. What follows it comes from the client the front speaks for, who may say nothing of himself.
-pub(super) enum Front {
-    /// It has not spoken.
-    Silent,
-    /// The command before was XCLIENT and said this: it may have more to say.
-    Speaking(Box<Attributes>),
-    /// It has said what it had to say.
-    Done,
-}
-
-/// How far a logon by OAUTHBEARER or XOAUTH2 has got.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
-    /// It is by another mechanism.
-    NotAsked,
-    /// It comes next.
-    Asked,
-    /// It is being judged.
-    Given,
-    /// It will not do, which a challenge says first (RFC 7628 section 3.2.3): whatever comes, the logon has failed.
-    Refused,
-}
-
-/// What is done with a verdict.
-pub(super) enum Question {
-    Hello {
-        extended: bool,
-    },
-    Logon,
-    Mail(Box<Transaction>),
-    Recipient(Box<Recipient>),
-    DataStart,
-    ChunkStart {
-        size: u64,
-        last: bool,
-    },
-    /// Of so many recipients.
-    Message {
-        recipients: usize,
-    },
-    Xclient(Box<Attributes>),
-}
-
-/// A BDAT under way.
-pub(super) struct Chunk {
-    pub(super) remaining: u64,
-    pub(super) size: u64,
-    pub(super) last: bool,
-    /// What is said at its end instead of taking it, and how often.
-    pub(super) refused: Option<Refusal>,
-    pub(super) replies: usize,
-}
-
-/// A transaction that ended before the last of its chunks, some of which may be on their way.
-pub(super) struct Dropped {
-    /// Accepted recipients, perhaps none: in LMTP the last chunk has a reply for each of them (RFC 2033 section 4.3).
-    pub(super) recipients: usize,
-    /// What the next of them is told, where the client does not know yet.
-    pub(super) untold: Option<Refusal>,
 }
 
 impl Session {
