@@ -12,7 +12,6 @@ use crate::server::session::Session;
 use crate::server::state::{Front, Question, State};
 use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
-use crate::xclient::Attributes;
 
 impl Session {
     /// One line that is no response of an AUTH exchange. The state is `Command`.
@@ -25,13 +24,6 @@ impl Session {
         self.obey(line);
         if is_front && !matches!(self.state, State::Ask(..)) {
             self.front_refused();
-        }
-    }
-
-    /// A front that nobody listened to may let its client in all the same: nobody knows whose words would come next.
-    pub(super) fn front_refused(&mut self) {
-        if self.settings.xclient && matches!(self.front, Front::Silent) {
-            self.close();
         }
     }
 
@@ -104,7 +96,7 @@ impl Session {
         }
     }
 
-    fn not_a_command(&mut self, error: CommandError) {
+    pub(super) fn not_a_command(&mut self, error: CommandError) {
         let text = error.to_string();
         let syntax = EnhancedStatus::permanent(5, 2);
         match error {
@@ -225,45 +217,6 @@ impl Session {
             self.domains.push(domain.clone());
         }
         room
-    }
-
-    /// Whether XCLIENT is offered, and taken.
-    fn may_speak_for_another(&self) -> bool {
-        self.settings.xclient && !matches!(self.front, Front::Done)
-    }
-
-    fn xclient(&mut self, attributes: &str) {
-        if !self.may_speak_for_another() {
-            return self.not_a_command(CommandError::NotImplemented);
-        }
-        if self.transaction.is_some() {
-            return self.out_of_order("A transaction is under way");
-        }
-        let told = Attributes::parse(attributes).and_then(|told| match &self.front {
-            Front::Speaking(before) => told.after(before),
-            Front::Silent | Front::Done => Ok(told),
-        });
-        match told {
-            Ok(told) => {
-                let told = Box::new(told);
-                self.ask(Event::Xclient(told.clone()), Question::Xclient(told));
-            }
-            Err(error) => self.protocol_error(501, EnhancedStatus::permanent(5, 4), &error.to_string()),
-        }
-    }
-
-    /// The session begins anew, as whoever was named. The front's certificate is not the client's: there is no logon by it,
-    /// and no handshake that could show it again.
-    fn client_named(&mut self, told: Box<Attributes>) {
-        self.settings.starttls = false;
-        if let Some(offer) = &mut self.settings.logon {
-            offer.mechanisms.retain(|mechanism| mechanism != "EXTERNAL");
-        }
-        self.user = told.login.value().cloned();
-        self.greeted = told.hello_name.value().is_some();
-        self.forget_transaction();
-        self.front = Front::Speaking(told);
-        self.greet();
     }
 
     fn bad_parameter(&mut self, error: ParameterError) {

@@ -41,6 +41,7 @@
 mod commands;
 mod content;
 pub mod event;
+mod front;
 pub mod limits;
 mod logon;
 pub mod rehearsal;
