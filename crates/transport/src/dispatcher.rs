@@ -38,7 +38,8 @@ impl Pipeline {
     }
 
     /// Delivers until `shutdown` is ready, then lets what is in flight finish within
-    /// [`Settings::shutdown_grace`](crate::Settings::shutdown_grace).
+    /// [`Settings::shutdown_grace`](crate::Settings::shutdown_grace). Ends unasked where the queue has closed: only another
+    /// start helps then.
     ///
     /// Call it once, after [`Pipeline::recover`].
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
@@ -84,6 +85,7 @@ impl Pipeline {
             };
             let pause = match started {
                 Ok(()) => until(scheduler.wake_at(), next_sweep, shared.world.now()).min(look.pause(seen)),
+                Err(QueueError::Closed) => break closed(),
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot be read; trying again");
                     QUEUE_PAUSE
@@ -99,7 +101,11 @@ impl Pipeline {
                         }
                     }
                 }
-                _ = shared.store.changed(seen), if started.is_ok() => {}
+                changed = shared.store.changed(seen), if started.is_ok() => {
+                    if changed == Err(QueueError::Closed) {
+                        break closed();
+                    }
+                }
                 Some(ended) = chores.join_next(), if !chores.is_empty() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "a sweep broke off; the next one takes it up");
@@ -124,6 +130,11 @@ impl Pipeline {
             tracing::error!(%error, "what was in flight could not be given back; the next start does it");
         }
     }
+}
+
+/// One of its threads ended by a panic. Whoever asked it something was told, and nothing was promised.
+fn closed() {
+    tracing::error!("the queue has closed: nothing can be taken or delivered before the next start");
 }
 
 /// How often the store is asked which next hops have mail that is due. It answers in the time that all of them take, so

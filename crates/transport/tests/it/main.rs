@@ -4,6 +4,7 @@
 
 mod agents;
 mod client_certificate;
+mod closed_queue;
 mod crash_states;
 #[path = "../../../queue/tests/it/dice.rs"]
 mod dice;

@@ -67,13 +67,17 @@ async fn run(configuration: Configuration, file: Option<PathBuf>) -> Exit {
     let _ = writeln!(std::io::stdout(), "ready");
     let (tell, told) = mpsc::channel(1);
     let mut running = tokio::spawn(house.run(told));
-    let ended = tokio::select! {
-        () = watch_over(Signals { terminate, interrupt, hang_up }, file.as_deref(), tell) => running.await,
-        // Not told to: a relay that no longer delivers must not go on looking alive.
-        ended = &mut running => ended,
+    let (ended, told_to) = tokio::select! {
+        () = watch_over(Signals { terminate, interrupt, hang_up }, file.as_deref(), tell) => (running.await, true),
+        // A relay that no longer delivers must not go on looking alive.
+        ended = &mut running => (ended, false),
     };
     match ended {
-        Ok(Ok(())) => Exit::Ok,
+        Ok(Ok(())) if told_to => Exit::Ok,
+        Ok(Ok(())) => {
+            tracing::error!("the relay ended without being told to");
+            Exit::Temporary
+        }
         Ok(Err(error)) | Err(error) => {
             tracing::error!(%error, "the relay ended badly");
             Exit::Temporary
