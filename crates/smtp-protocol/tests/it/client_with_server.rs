@@ -12,6 +12,7 @@ use postroad_smtp_protocol::server;
 use proptest::prelude::*;
 
 use crate::logon_judge::LogonJudge;
+use crate::there_and_back::as_it_arrives;
 
 /// Two sessions and the wire between them.
 pub(crate) struct Pair {
@@ -166,26 +167,6 @@ fn a_message_and_all_its_wishes_arrive() {
         assert_eq!((received.ret, &received.envelope_id), (envelope.ret, &envelope.envelope_id));
         assert_eq!(bytes.as_slice(), content.as_bytes());
     }
-}
-
-/// With CRLF for every line end, and one at the end.
-fn as_it_arrives(content: &[u8]) -> Vec<u8> {
-    let mut lines = Vec::new();
-    let mut rest = content.iter().peekable();
-    while let Some(&byte) = rest.next() {
-        match byte {
-            b'\r' => {
-                rest.next_if(|&&next| next == b'\n');
-                lines.extend_from_slice(b"\r\n");
-            }
-            b'\n' => lines.extend_from_slice(b"\r\n"),
-            other => lines.push(other),
-        }
-    }
-    if !lines.is_empty() && !lines.ends_with(b"\r\n") {
-        lines.extend_from_slice(b"\r\n");
-    }
-    lines
 }
 
 proptest! {

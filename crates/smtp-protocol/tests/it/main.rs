@@ -14,4 +14,5 @@ mod server_attacks;
 mod server_cuts;
 mod server_dialogue;
 mod server_dialogues;
+mod there_and_back;
 mod transcripts;
