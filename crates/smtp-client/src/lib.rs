@@ -115,8 +115,12 @@
 //! | notify | does not offer it | sent; [`Relayed`] unless the recipient's NOTIFY is NEVER, since nobody will tell the sender from there on |
 //! | either, with trace | takes the message | [`Relayed`], unless NOTIFY is NEVER |
 //!
-//! `Envelope::priority` is said to a host that offers MT-PRIORITY (RFC 6710), and to others not at all. How long a message waits in a
-//! queue, and who is told meanwhile, is the queue's to say: nothing here wakes up at a deadline.
+//! `Envelope::priority` is said to a host that offers MT-PRIORITY (RFC 6710), and to others not at all.
+//!
+//! Nothing wakes up at a deadline, here or in `postroad-queue`, which keeps `deliver_by` and hands it back. So a message to be returned
+//! goes back at the first attempt behind its deadline, late by one retry interval at most, and of a deadline to notify the sender hears
+//! by the usual notice of delay only. That is why `postroad-smtp-server` offers no DELIVERBY: whoever promises one, in envelopes of
+//! their own, sees to the rest.
 //!
 //! # Connections
 //!
