@@ -238,6 +238,17 @@ async fn required_tls_never_falls_back() {
 }
 
 #[tokio::test]
+async fn the_default_cryptography_of_the_process_is_neither_read_nor_set() {
+    let ours = Authority::new();
+    let server = Pretend::start(offering(ours.server("m1.test"))).await;
+    let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
+    let mut destination = by_mx(server.address.port());
+    destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+    assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), ["delivered"]);
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+}
+
+#[tokio::test]
 async fn never_is_never() {
     let server = Pretend::start(offering(Authority::new().server("m1.test"))).await;
     let client = builder(mx_hosts(1)).build().expect("a client");
