@@ -78,6 +78,15 @@ impl Admission {
     }
 }
 
+impl Admitted {
+    /// Counts the connection as this source's from here on, now that it is known, or refuses it.
+    pub(crate) fn again(self, connector: &ReceiveConnector, source: Option<IpAddr>) -> Option<Self> {
+        let admission = Arc::clone(&self.admission);
+        drop(self);
+        admission.admit(connector, source)
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
         let mut counts = self.admission.0.lock().unwrap_or_else(PoisonError::into_inner);

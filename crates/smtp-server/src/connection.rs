@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use crate::admission::Admitted;
 use crate::client::Client;
 use crate::content_memory::Held;
 use crate::judgement::no_room;
@@ -35,13 +36,14 @@ const LINGER_BYTES: usize = 256 * 1024;
 pub(crate) async fn serve<S>(
     service: &Service,
     client: Client,
+    admitted: Admitted,
     implicit_tls: bool,
     mut stream: S,
     shutdown: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut connection = Connection::new(service, client, shutdown);
+    let mut connection = Connection::new(service, client, admitted, shutdown);
     Box::pin(connection.welcome()).await;
     let ended = if implicit_tls { Ok(End::StartTls) } else { connection.converse(&mut stream).await };
     match ended {
@@ -86,6 +88,8 @@ pub(crate) struct Connection<'a> {
     pub(crate) service: &'a Service,
     session: Session,
     pub(crate) client: Client,
+    /// Its part in the limits; none once it was refused as somebody else's.
+    pub(crate) admitted: Option<Admitted>,
     pub(crate) reverse_path: ReversePath,
     /// `SIZE` of the message under way, 0 where it was not said.
     pub(crate) declared: u64,
@@ -102,7 +106,12 @@ enum End {
 }
 
 impl<'a> Connection<'a> {
-    fn new(service: &'a Service, mut client: Client, shutdown: watch::Receiver<bool>) -> Self {
+    fn new(
+        service: &'a Service,
+        mut client: Client,
+        admitted: Admitted,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
         client.may_relay = relay_right::may_relay(&service.connector, client.peer.ip(), false);
         let mut settings = session_settings(service);
         settings.logon = logon::offer(service, &client, &ChannelBindings::none());
@@ -113,6 +122,7 @@ impl<'a> Connection<'a> {
         Self {
             session,
             client,
+            admitted: Some(admitted),
             reverse_path: ReversePath::Null,
             declared: 0,
             shutdown,

@@ -28,6 +28,12 @@ impl Connection<'_> {
             Event::LogonResponse { response } => self.go_on_with_logon(Some(response)).await,
             Event::Xclient(told) => {
                 front::speak_for(self.service, &mut self.client, &told);
+                let source = Some(self.client.peer.ip()).filter(|source| !source.is_unspecified());
+                let admitted = self.admitted.take();
+                self.admitted = admitted.and_then(|admitted| admitted.again(&self.service.connector, source));
+                if self.admitted.is_none() {
+                    return Verdict::Refuse(too_many());
+                }
                 self.service.submit.accept_client(&self.client).await.into()
             }
             Event::Mail { reverse_path, parameters, .. } => {
@@ -124,6 +130,10 @@ impl Connection<'_> {
             Err(refusal) => Verdict::Refuse(refusal),
         }
     }
+}
+
+fn too_many() -> Refusal {
+    Refusal::new(421, EnhancedStatus::transient(3, 2), "Too many connections, try again later")
 }
 
 pub(crate) fn no_room() -> Refusal {

@@ -230,7 +230,7 @@ fn turn_away(stream: &TcpStream, implicit_tls: bool, line: &'static str) {
 
 async fn session(
     reception: Arc<Reception>,
-    admitted: Admitted,
+    mut admitted: Admitted,
     implicit_tls: bool,
     mut stream: TcpStream,
     peer: SocketAddr,
@@ -239,7 +239,6 @@ async fn session(
     // Begins anywhere, so that the logs of one run are not taken for another's.
     static SESSIONS: LazyLock<AtomicU64> =
         LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0) >> 1));
-    let mut admitted = Some(admitted);
     let Ok(local) = stream.local_addr() else { return };
     // Replies are written whole; waiting for more to send only delays the client.
     let _ = stream.set_nodelay(true);
@@ -254,13 +253,13 @@ async fn session(
             return;
         }
         // From here on it counts as its own source.
-        drop(admitted.take());
         let source = client.through.map(|_| client.peer.ip()).filter(|source| !source.is_unspecified());
-        admitted = reception.admission.admit(&reception.service.connector, source);
-        if admitted.is_none() {
-            return turn_away(&stream, implicit_tls, TOO_MANY);
+        match admitted.again(&reception.service.connector, source) {
+            Some(again) => admitted = again,
+            None => return turn_away(&stream, implicit_tls, TOO_MANY),
         }
     }
-    connection::serve(&reception.service, client, implicit_tls, stream, stopped).instrument(span).await;
-    drop(admitted);
+    connection::serve(&reception.service, client, admitted, implicit_tls, stream, stopped)
+        .instrument(span)
+        .await;
 }

@@ -160,6 +160,26 @@ async fn a_front_says_for_whom_it_speaks() {
 }
 
 #[tokio::test]
+async fn a_client_whom_a_front_names_counts_as_his_own_source() {
+    let house = House::with(behind_a_front(|connector| {
+        connector.xclient_ip_ranges = vec!["127.0.0.1".parse().unwrap()];
+        connector.max_inbound_connection_per_source = Some(1);
+    }))
+    .await;
+    let mut first = house.connect().await;
+    first.ask("XCLIENT ADDR=192.0.2.37", "220 ").await;
+    first.ask("XCLIENT HELO=app01", "220 ").await;
+    let mut second = house.connect().await;
+    second.ask("XCLIENT ADDR=192.0.2.37", "421 4.3.2 Too many connections").await;
+    assert_eq!(second.reply().await, None);
+    for unknown in ["192.0.2.38", "[UNAVAILABLE]", "[UNAVAILABLE]"] {
+        let mut other = house.connect().await;
+        other.ask(&format!("XCLIENT ADDR={unknown}"), "220 ").await;
+        first.ask("NOOP", "250 ").await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_else_may() {
     let house = House::with(behind_a_front(|_| ())).await;
     let mut caller = house.connect().await;
