@@ -6,6 +6,9 @@ mod descriptors;
 mod doorkeeper;
 mod fronts;
 mod house;
+#[cfg(target_os = "linux")]
+mod iis;
+mod keywords;
 mod limits;
 mod logons;
 #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::house::{Caller, House, connector, settings};
 
-async fn connect_from(source: IpAddr, to: SocketAddr) -> Caller<TcpStream> {
+pub(crate) async fn connect_from(source: IpAddr, to: SocketAddr) -> Caller<TcpStream> {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(SocketAddr::new(source, 0)).expect("all of 127.0.0.0/8 is here");
     Caller { stream: socket.connect(to).await.expect("it listens"), held: Vec::new() }
