@@ -62,6 +62,7 @@
 mod admission;
 mod by_the_minute;
 pub mod client;
+mod client_settings;
 mod connection;
 mod content_check;
 mod content_memory;
@@ -86,6 +87,7 @@ pub mod tls;
 pub mod verify;
 
 pub use client::Client;
+pub use client_settings::{ClientSettings, Encryption};
 pub use contradiction::{Contradiction, validate_together};
 pub use credentials::{Credentials, CredentialsError, hash_password, scram_verifier};
 pub use file_verifier::FileVerifier;

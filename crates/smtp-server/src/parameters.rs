@@ -109,7 +109,7 @@ keywords! {
     TransportRole {
         /// Mail goes into this server's queue.
         HubTransport = "hub-transport",
-        /// Sessions are handed to another server.
+        /// Where clients connect. Exchange hands their sessions to another service; here it is the same one.
         FrontendTransport = "frontend-transport",
     }
 }

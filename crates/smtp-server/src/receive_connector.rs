@@ -62,7 +62,7 @@ pub struct ReceiveConnector {
     pub proxy_protocol_ip_ranges: Vec<IpRange>,
     /// Fronts: clients at these addresses may say XCLIENT, and so who the client is and as whom it logged on. Empty by default.
     pub xclient_ip_ranges: Vec<IpRange>,
-    /// `TransportRole`.
+    /// `TransportRole`. What is taken goes into this server's queue in either case: one program is both here.
     pub transport_role: TransportRole,
     /// `AuthMechanism`.
     pub auth_mechanism: Vec<AuthMechanism>,
@@ -170,9 +170,10 @@ pub struct ReceiveConnector {
     pub tls_domain_capabilities: Vec<String>,
     /// `ProtocolLoggingLevel`.
     pub protocol_logging_level: ProtocolLoggingLevel,
-    /// `AdvertiseClientSettings`.
+    /// `AdvertiseClientSettings`: whether `relay check` prints what to type into a client, as web mail does there.
     pub advertise_client_settings: bool,
-    /// `MaxAcknowledgementDelay` (Exchange 2010).
+    /// `MaxAcknowledgementDelay` (Exchange 2010): how long an answer may wait for the next server's. Here none does, because a
+    /// message is on the disk before it is answered; zero says so, and so does the default.
     pub max_acknowledgement_delay: Duration,
 }
 
@@ -303,7 +304,6 @@ impl ReceiveConnector {
             )
         };
         [
-            (self.transport_role != default.transport_role, "transport_role"),
             (self.auth_mechanism.iter().any(foreign_mechanism), "auth_mechanism"),
             (self.permission_groups.iter().any(foreign_group), "permission_groups"),
             (self.orar_enabled, "orar_enabled"),
@@ -313,9 +313,9 @@ impl ReceiveConnector {
                 "extended_protection_policy",
             ),
             (!self.tls_domain_capabilities.is_empty(), "tls_domain_capabilities"),
-            (self.advertise_client_settings, "advertise_client_settings"),
             (
-                self.max_acknowledgement_delay != default.max_acknowledgement_delay,
+                !self.max_acknowledgement_delay.is_zero()
+                    && self.max_acknowledgement_delay != default.max_acknowledgement_delay,
                 "max_acknowledgement_delay",
             ),
         ]

@@ -53,6 +53,7 @@ fn who_may_connect(section: &mut Section<'_, '_>, c: &mut ReceiveConnector, fold
     section.set(&mut c.remote_ip_ranges, "remote_ip_ranges", not_empty(distinct(range)));
     section.set(&mut c.relay_ip_ranges, "relay_ip_ranges", distinct(range));
     section.set(&mut c.relay_ip_ranges_mode, "relay_ip_ranges_mode", keyword(RelayIpRangesMode::WORDS));
+    section.set(&mut c.transport_role, "transport_role", keyword(TransportRole::WORDS));
     section.set(&mut c.protocol, "protocol", keyword(ReceiveProtocol::WORDS));
     section.set(&mut c.proxy_protocol_ip_ranges, "proxy_protocol_ip_ranges", distinct(range));
     section.set(&mut c.xclient_ip_ranges, "xclient_ip_ranges", distinct(range));
@@ -109,19 +110,18 @@ fn extensions(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
     section.set(&mut c.reject_reserved_top_level_recipient_domains, "reject_reserved_top_level_recipient_domains", boolean);
     section.set(&mut c.reject_reserved_second_level_recipient_domains, "reject_reserved_second_level_recipient_domains", boolean);
     section.set(&mut c.reject_single_label_recipient_domains, "reject_single_label_recipient_domains", boolean);
+    section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::WORDS));
+    section.set(&mut c.advertise_client_settings, "advertise_client_settings", boolean);
     section.set(&mut c.suppress_x_anonymous_tls, "suppress_x_anonymous_tls", boolean);
 }
 
 /// Parameters that are checked, and refused unless they ask for nothing: see `not_available_yet.rs`.
 #[rustfmt::skip]
 fn not_built(section: &mut Section<'_, '_>, c: &mut ReceiveConnector) {
-    section.set(&mut c.transport_role, "transport_role", keyword(TransportRole::WORDS));
     section.set(&mut c.orar_enabled, "orar_enabled", boolean);
     section.set(&mut c.enable_auth_gssapi, "enable_auth_gssapi", boolean);
     section.set(&mut c.extended_protection_policy, "extended_protection_policy", keyword(ExtendedProtectionPolicy::WORDS));
     section.set(&mut c.tls_domain_capabilities, "tls_domain_capabilities", list(text));
-    section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::WORDS));
-    section.set(&mut c.advertise_client_settings, "advertise_client_settings", boolean);
 }
 
 /// Legal, and most likely not what was meant.

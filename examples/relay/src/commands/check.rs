@@ -17,6 +17,13 @@ pub(crate) fn check(file: &Path) -> Exit {
     print(&found);
     let errors = found.iter().filter(|problem| problem.severity == Severity::Error).count();
     let warnings = found.len() - errors;
+    let advertised =
+        configuration.receive_connectors.iter().filter(|c| c.enabled && c.advertise_client_settings);
+    for connector in advertised {
+        for way in connector.client_settings(configuration.server.fqdn.as_str()) {
+            println!("clients of {:?}: {way}", connector.name);
+        }
+    }
     println!(
         "{}: errors: {errors}, warnings: {warnings}; receive connectors: {}, connectors: {}",
         file.display(),
