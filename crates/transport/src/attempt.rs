@@ -11,7 +11,7 @@ use postroad_queue::{Claim, Contact, Lease, MessageId, NewMessage, QueueError, S
 use tracing::Instrument as _;
 
 use crate::deliver::Job;
-use crate::observe::Seen;
+use crate::observe::{Seen, Way};
 use crate::pipeline::{InForce, Shared};
 use crate::plan;
 use crate::report::{self, Original};
@@ -60,7 +60,8 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     let observed = lease.envelope.recipients.iter().cloned().zip(outcomes.iter().cloned()).collect();
     let settled = settlement::settle(&lease, outcomes, &moments);
     // Logged where it failed: the delivery comes again.
-    let _ = finish_as(shared, lease, settled, observed, &content, true).await;
+    let way = Some(way(&force, connector));
+    let _ = finish_as(shared, lease, settled, observed, &content, way).await;
     contact
 }
 
@@ -143,7 +144,7 @@ async fn overdue(shared: &Shared, leases: Vec<Lease>, moments: &Moments) {
             log(&lease, recipient, outcome);
         }
         let reports = std::mem::take(&mut reports);
-        if finish_with(shared, lease, settled, given_up, &content, false, reports).await.is_err() {
+        if finish_with(shared, lease, settled, given_up, &content, None, reports).await.is_err() {
             // Without the report nobody else may count as told; what is still lent comes back with its lease.
             return;
         }
@@ -191,11 +192,21 @@ async fn carry_out(force: &InForce, connector: &Connector, lease: &Lease, conten
         message: lease.message,
         delivery: lease.delivery,
     };
+    let deliver = match way(force, connector) {
+        Way::Smtp => &force.delivers.smtp,
+        Way::Drop => &force.delivers.drop,
+        Way::Agent => &force.delivers.agent,
+    };
+    deliver.deliver(job).await
+}
+
+/// By SMTP where another server has the connector.
+fn way(force: &InForce, connector: &Connector) -> Way {
     match connector {
-        _ if server.is_some() => force.delivers.smtp.deliver(job).await,
-        Connector::Send(_) => force.delivers.smtp.deliver(job).await,
-        Connector::Foreign(_) => force.delivers.drop.deliver(job).await,
-        Connector::DeliveryAgent(_) => force.delivers.agent.deliver(job).await,
+        _ if force.table.source_server(connector.name()).is_some() => Way::Smtp,
+        Connector::Send(_) => Way::Smtp,
+        Connector::Foreign(_) => Way::Drop,
+        Connector::DeliveryAgent(_) => Way::Agent,
     }
 }
 
@@ -209,9 +220,9 @@ pub(crate) async fn finish_as(
     settled: Settled,
     observed: Observed,
     content: &Content,
-    attempted: bool,
+    attempted: Option<Way>,
 ) -> Result<(), QueueError> {
-    let attempted_at = attempted.then(|| shared.world.now());
+    let attempted_at = attempted.map(|_| shared.world.now());
     let original =
         Original { envelope: &lease.envelope, content, received_at: lease.received_at, attempted_at };
     let reports = report::reports(shared, &original, &settled);
@@ -225,23 +236,23 @@ async fn finish_with(
     settled: Settled,
     observed: Observed,
     content: &Content,
-    attempted: bool,
+    attempted: Option<Way>,
     reports: Vec<NewMessage>,
 ) -> Result<(), QueueError> {
     let now = shared.world.now();
     let results = if lease.watched { leaving(&lease, &settled.left) } else { Vec::new() };
     let mut settlement =
-        if attempted { Settlement::keep(settled.keep) } else { Settlement::reroute(settled.keep) };
+        if attempted.is_some() { Settlement::keep(settled.keep) } else { Settlement::reroute(settled.keep) };
     settlement.delay_notified = !settled.delayed.is_empty();
     settlement.results = results;
     settlement.enqueue.clone_from(&reports);
-    let written = if attempted {
+    let written = if attempted.is_some() {
         settle_at_last(shared, lease.clone(), settlement).await
     } else {
         shared.store.settle(lease.clone(), settlement).await
     };
-    let seen = Seen::lent(&lease, now, Some(content));
-    if !observed.is_empty() && (attempted || written.is_ok()) {
+    let seen = Seen { way: attempted, ..Seen::lent(&lease, now, Some(content)) };
+    if !observed.is_empty() && (attempted.is_some() || written.is_ok()) {
         shared.observer.attempted(&seen, &lease.next_hop, &observed);
     }
     match written {

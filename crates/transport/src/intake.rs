@@ -86,7 +86,7 @@ impl Intake {
             tracing::warn!(%id, source, from = %reverse_path, to = ?text, "this recipient is no address");
         }
         let (size, content) = (size(&content), Some(&content));
-        let seen = Seen { id, at, received_at: at, source, reverse_path, size, content };
+        let seen = Seen { id, at, received_at: at, source, reverse_path, size, content, way: None };
         let Submitted { deliveries, refused, .. } = &submitted;
         shared.observer.queued(&seen, client.as_deref(), deliveries, refused);
         if !refused.is_empty() {

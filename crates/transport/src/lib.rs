@@ -108,7 +108,7 @@ pub use deliver::smtp::{Credentials, NoCredentials};
 pub use deliver::{AgentDeliver, Deliver, Delivers, DropDeliver, Job, SmtpDeliver};
 pub use doors::Doors;
 pub use logs::Logs;
-pub use observe::{NobodyWatches, Observe, Seen};
+pub use observe::{NobodyWatches, Observe, Seen, Way};
 pub use pipeline::{Pipeline, Submission, SubmitError, Submitted};
 pub use postroad_dsn::Wording;
 pub use postroad_tracking as tracking;

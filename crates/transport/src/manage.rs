@@ -62,7 +62,7 @@ impl Pipeline {
             let left = (0..lease.envelope.recipients.len()).map(|index| (index, Outcome::Failed(removed())));
             let settled = Settled { left: left.collect(), ..Settled::default() };
             let observed = leaving(&lease, &settled.left);
-            finish_as(shared, lease, settled, observed, &content, false).await
+            finish_as(shared, lease, settled, observed, &content, None).await
         })
         .await
     }

@@ -82,6 +82,20 @@ pub struct Seen<'a> {
     pub size: u64,
     /// What is sent; `None` where it was not at hand.
     pub content: Option<&'a Content>,
+    /// By which way it was tried, in [`Observe::attempted`]; `None` where it was not.
+    pub way: Option<Way>,
+}
+
+/// How mail goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Way {
+    /// In an SMTP session.
+    Smtp,
+    /// As a file in a Drop directory.
+    Drop,
+    /// Through a delivery agent.
+    Agent,
 }
 
 impl<'a> Seen<'a> {
@@ -94,6 +108,7 @@ impl<'a> Seen<'a> {
             reverse_path: &message.envelope.reverse_path,
             size: crate::pipeline::size(&message.content),
             content: Some(&message.content),
+            way: None,
         }
     }
 
@@ -106,6 +121,7 @@ impl<'a> Seen<'a> {
             reverse_path: &lease.envelope.reverse_path,
             size: lease.size,
             content,
+            way: None,
         }
     }
 }

@@ -100,7 +100,7 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Result<Option<Leas
             return Err(error);
         }
     };
-    finish_as(shared, lease.clone(), settled, failed, &content, false).await?;
+    finish_as(shared, lease.clone(), settled, failed, &content, None).await?;
     let seen = Seen::lent(&lease, now, None);
     for (next_hop, recipients) in &moved {
         tracing::info!(id = %lease.message, from = %lease.next_hop, to = %next_hop, "routed anew");

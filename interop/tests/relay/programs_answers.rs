@@ -111,7 +111,11 @@ fn every_command_speaks_of_an_agent_as_of_any_connector() {
         let rows: Vec<String> = log.lines().filter(|row| row.contains(&id)).map(str::to_owned).collect();
         rows.iter().any(|row| row.contains(",DSN,DSN,")).then_some(rows)
     });
-    for (event, recipient) in [(",AGENT,FAIL,", "67@contoso.com"), (",AGENT,DEFER,", "75@contoso.com")] {
+    for (event, recipient) in [
+        (",SMTP,Programs,AGENT,SEND,", "0@contoso.com,250 2.0.0 taken by the agent"),
+        (",AGENT,FAIL,", "67@contoso.com"),
+        (",AGENT,DEFER,", "75@contoso.com"),
+    ] {
         let found = rows.iter().any(|row| row.contains(event) && row.contains(recipient));
         assert!(found, "no {event} of {recipient} in {rows:#?}");
     }

@@ -5,7 +5,8 @@
 //! | queued | `RECEIVE` | `SMTP`; `PICKUP`; `ADMIN` for Replay and for commands, with the door as source-context |
 //! | handed on by SMTP | `SEND` | `SMTP`; source-context is the queue, recipient-status the reply |
 //! | written for a gateway | `SEND` | `GATEWAY`; source-context is the file |
-//! | deferred, or left open | `DEFER` | `SMTP`, `DNS`, `GATEWAY`, `ROUTING` |
+//! | taken by a delivery agent | `SEND` | `AGENT`; source-context is the queue, recipient-status the reply where there was one |
+//! | deferred, or left open | `DEFER` | `SMTP`, `DNS`, `GATEWAY`, `AGENT`, `ROUTING` |
 //! | given up | `FAIL` | the same, or `QUEUE` where its time was up |
 //! | a report is queued | `DSN` | `DSN`; its own id, source-context is the id it is about, reference the Message-ID |
 //! | routed anew | `RESUBMIT` | `ROUTING`; source-context is the queue it left |
@@ -23,7 +24,7 @@ use postroad_message::{
 use postroad_smtp_server::Client;
 use postroad_tracking::{EventId, Log, LogSettings, Source, TrackingEvent};
 
-use crate::observe::{Observe, Seen};
+use crate::observe::{Observe, Seen, Way};
 
 /// An observer that keeps the message tracking log.
 #[derive(Debug)]
@@ -121,7 +122,7 @@ impl Observe for MessageTracking {
             return;
         }
         for (recipient, outcome) in outcomes {
-            let Some(said) = Said::of(outcome, next_hop) else { continue };
+            let Some(said) = Said::of(outcome, next_hop, message.way) else { continue };
             let fits = |row: &&mut TrackingEvent| {
                 (row.event, row.source) == (said.event, said.source)
                     && row.server_hostname == said.host.0
@@ -201,23 +202,35 @@ struct Said {
 }
 
 impl Said {
-    fn of(outcome: &Outcome, next_hop: &NextHop) -> Option<Self> {
+    fn of(outcome: &Outcome, next_hop: &NextHop, way: Option<Way>) -> Option<Self> {
         let destination = || next_hop.destination.clone();
         let (event, failure) = match outcome {
             Outcome::Delivered(receipt) | Outcome::Relayed(receipt) | Outcome::Expanded(receipt) => {
-                return Some(Self::sent(receipt, destination()));
+                return Some(Self::sent(receipt, destination(), way));
             }
             Outcome::Deferred(failure) | Outcome::Ambiguous(failure) => (EventId::Defer, failure),
             Outcome::Failed(failure) => (EventId::Fail, failure),
             _ => return None,
         };
         let host = failure.host.as_deref().map(host).unwrap_or_default();
-        Some(Self { event, source: seen_by(failure), host, context: destination(), status: status(failure) })
+        Some(Self {
+            event,
+            source: seen_by(failure, way),
+            host,
+            context: destination(),
+            status: status(failure),
+        })
     }
 
-    fn sent(receipt: &Receipt, destination: String) -> Self {
+    fn sent(receipt: &Receipt, destination: String, way: Option<Way>) -> Self {
         let event = EventId::Send;
         match &receipt.reply {
+            _ if way == Some(Way::Agent) => {
+                let taken = || "250 2.0.0 taken by the agent".to_owned();
+                let status = receipt.reply.as_ref().map_or_else(taken, ToString::to_string);
+                let (host, context) = (host(&receipt.host), destination);
+                Self { event, source: Source::Agent, host, context, status }
+            }
             Some(reply) => {
                 let (host, status) = (host(&receipt.host), reply.to_string());
                 Self { event, source: Source::Smtp, host, context: destination, status }
@@ -240,11 +253,12 @@ fn door(source: &str) -> Source {
     }
 }
 
-fn seen_by(failure: &Failure) -> Source {
+fn seen_by(failure: &Failure, way: Option<Way>) -> Source {
     match failure.phase {
         _ if failure.status == EnhancedStatus::permanent(4, 7) => Source::Queue,
         Phase::Queue => Source::Queue,
         Phase::Routing => Source::Routing,
+        _ if way == Some(Way::Agent) => Source::Agent,
         Phase::Lookup => Source::Dns,
         Phase::File => Source::Gateway,
         Phase::Agent => Source::Agent,
