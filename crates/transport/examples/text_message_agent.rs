@@ -71,3 +71,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert!(matches!(&outcomes[..], [Outcome::Delivered(_), Outcome::Failed(_)]), "{outcomes:?}");
     Ok(())
 }
+
+#[test]
+fn it_answers_for_each_recipient() {
+    main().unwrap();
+}
