@@ -136,6 +136,7 @@ async fn void_when_its_holder_starts(store: &dyn QueueStore, other: &dyn QueueSt
         clause.ok(store.enqueue(message(&[(name, &["jane@example.com"])])?).await)?;
     }
     let before = clause.claim_one(Claim::due(hop("a"), 9, at(0), at(60))).await?;
+    Clause::new(clause.name, other).sees("b").await?;
     let elsewhere = Clause::new(clause.name, other).claim_one(Claim::due(hop("b"), 9, at(0), at(60))).await?;
     clause.that(clause.ok(store.start("Hub01").await)? == 1, "only its own leases are void")?;
     clause.that(

@@ -1,18 +1,20 @@
 //! The writing thread: whoever calls while a commit runs shares the next one.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
+use postroad_message::NextHop;
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use tokio::sync::watch;
 
 use super::content_file::ContentFiles;
 use super::fault::Fault;
+use super::fresh::Shelf;
 use super::options::SqliteOptions;
 use super::syncer::{Batch, Failed, Syncer, Unsynced};
 use super::writer::{Damage, Effects, Job, Letter, Promise, Work};
@@ -37,6 +39,7 @@ enum Ran {
 struct Brought {
     at_once: Effects,
     after_the_sync: Effects,
+    hops: BTreeMap<NextHop, bool>,
 }
 
 pub(super) struct Desk {
@@ -60,17 +63,19 @@ pub(super) struct Desk {
     log_pages: Arc<AtomicI32>,
     log_limit: i32,
     damage: Damage,
+    shelf: Shelf,
 }
 
 impl Desk {
     pub(super) fn new(
         mut connection: Connection,
         options: SqliteOptions,
-        files: ContentFiles,
+        (files, shelf): (ContentFiles, Shelf),
         (letters, inbox): (SyncSender<Letter>, Receiver<Letter>),
         version: watch::Sender<u64>,
     ) -> Result<Self, Fault> {
         let data_version = data_version(&connection);
+        shelf.look(&connection);
         // Instead of SQLite's own way, which makes the callers wait, and keeps a sync that failed to itself.
         let log_pages = Arc::new(AtomicI32::new(0));
         let count = Arc::clone(&log_pages);
@@ -100,6 +105,7 @@ impl Desk {
             log_pages,
             log_limit,
             damage: Damage::default(),
+            shelf,
         })
     }
 
@@ -182,6 +188,7 @@ impl Desk {
             self.suspect |= matches!(committed, Err(QueueError::Io { .. }));
             // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
             let _ = self.roll_back();
+            self.shelf.look(&self.connection);
             for job in group {
                 job.answer(committed);
             }
@@ -207,7 +214,12 @@ impl Desk {
     }
 
     fn hand_over(&mut self, group: Vec<Box<dyn Job>>, brought: &mut Brought) {
-        let Brought { at_once, after_the_sync } = brought;
+        let Brought { at_once, after_the_sync, hops } = brought;
+        if at_once.wake || after_the_sync.wake {
+            self.shelf.asked_for_retries();
+        }
+        let gone = std::mem::take(hops).into_iter().filter(|(_, stored)| !stored);
+        self.shelf.is_not_stored(gone.map(|(hop, _)| hop));
         self.unsynced.add(&after_the_sync.new);
         if let Some(owner) = after_the_sync.owner.take().or(at_once.owner.take()) {
             self.owner = owner;
@@ -257,7 +269,7 @@ impl Desk {
         self.roll_back()?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut undone = Vec::with_capacity(jobs.len());
-        let (mut last_id, mut effects) = (0, Effects::default());
+        let (mut last_id, mut effects, mut hops) = (0, Effects::default(), BTreeMap::new());
         for job in jobs {
             undone.push(job.undo(&mut Work {
                 connection: &self.connection,
@@ -266,6 +278,8 @@ impl Desk {
                 owner: &self.owner,
                 damage: &mut self.damage,
                 unsynced: &self.unsynced,
+                shelf: &self.shelf,
+                hops: &mut hops,
             })?);
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
@@ -320,6 +334,8 @@ impl Desk {
                 owner: brought.after_the_sync.owner.as_deref().unwrap_or(&self.owner),
                 damage: &mut self.damage,
                 unsynced: &self.unsynced,
+                shelf: &self.shelf,
+                hops: &mut brought.hops,
             });
             if self.connection.is_autocommit() {
                 // SQLite undid the whole transaction (disk full, I/O error): nobody's work is there any more.
@@ -410,7 +426,12 @@ impl Desk {
     /// `PRAGMA data_version` differs only after a commit by another connection; ours that read never commit.
     fn others_changed(&mut self) -> bool {
         let now = data_version(&self.connection);
-        std::mem::replace(&mut self.data_version, now) != now
+        let changed = std::mem::replace(&mut self.data_version, now) != now;
+        if changed {
+            self.shelf.look(&self.connection);
+            self.shelf.visited();
+        }
+        changed
     }
 }
 

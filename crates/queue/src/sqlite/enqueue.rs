@@ -54,13 +54,7 @@ impl Intake {
     /// Takes all of it out again; what was queued before stays.
     fn take_out(&self, work: &mut Work<'_>) -> Result<(), Fault> {
         for id in &self.new {
-            let id = id.as_u64().cast_signed();
-            work.connection
-                .prepare_cached(
-                    "DELETE FROM delivery WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message",
-                )?
-                .execute([id])?;
-            lease::remove_if_done(work, id)?;
+            take_out(work, id.as_u64().cast_signed())?;
         }
         let keys = self.messages.iter().filter_map(|message| message.source_key.as_ref());
         for key in keys.filter(|_| !self.new.is_empty()) {
@@ -93,6 +87,31 @@ impl Labour<Vec<MessageId>> for Intake {
     fn ended(&mut self, ended: Result<(), QueueError>) {
         Self::ended(self, ended);
     }
+}
+
+/// Removes a message with all of its deliveries.
+pub(super) fn take_out(work: &mut Work<'_>, id: i64) -> Result<(), Fault> {
+    work.connection
+        .prepare_cached(
+            "DELETE FROM delivery WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message",
+        )?
+        .execute([id])?;
+    lease::remove_if_done(work, id)
+}
+
+/// Writes a message down that was accepted before, under its id; where another one has it, under one of its own.
+pub(super) fn insert_as_known(work: &mut Work<'_>, message: &NewMessage) -> Result<i64, Fault> {
+    let id = message.id.map_or(0, |id| id.as_u64().cast_signed());
+    let is_taken = work.connection.prepare_cached("SELECT 1 FROM message WHERE id = ?1")?.exists([id])?;
+    let inserted = match is_taken || id == 0 {
+        false => insert(work, message, None)?,
+        true => {
+            let mut message = message.clone();
+            message.id = None;
+            insert(work, &message, None)?
+        }
+    };
+    Ok(inserted.as_u64().cast_signed())
 }
 
 fn enqueue_all(
@@ -140,6 +159,7 @@ pub(super) fn further_delivery(work: &mut Work<'_>, record: &DeliveryRecord<'_>)
 
 fn insert_delivery(work: &mut Work<'_>, id: i64, record: &DeliveryRecord<'_>) -> Result<(), Fault> {
     let queue = queue_id(work, record.next_hop)?;
+    work.is_stored(record.next_hop);
     work.connection
         .prepare_cached(
             "INSERT INTO delivery (id, message, queue, received_at, due, attempts, delay_notified, hold, recipients)
@@ -183,7 +203,10 @@ fn has_nothing_to_deliver(message: &NewMessage) -> bool {
 
 fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<&str>) -> Result<MessageId, Fault> {
     let id = match message.id {
-        Some(id) => id.as_u64().cast_signed(),
+        Some(id) => {
+            work.shelf.is_known(id);
+            id.as_u64().cast_signed()
+        }
         None => work.new_id(MessageId::earliest_at(message.received_at)),
     };
     let received_at = message.received_at.as_unix_millis();

@@ -56,7 +56,10 @@ pub(super) fn claim(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, Fault
         Some(next_hop) => match known_queue(work, next_hop)? {
             Some((_, true)) if claim.eligible != Eligible::Any => return Ok(Claimed::default()),
             Some(queue) => Some(queue),
-            None => return Ok(Claimed::default()),
+            None => {
+                work.is_not_stored(next_hop);
+                return Ok(Claimed::default());
+            }
         },
         None => None,
     };
@@ -74,7 +77,26 @@ pub(super) fn claim(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, Fault
         Some((queue, false)) => next_due(work, queue)?,
         _ => None,
     };
+    if let (Some((queue, false)), Some(hop), true, None) =
+        (queue, &claim.next_hop, leases.is_empty(), next_due)
+        && work.count_damaged() == 0
+        && !has_any(work, queue)?
+    {
+        work.is_not_stored(hop);
+    }
     Ok(Claimed { leases, next_due })
+}
+
+/// Whether anything of a queue is there, also what somebody has or holds.
+fn has_any(work: &Work<'_>, queue: i64) -> Result<bool, Fault> {
+    Ok(work
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM delivery WHERE queue = ?1 AND lease_until IS NULL AND hold = 0)
+                 OR EXISTS (SELECT 1 FROM delivery WHERE queue = ?1 AND hold <> 0)
+                 OR EXISTS (SELECT 1 FROM delivery WHERE lease_until IS NOT NULL AND queue = ?1)",
+        )?
+        .query_row([queue], |row| row.get(0))?)
 }
 
 /// What a settlement does, with the reports it owes.

@@ -79,10 +79,10 @@ pub(super) fn envelope(connection: &Connection, message: MessageId) -> Result<En
         .map_err(|error| named(error.into()))?;
     let text = text.ok_or(QueueError::UnknownMessage { message })?;
     let mut envelope = record::read_envelope(&text).ok_or(corrupt)?;
-    let mut statement =
-        connection.prepare_cached(
-            "SELECT recipients FROM delivery WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message ORDER BY id",
-        )?;
+    let mut statement = connection.prepare_cached(
+        "SELECT recipients FROM delivery WHERE id = ?1 AND message = ?1 OR message = ?1 AND id <> message
+             ORDER BY id <> message, id",
+    )?;
     for text in statement.query_map([number(message)], |row| row.get::<_, String>(0))? {
         let text = text.map_err(|error| named(error.into()))?;
         let queued = record::read_recipients(&text).ok_or(corrupt)?;

@@ -5,6 +5,7 @@ mod desk;
 mod enqueue;
 mod fault;
 mod filter;
+mod fresh;
 mod lease;
 mod manage;
 mod options;

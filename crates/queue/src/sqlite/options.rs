@@ -23,6 +23,12 @@ pub struct SqliteOptions {
     /// From how many bytes on the write-ahead log is carried over into the database, and begun anew; 32 MiB. Larger
     /// ones are carried over less often and for longer, and whoever calls meanwhile waits.
     pub log_size: usize,
+    /// How many bytes the log of fresh mail may have: what was accepted lies there, and in memory up to half as much, until it is
+    /// delivered, or moves into the database half a second later; 64 MiB. 0: all mail goes through the database.
+    ///
+    /// Only a store that was [started](crate::QueueStore::start) has one, and takes messages there that bring their
+    /// [id](crate::NewMessage::id) and go to one next hop.
+    pub fresh_log: usize,
     /// How many bytes the store's file may have, about; `None` is unlimited. Beyond it whatever needs room fails
     /// with [`DiskFull`](crate::QueueError::DiskFull), while what waits is delivered and leaves.
     pub max_size: Option<u64>,
@@ -38,6 +44,7 @@ impl Default for SqliteOptions {
             large_content: 256 << 10,
             recent_content: 16 << 20,
             log_size: 32 << 20,
+            fresh_log: 64 << 20,
             max_size: None,
         }
     }

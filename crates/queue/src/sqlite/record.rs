@@ -6,6 +6,10 @@ use crate::listing::QueuedRecipient;
 
 /// The envelope without its recipients, which stand with each delivery.
 pub(super) fn envelope_text(envelope: &Envelope) -> String {
+    text(&bare(envelope))
+}
+
+pub(super) fn bare(envelope: &Envelope) -> Envelope {
     let mut bare = Envelope::new(envelope.reverse_path.clone(), Vec::new());
     bare.ret = envelope.ret;
     bare.envelope_id = envelope.envelope_id.clone();
@@ -14,7 +18,7 @@ pub(super) fn envelope_text(envelope: &Envelope) -> String {
     bare.require_tls = envelope.require_tls;
     bare.deliver_by = envelope.deliver_by;
     bare.priority = envelope.priority;
-    text(&bare)
+    bare
 }
 
 /// `None` where the text is not an envelope.
@@ -48,17 +52,25 @@ fn text<T: serde::Serialize>(value: &T) -> String {
 
 /// Finds damage (a zeroed page, a flipped bit), not malice: eight bytes at a time, the length mixed in.
 pub(super) fn checksum(bytes: &[u8]) -> i64 {
+    seal(0, &[bytes]).cast_signed()
+}
+
+/// The same of several pieces, beginning with a number: whoever does not know it does not hit the sum.
+pub(super) fn seal(seed: u64, parts: &[&[u8]]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut sum = (bytes.len() as u64).wrapping_mul(ODD);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut tail = [0; 8];
-    for (to, from) in tail.iter_mut().zip(rest) {
-        *to = *from;
+    let mut sum = seed;
+    for bytes in parts {
+        sum ^= (bytes.len() as u64).wrapping_mul(ODD);
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut tail = [0; 8];
+        for (to, from) in tail.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        for word in words.iter().chain([&tail]) {
+            sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(ODD).rotate_left(29);
+        }
     }
-    for word in words.iter().chain([&tail]) {
-        sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(ODD).rotate_left(29);
-    }
-    sum.cast_signed()
+    sum
 }
 
 pub(super) fn moment(millis: i64) -> Timestamp {

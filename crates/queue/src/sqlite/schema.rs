@@ -11,12 +11,12 @@ use super::options::SqliteOptions;
 use crate::error::QueueError;
 
 /// `PRAGMA user_version` of a store that this code writes.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 4;
 /// `PRAGMA application_id`: "POST".
 const APPLICATION: i32 = 0x504f_5354;
 
 /// One step for each version: `STEPS[n]` takes a store from version n to n + 1.
-const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
+const STEPS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
 
 /// A message, its content apart (so that listing never touches it), and a delivery for each next hop.
 ///
@@ -98,6 +98,12 @@ CREATE INDEX message_file ON message (file) WHERE file IS NOT NULL;
 /// `trial`: a suspect is being worked on, and a crash now is evidence.
 const THIRD: &str = "
 ALTER TABLE delivery ADD COLUMN trial INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Which segments of the log of fresh mail are valid, and what moved from them into these tables.
+const FOURTH: &str = "
+ALTER TABLE counter ADD COLUMN live_epoch INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE moved (message INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);
 ";
 
 /// Opens the store for writing, making or migrating it where needed.

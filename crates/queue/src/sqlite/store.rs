@@ -1,5 +1,6 @@
 //! [`SqliteStore`]: the contract, kept by two threads and one file.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,11 +8,13 @@ use std::thread::JoinHandle;
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::content_file::{ContentFiles, Drafts};
 use super::enqueue::Intake;
 use super::fault::Fault;
+use super::fresh::{Finish, Keeper, Lending, Shelf, Which, move_out};
 use super::lease::Settling;
 use super::manage::Stored;
 use super::options::SqliteOptions;
@@ -21,7 +24,7 @@ use super::recent::Recent;
 use super::writer::{Labour, Promise, Work, Writer};
 use super::{lease, manage, result, schema, view};
 use crate::error::QueueError;
-use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
+use crate::item::{Claim, Claimed, Eligible, Lease, NewMessage, Settlement};
 use crate::listing::{Changed, Filter, Listed, QueueSummary};
 use crate::message_id::MessageId;
 use crate::store::{BoxFuture, QueueStore};
@@ -40,6 +43,8 @@ use crate::store::{BoxFuture, QueueStore};
 #[derive(Clone)]
 pub struct SqliteStore {
     // Dropped before `threads`, so that the threads see the end of their inboxes.
+    keeper: Keeper,
+    shelf: Shelf,
     writer: Writer,
     reader: Reader,
     files: ContentFiles,
@@ -71,13 +76,19 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
     let (files, mut others) = ContentFiles::start(path, options.large_content)?;
     sync_folder(path)?;
     let (reader, reading) = Reader::start(reading)?;
-    let (writer, writing) = Writer::start(writing, options, files.clone())?;
-    others.push(writing);
+    let shelf = Shelf::default();
+    let (writer, writing) = Writer::start(writing, options, files.clone(), shelf.clone())?;
+    let recent = Recent::new(options.recent_content);
+    let (keeper, keeping) = Keeper::start(path, &options, shelf.clone(), writer.clone(), recent.clone())?;
+    others.extend([keeping, writing]);
+    keeper.recover(&writer)?;
     Ok(SqliteStore {
+        keeper,
+        shelf,
         writer,
         reader,
         files,
-        recent: Recent::new(options.recent_content),
+        recent,
         path: path.into(),
         options,
         threads: Arc::new(Threads { reading, others }),
@@ -92,8 +103,8 @@ fn sync_folder(path: &Path) -> Result<(), Fault> {
 impl SqliteStore {
     /// Finishes what was submitted and waits until the files are closed; does nothing while other handles exist.
     pub fn close(self) {
-        let Self { writer, reader, files, threads, .. } = self;
-        drop(reader);
+        let Self { keeper, writer, reader, files, threads, .. } = self;
+        drop((reader, keeper));
         let Some(Threads { reading, others }) = Arc::into_inner(threads) else { return };
         // A thread that panicked answers its callers with `Closed`; there is nobody to tell here. The reading one goes
         // first: whoever closes the database last carries the log over.
@@ -212,23 +223,70 @@ impl std::fmt::Debug for SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Sends fresh mail on its way into the database: what is sent to the writing thread after this call finds it there.
+    fn settle_in(&self, which: Which) -> Vec<BoxFuture<'static, ()>> {
+        move_out(&self.shelf, &self.writer, which)
+    }
+
+    /// Reads once all fresh mail is in the database.
+    fn read_all<'a, T, F>(&'a self, read: F) -> BoxFuture<'a, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let moves = self.settle_in(Which::All);
+        Box::pin(async move {
+            for moved in moves {
+                // What could not move is delivered from where it is, and cannot be shown.
+                let _ = moved.await;
+            }
+            self.reader.submit(read).await
+        })
+    }
+
+    fn settle_stored(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
+        if settlement.keep.is_empty() {
+            self.recent.forget(lease.message);
+        }
+        let large = self.files.large(&settlement.enqueue);
+        let recent = self.recent.clone();
+        self.write_with(
+            large,
+            move |drafts| Settling::new(lease, settlement, drafts, recent),
+            |settling| (settling.promise(), settling.weight()),
+        )
+    }
+}
+
 impl QueueStore for SqliteStore {
     fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
-        let started =
-            self.writer.submit(Promise::Afresh, 0, move |work: &mut Work<'_>| lease::start(work, &owner));
         Box::pin(async move {
-            let freed = started.await?;
+            self.keeper.begin(&self.writer).await?;
+            drop(self.settle_in(Which::All));
+            self.shelf.set_owner(&owner);
+            let start = move |work: &mut Work<'_>| lease::start(work, &owner);
+            let freed = self.writer.submit(Promise::Afresh, 0, start).await?;
             self.sweep()?;
             Ok(freed)
         })
     }
 
     fn stop(&self) -> BoxFuture<'_, u64> {
-        self.writer.submit(Promise::Visible, 0, lease::stop)
+        let ended = self.keeper.end();
+        Box::pin(async move {
+            // What could not move is in the log, and moves at the next start.
+            let moved = ended.await;
+            let freed = self.writer.submit(Promise::Visible, 0, lease::stop).await?;
+            moved.map(|()| freed)
+        })
     }
 
-    fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
+    fn enqueue_all(&self, mut messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
+        if let Some(accepted) = self.keeper.accept(&mut messages) {
+            return accepted;
+        }
         let (large, recent) = (self.files.large(&messages), self.recent.clone());
         self.write_with(
             large,
@@ -248,15 +306,42 @@ impl QueueStore for SqliteStore {
     }
 
     fn due(&self, now: Timestamp) -> BoxFuture<'_, Vec<(NextHop, Timestamp)>> {
-        self.reader.submit(move |connection| view::due(connection, now))
+        if !self.shelf.has_stored() {
+            return Box::pin(std::future::ready(Ok(self.shelf.due(now))));
+        }
+        let stored = self.reader.submit(move |connection| view::due(connection, now));
+        Box::pin(async move {
+            // In this order: what moves meanwhile is found twice rather than not at all.
+            let fresh = self.shelf.due(now);
+            let mut all: BTreeMap<_, _> = fresh.into_iter().collect();
+            for (next_hop, due) in stored.await? {
+                all.entry(next_hop)
+                    .and_modify(|first: &mut Timestamp| *first = due.min(*first))
+                    .or_insert(due);
+            }
+            Ok(all.into_iter().collect())
+        })
     }
 
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Claimed> {
-        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| lease::claim(work, &claim))
+        if let Lending::All(claimed) = self.shelf.claim(&claim) {
+            return Box::pin(std::future::ready(Ok(claimed)));
+        }
+        if claim.eligible != Eligible::Due {
+            drop(self.settle_in(Which::All));
+        }
+        let stored = claim.clone();
+        let claimed =
+            self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| lease::claim(work, &stored));
+        Box::pin(async move {
+            let mut claimed = claimed.await?;
+            self.shelf.add_to(&mut claimed, &claim);
+            Ok(claimed)
+        })
     }
 
     fn content(&self, message: MessageId) -> BoxFuture<'_, Content> {
-        if let Some(content) = self.recent.get(message) {
+        if let Some(content) = self.shelf.content(message).or_else(|| self.recent.get(message)) {
             return Box::pin(std::future::ready(Ok(content)));
         }
         let stored = self.reader.submit(move |connection| manage::content(connection, message));
@@ -272,21 +357,25 @@ impl QueueStore for SqliteStore {
     }
 
     fn envelope(&self, message: MessageId) -> BoxFuture<'_, Envelope> {
-        let read = self.reader.submit(move |connection| manage::envelope(connection, message));
+        let read = self.read_all(move |connection| manage::envelope(connection, message));
         self.or_set_aside(read, "the envelope or the recipients cannot be read")
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
-        if settlement.keep.is_empty() {
-            self.recent.forget(lease.message);
+        if !settlement.keep.is_empty() || !settlement.enqueue.is_empty() {
+            drop(self.settle_in(Which::One(lease.message)));
+            return self.settle_stored(lease, settlement);
         }
-        let large = self.files.large(&settlement.enqueue);
-        let recent = self.recent.clone();
-        self.write_with(
-            large,
-            move |drafts| Settling::new(lease, settlement, drafts, recent),
-            |settling| (settling.promise(), settling.weight()),
-        )
+        match self.shelf.finish(&lease) {
+            Finish::Left(left) => self.keeper.leave(left),
+            Finish::Lost => {
+                Box::pin(std::future::ready(Err(QueueError::LeaseLost { delivery: lease.delivery })))
+            }
+            Finish::Elsewhere => {
+                drop(self.shelf.sending());
+                self.settle_stored(lease, settlement)
+            }
+        }
     }
 
     fn results(&self, message: MessageId) -> BoxFuture<'_, Vec<(Recipient, Outcome)>> {
@@ -298,10 +387,12 @@ impl QueueStore for SqliteStore {
     }
 
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()> {
+        drop(self.settle_in(Which::One(lease.message)));
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| lease::release(work, &lease, due))
     }
 
     fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()> {
+        drop(self.settle_in(Which::One(lease.message)));
         let (delivery, generation) = (lease.delivery, lease.generation);
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
             lease::begin_trial(work, delivery, generation)
@@ -309,6 +400,7 @@ impl QueueStore for SqliteStore {
     }
 
     fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()> {
+        drop(self.settle_in(Which::One(lease.message)));
         let (delivery, generation) = (lease.delivery, lease.generation);
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
             lease::extend(work, delivery, generation, until)
@@ -316,23 +408,27 @@ impl QueueStore for SqliteStore {
     }
 
     fn list(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Vec<Listed>> {
-        self.reader.submit(move |connection| view::list(connection, &filter, now))
+        self.read_all(move |connection| view::list(connection, &filter, now))
     }
 
     fn queues(&self, now: Timestamp) -> BoxFuture<'_, Vec<QueueSummary>> {
-        self.reader.submit(move |connection| view::queues(connection, now))
+        self.read_all(move |connection| view::queues(connection, now))
     }
 
     fn suspend(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        drop(self.settle_in(Which::All));
         self.writer
             .submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::suspend(work, &filter, now))
     }
 
     fn resume(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        drop(self.settle_in(Which::All));
         self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::resume(work, &filter, now))
     }
 
     fn suspend_queue(&self, next_hop: &NextHop, suspended: bool) -> BoxFuture<'_, ()> {
+        self.shelf.suspend(next_hop, suspended);
+        drop(self.settle_in(Which::All));
         let next_hop = next_hop.clone();
         self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| {
             manage::suspend_queue(work, &next_hop, suspended)
@@ -340,21 +436,31 @@ impl QueueStore for SqliteStore {
     }
 
     fn retry_now(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        drop(self.settle_in(Which::All));
         self.writer
             .submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::retry_now(work, &filter, now))
     }
 
     fn take_retries(&self) -> BoxFuture<'_, Vec<NextHop>> {
+        if !self.shelf.take_asked_for_retries() {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
         let any = self.reader.submit(manage::has_retries);
         Box::pin(async move {
-            if !any.await? {
-                return Ok(Vec::new());
+            match any.await {
+                Ok(false) => return Ok(Vec::new()),
+                Ok(true) => {}
+                Err(error) => {
+                    self.shelf.asked_for_retries();
+                    return Err(error);
+                }
             }
             self.writer.submit(Promise::Visible, 0, |work: &mut Work<'_>| manage::take_retries(work)).await
         })
     }
 
     fn remove(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
+        drop(self.settle_in(Which::All));
         let removed = self
             .writer
             .submit(Promise::Durable, 0, move |work: &mut Work<'_>| manage::remove(work, &filter, now));
@@ -366,6 +472,7 @@ impl QueueStore for SqliteStore {
     }
 
     fn set_aside(&self, message: MessageId, reason: &str) -> BoxFuture<'_, ()> {
+        drop(self.settle_in(Which::One(message)));
         let reason = reason.to_owned();
         self.writer.submit(Promise::Durable, 0, move |work: &mut Work<'_>| {
             let found = lease::set_aside(work, message.as_u64().cast_signed(), &reason)?;

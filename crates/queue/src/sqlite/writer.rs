@@ -1,16 +1,18 @@
 //! What goes to the writing thread, what it works with there, and how its caller is answered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 
+use postroad_message::NextHop;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::content_file::ContentFiles;
 use super::desk::Desk;
 use super::fault::Fault;
+use super::fresh::Shelf;
 use super::options::SqliteOptions;
 use super::syncer::Unsynced;
 use crate::error::QueueError;
@@ -36,6 +38,9 @@ pub(super) struct Work<'a> {
     pub(super) owner: &'a str,
     pub(super) damage: &'a mut Damage,
     pub(super) unsynced: &'a Unsynced,
+    pub(super) shelf: &'a Shelf,
+    /// The next hops that something was written for, and those of which nothing is left: true and false.
+    pub(super) hops: &'a mut BTreeMap<NextHop, bool>,
 }
 
 /// What lies on damaged pages, as far as anybody came across it: it is stepped over.
@@ -83,6 +88,19 @@ impl Work<'_> {
     /// A delivery of this transaction: it is lent to nobody before it is durable.
     pub(super) fn is_new(&mut self, delivery: i64) {
         self.effects.new.push(delivery);
+    }
+
+    /// Something for this next hop is in the database from this job on.
+    pub(super) fn is_stored(&mut self, hop: &NextHop) {
+        self.shelf.is_stored(hop);
+        if let Some(stored) = self.hops.get_mut(hop) {
+            *stored = true;
+        }
+    }
+
+    /// Nothing is, unless a later job of the transaction writes something.
+    pub(super) fn is_not_stored(&mut self, hop: &NextHop) {
+        self.hops.insert(hop.clone(), false);
     }
 
     /// Whether a delivery is committed and not synced yet.
@@ -158,6 +176,7 @@ pub(super) enum Letter {
 pub(super) struct Writer {
     way: Arc<Way>,
     version: watch::Receiver<u64>,
+    version_sender: watch::Sender<u64>,
 }
 
 struct Way {
@@ -176,13 +195,15 @@ impl Writer {
         connection: Connection,
         options: SqliteOptions,
         files: ContentFiles,
+        shelf: Shelf,
     ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
         // Deep enough that no caller waits here while a commit runs; back-pressure belongs to the doors above.
         let (letters, inbox) = sync_channel(65_536);
         let (version_sender, version) = watch::channel(0);
-        let mut desk = Desk::new(connection, options, files, (letters.clone(), inbox), version_sender)?;
+        let mut desk =
+            Desk::new(connection, options, (files, shelf), (letters.clone(), inbox), version_sender.clone())?;
         let handle = thread::Builder::new().name("postroad-queue".to_owned()).spawn(move || desk.serve())?;
-        Ok((Self { way: Arc::new(Way { letters }), version }, handle))
+        Ok((Self { way: Arc::new(Way { letters }), version, version_sender }, handle))
     }
 
     /// Runs `work` in a transaction that others may share; ready when what is promised is true.
@@ -194,15 +215,35 @@ impl Writer {
         W: Labour<T> + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Task { promise, weight, work, result: None, reply };
-        let sent = self.way.letters.try_send(Letter::Job(Box::new(job)));
+        let sent = self.submit_for(reply, promise, weight, work);
         Box::pin(async move {
-            match sent {
-                Ok(()) => answer.await.unwrap_or(Err(QueueError::Closed)),
-                Err(TrySendError::Full(_)) => Err(QueueError::Busy { code: 0 }),
-                Err(TrySendError::Disconnected(_)) => Err(QueueError::Closed),
-            }
+            sent?;
+            answer.await.unwrap_or(Err(QueueError::Closed))
         })
+    }
+
+    /// The same for somebody who waits already; an error tells that he gets no answer.
+    pub(super) fn submit_for<T, W>(
+        &self,
+        reply: oneshot::Sender<Result<T, QueueError>>,
+        promise: Promise,
+        weight: usize,
+        work: W,
+    ) -> Result<(), QueueError>
+    where
+        T: Send + 'static,
+        W: Labour<T> + 'static,
+    {
+        let job = Task { promise, weight, work, result: None, reply };
+        self.way.letters.try_send(Letter::Job(Box::new(job))).map_err(|error| match error {
+            TrySendError::Full(_) => QueueError::Busy { code: 0 },
+            TrySendError::Disconnected(_) => QueueError::Closed,
+        })
+    }
+
+    /// Tells whoever waits that something may be due.
+    pub(super) fn version_sender(&self) -> watch::Sender<u64> {
+        self.version_sender.clone()
     }
 
     pub(super) fn version(&self) -> watch::Receiver<u64> {

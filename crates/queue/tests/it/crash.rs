@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use postroad_message::Content;
-use postroad_queue::{Filter, Kept, MessageId, QueueError, QueueStore, Settlement};
+use postroad_message::{Content, Timestamp};
+use postroad_queue::{Filter, Kept, MessageId, QueueError, QueueStore, Settlement, SqliteStore};
 
 use crate::dice::Dice;
 use crate::mail::{at, body, claim, hop, list, message, open};
@@ -79,6 +79,7 @@ async fn kill_9_loses_nothing_that_was_promised_and_doubles_no_report() {
     let path = folder.path().join("queue.db");
     let mut queued: Vec<(MessageId, usize)> = Vec::new();
     let mut settled: Vec<MessageId> = Vec::new();
+    let (mut leaving, mut left) = (BTreeSet::<MessageId>::new(), BTreeSet::<MessageId>::new());
     // `.ci/long` asks for a thousand of each kind.
     let rounds = std::env::var("POSTROAD_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
     let mut dice = Dice(7);
@@ -106,6 +107,12 @@ async fn kill_9_loses_nothing_that_was_promised_and_doubles_no_report() {
                     queued.push((id.parse().expect("an id"), number.parse().expect("a number")));
                 }
                 ["settled", id, _] => settled.push(id.parse().expect("an id")),
+                ["leaving", id, _] => {
+                    leaving.insert(id.parse().expect("an id"));
+                }
+                ["left", id, _] => {
+                    left.insert(id.parse().expect("an id"));
+                }
                 _ => continue,
             }
             promises += 1;
@@ -130,8 +137,13 @@ async fn kill_9_loses_nothing_that_was_promised_and_doubles_no_report() {
         let found = store.content(*id).await;
         if settled.contains(id) {
             assert_eq!(found, Err(QueueError::UnknownMessage { message: *id }), "what was settled is gone");
+        } else if left.contains(id) {
+            let gone = Err(QueueError::UnknownMessage { message: *id });
+            assert_eq!(found, gone, "what has left does not come back");
         } else if let Ok(content) = found {
             assert_eq!(content, Content::from(of(*number)));
+        } else if leaving.contains(id) {
+            assert_eq!(found, Err(QueueError::UnknownMessage { message: *id }));
         } else {
             // Killed between the settlement's commit and our reading of its line: the report is there instead.
             assert_eq!(found, Err(QueueError::UnknownMessage { message: *id }));
@@ -159,7 +171,8 @@ async fn work_until_killed(path: &Path) {
     for number in 0.. {
         let id = store.enqueue(message("example.com", &of(number))).await.expect("room");
         println!("!queued {id} {number}");
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
+            come_and_go(&store, number).await;
             continue;
         }
         let leases =
@@ -173,6 +186,24 @@ async fn work_until_killed(path: &Path) {
             settlement.enqueue.push(report);
             store.settle(lease, settlement).await.expect("settled");
             println!("!settled {id} {number}");
+        }
+    }
+}
+
+/// Queues a message by the log; settles one of two.
+async fn come_and_go(store: &SqliteStore, number: usize) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later").as_millis();
+    let mut message = message("log.test", &of(number + 1));
+    message.id = Some(MessageId::ahead(Timestamp::from_unix_millis(now as i64), number as u32));
+    let id = store.enqueue(message).await.expect("room");
+    println!("!queued {id} {}", number + 1);
+    if number.is_multiple_of(4) {
+        let claim = postroad_queue::Claim::due(hop("log.test"), 1, at(1), at(60));
+        for lease in store.claim(claim).await.expect("a claim").leases {
+            let id = lease.message;
+            println!("!leaving {id} {number}");
+            store.settle(lease, Settlement::all_leave()).await.expect("settled");
+            println!("!left {id} {number}");
         }
     }
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use postroad_address_space::Address;
 use postroad_message::{Content, Envelope, NextHop, Recipient, ReversePath, Timestamp};
-use postroad_queue::{Claim, Filter, Lease, Listed, NewDelivery, NewMessage, QueueStore, SqliteStore};
+use postroad_queue::{
+    Claim, Filter, Lease, Listed, MessageId, NewDelivery, NewMessage, QueueStore, SqliteStore,
+};
 
 /// So many minutes after the tests' midnight.
 pub(crate) fn at(minutes: i64) -> Timestamp {
@@ -28,6 +30,13 @@ pub(crate) fn message(destination: &str, body: &[u8]) -> NewMessage {
         "test",
         vec![delivery],
     )
+}
+
+/// The same with the id that a door gave it: a store that was started takes it into its log.
+pub(crate) fn named(number: u32, destination: &str, body: &[u8]) -> NewMessage {
+    let mut message = message(destination, body);
+    message.id = Some(MessageId::ahead(at(0), number));
+    message
 }
 
 /// Content that differs from number to number, `length` bytes of it.

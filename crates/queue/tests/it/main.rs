@@ -7,6 +7,8 @@ mod crash;
 mod crash_states;
 mod damage;
 mod dice;
+mod door;
+mod fresh;
 mod large;
 mod mail;
 mod migrated;

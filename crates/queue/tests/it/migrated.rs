@@ -43,7 +43,7 @@ async fn a_store_of_version_1_keeps_its_mail() {
     let version: i32 = Connection::open(&path)
         .and_then(|connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)))
         .expect("a number");
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[tokio::test]
@@ -52,7 +52,10 @@ async fn a_store_of_version_2_knows_of_trials_from_now_on() {
     let path = folder.path().join("queue.db");
     open(&path).close();
     let old = Connection::open(&path).expect("it opens");
-    old.execute_batch("ALTER TABLE delivery DROP COLUMN trial; PRAGMA user_version = 2;").expect("version 2");
+    old.execute_batch(
+        "ALTER TABLE delivery DROP COLUMN trial; ALTER TABLE counter DROP COLUMN live_epoch; DROP TABLE moved;
+         PRAGMA user_version = 2;",
+    ).expect("version 2");
     drop(old);
 
     let store = open(&path);

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use postroad_message::Content;
 use postroad_queue::{MessageId, QueueError, QueueStore, SqliteOptions, SqliteStore};
 
-use crate::mail::{body, list, message};
+use crate::mail::{body, list, message, named};
 
 const CHILD: &str = "POSTROAD_QUEUE_FAULTY";
 const LARGE: usize = 20_000;
@@ -108,7 +108,12 @@ async fn take_in(path: &Path) {
     let store = open(path);
     store.start("Hub01").await.expect("it starts");
     for number in 0..MESSAGES {
-        match store.enqueue(message("example.com", &of(number))).await {
+        // Half of the small ones come by the log.
+        let mail = match number % 4 {
+            1 => named(number as u32, "example.com", &of(number)),
+            _ => message("example.com", &of(number)),
+        };
+        match store.enqueue(mail).await {
             Ok(id) if number + 1 == MESSAGES => println!("!last {id} {number}"),
             Ok(id) => println!("!queued {id} {number}"),
             Err(error) => {

@@ -1,0 +1,178 @@
+//! The way to the log: what is taken in there, and whose it is.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::super::fault::Fault;
+use super::super::options::SqliteOptions;
+use super::super::recent::Recent;
+use super::super::writer::{Promise, Writer};
+use super::format;
+use super::log::{Folder, SEGMENTS};
+use super::scribe::{self, Letter, Reply, Scribe};
+use super::shelf::{Left, Shelf};
+use super::transfer::Recovery;
+use crate::error::QueueError;
+use crate::item::NewMessage;
+use crate::message_id::MessageId;
+use crate::store::BoxFuture;
+
+/// The way to the log's thread. Dropping the last one ends it, after what was sent before.
+#[derive(Clone)]
+pub(in super::super) struct Keeper {
+    way: Arc<Way>,
+    shelf: Shelf,
+    folder: Folder,
+    /// Largest content that is taken in.
+    largest: usize,
+    /// Whether a server was started with this store: the log is taken as soon as it can be had.
+    wanted: Arc<AtomicBool>,
+}
+
+struct Way {
+    letters: Sender<Letter>,
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        let _ = self.letters.send(Letter::Close);
+    }
+}
+
+impl Keeper {
+    pub(in super::super) fn start(
+        path: &Path,
+        options: &SqliteOptions,
+        shelf: Shelf,
+        writer: Writer,
+        recent: Recent,
+    ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
+        let folder = Folder::beside(path)?;
+        let (letters, inbox) = channel();
+        let wanted = Arc::new(AtomicBool::new(false));
+        let ways = (letters.clone(), inbox);
+        let scribe = Scribe::new(ways, (shelf.clone(), folder.clone()), (writer, recent), options, &wanted);
+        let handle =
+            thread::Builder::new().name("postroad-queue-log".to_owned()).spawn(move || scribe.serve())?;
+        let largest = (options.fresh_log as u64 / SEGMENTS / 4).min(options.large_content as u64);
+        let keeper = Self {
+            way: Arc::new(Way { letters }),
+            shelf,
+            folder,
+            largest: usize::try_from(largest).unwrap_or(usize::MAX),
+            wanted,
+        };
+        Ok((keeper, handle))
+    }
+
+    /// Takes a message in; `None` where it belongs into the database at once.
+    pub(in super::super) fn accept(
+        &self,
+        messages: &mut Vec<NewMessage>,
+    ) -> Option<BoxFuture<'static, Vec<MessageId>>> {
+        let [message] = messages.as_slice() else { return None };
+        let [delivery] = message.deliveries.as_slice() else { return None };
+        let id = message.id?;
+        let fits = self.shelf.is_open()
+            && message.source_key.is_none()
+            && !message.watched
+            && message.content.len() < self.largest
+            && !delivery.recipients.is_empty()
+            && delivery.due <= message.received_at;
+        if !fits {
+            return None;
+        }
+        let line = format::line(id, message)?;
+        let message = Arc::new(messages.pop()?);
+        if !self.shelf.announce(id, &message, scribe::clock()) {
+            messages.push(Arc::unwrap_or_clone(message));
+            return None;
+        }
+        let (reply, answer) = oneshot::channel();
+        Some(self.ask(Letter::Accept { id, line, message, reply }, answer))
+    }
+
+    /// Writes down that a message has left.
+    pub(in super::super) fn leave(&self, left: Left) -> BoxFuture<'static, Vec<MessageId>> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Letter::Leave { left, reply }, answer)
+    }
+
+    /// Moves what an earlier process left in the log into the database, unless another one has the log. Blocks meanwhile.
+    ///
+    /// What cannot move now moves when a server starts.
+    pub(in super::super) fn recover(&self, writer: &Writer) -> Result<(), Fault> {
+        if let Some(lock) = self.folder.lock()? {
+            let (told, answer) = channel();
+            let then = move |_: Result<_, QueueError>| {
+                drop(lock);
+                let _ = told.send(());
+            };
+            let job = Recovery::new(self.folder.clone(), Box::new(then));
+            drop(writer.submit(Promise::Visible, 0, job));
+            let _ = answer.recv();
+        }
+        Ok(())
+    }
+
+    /// Takes the log for this store, after moving what is left in it; where another one has it, as soon as that one leaves it.
+    pub(in super::super) fn begin(&self, writer: &Writer) -> BoxFuture<'static, ()> {
+        self.wanted.store(true, Ordering::Release);
+        let lock = if self.shelf.is_open() { Ok(None) } else { self.folder.lock() };
+        let lock = match lock {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Box::pin(std::future::ready(Ok(()))),
+            Err(Fault(error)) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let (reply, answer) = oneshot::channel();
+        take(&self.way.letters, &self.folder, writer, lock, Some(reply));
+        answered(Ok(()), answer)
+    }
+
+    /// Moves all into the database and leaves the log to others.
+    pub(in super::super) fn end(&self) -> BoxFuture<'static, ()> {
+        self.wanted.store(false, Ordering::Release);
+        self.shelf.close();
+        let (reply, answer) = oneshot::channel();
+        self.ask(Letter::End { reply }, answer)
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        letter: Letter,
+        answer: oneshot::Receiver<Result<T, QueueError>>,
+    ) -> BoxFuture<'static, T> {
+        answered(self.way.letters.send(letter).map_err(|_| QueueError::Closed), answer)
+    }
+}
+
+/// Moves what is left in the log, and begins with an empty one.
+pub(super) fn take(
+    letters: &Sender<Letter>,
+    folder: &Folder,
+    writer: &Writer,
+    lock: File,
+    reply: Option<Reply<()>>,
+) {
+    let letters = letters.clone();
+    let then = move |found| {
+        let _ = letters.send(Letter::Begin { lock, found, reply });
+    };
+    drop(writer.submit(Promise::Durable, 0, Recovery::new(folder.clone(), Box::new(then))));
+}
+
+fn answered<T: Send + 'static>(
+    sent: Result<(), QueueError>,
+    answer: oneshot::Receiver<Result<T, QueueError>>,
+) -> BoxFuture<'static, T> {
+    Box::pin(async move {
+        sent?;
+        answer.await.unwrap_or(Err(QueueError::Closed))
+    })
+}

@@ -1,0 +1,28 @@
+//! Mail that was accepted a moment ago: in an append log on the disk, and in memory, until it is delivered or moves
+//! into the database.
+//!
+//! Most mail is delivered within the second. So a message is first appended to a log, which is one short write and one
+//! sync for all who come at the time; it is lent from memory; and when all of its recipients have left, a few bytes more
+//! in the log say so. Whatever takes another course (an attempt failed, a postmaster wants it, it is half a
+//! second old, the log needs its room) moves into the database first, under its number and lease, and goes on there.
+//!
+//! | on the disk | what it is |
+//! |---|---|
+//! | `queue.db-fresh/lock` | held by the server whose log it is; other processes use the database alone |
+//! | `queue.db-fresh/0` to `3` | the log's segments, used in turn |
+//! | `counter.live_epoch` in the database | segments of an earlier epoch are void: all that they held has left or moved |
+//! | `moved` in the database | messages of valid segments that moved, written in the transaction that moved them |
+//!
+//! So what is valid is decided by the database alone, in one transaction with what moves. A log that was left behind is
+//! read when the store is next opened, and all that has not left moves.
+
+mod format;
+mod keeper;
+mod log;
+mod scribe;
+mod shelf;
+mod transfer;
+
+pub(super) use keeper::Keeper;
+pub(super) use shelf::{Finish, Lending, Shelf};
+pub(super) use transfer::{Which, move_out};

@@ -1,0 +1,392 @@
+//! The thread that writes the log: whoever comes while it syncs shares its next write.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use super::super::content_file::Drafts;
+use super::super::enqueue::Intake;
+use super::super::fault::Fault;
+use super::super::options::SqliteOptions;
+use super::super::recent::Recent;
+use super::super::writer::{Promise, Writer};
+use super::keeper;
+use super::log::{Folder, Log, SEGMENTS};
+use super::shelf::{AGE, Left, Shelf, Which};
+use super::transfer::{self, Then};
+use crate::error::QueueError;
+use crate::item::NewMessage;
+use crate::message_id::MessageId;
+
+/// How often the thread looks whether something has grown old, and how long a write that nobody waits for stays unsynced.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the thread is sent.
+pub(super) enum Letter {
+    Accept {
+        id: MessageId,
+        line: Vec<u8>,
+        message: Arc<NewMessage>,
+        reply: Reply<Vec<MessageId>>,
+    },
+    Leave {
+        left: Left,
+        reply: Reply<Vec<MessageId>>,
+    },
+    /// The log is ours as long as this file is open; the first epoch and the highest id that was found, or why it cannot be had.
+    Begin {
+        lock: File,
+        found: Result<(u64, MessageId), QueueError>,
+        reply: Option<Reply<()>>,
+    },
+    /// All moves, and the log is left to others.
+    End {
+        reply: Reply<()>,
+    },
+    /// It has, or could not.
+    Ended {
+        reply: Reply<()>,
+        moved: Result<(), QueueError>,
+    },
+    Close,
+}
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, QueueError>>;
+
+/// Only how much time passes counts here.
+#[expect(clippy::disallowed_methods, reason = "mail grows old here by the time that really passes")]
+pub(super) fn clock() -> Instant {
+    Instant::now()
+}
+
+/// The log that is ours.
+struct Ours {
+    log: Log,
+    /// Held, not read.
+    _lock: File,
+    /// A write or a sync failed: nothing more is taken in before all that it holds has moved.
+    broken: bool,
+}
+
+pub(super) struct Scribe {
+    inbox: Receiver<Letter>,
+    /// For letters to itself.
+    letters: Sender<Letter>,
+    shelf: Shelf,
+    folder: Folder,
+    writer: Writer,
+    recent: Recent,
+    version: watch::Sender<u64>,
+    log_size: usize,
+    wanted: Arc<AtomicBool>,
+    ours: Option<Ours>,
+    /// What is to become ours is being emptied.
+    taking: bool,
+    /// Segments below this epoch may be used again.
+    freed: Arc<AtomicU64>,
+    /// Something was written that no sync covers.
+    unsynced: bool,
+    closed: bool,
+}
+
+struct Accepted {
+    id: MessageId,
+    epoch: u64,
+    message: Arc<NewMessage>,
+    reply: Reply<Vec<MessageId>>,
+}
+
+/// Those who share a write.
+#[derive(Default)]
+struct Group {
+    accepted: Vec<Accepted>,
+    left: Vec<(Left, Reply<Vec<MessageId>>)>,
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.accepted.is_empty() && self.left.is_empty()
+    }
+}
+
+impl Scribe {
+    pub(super) fn new(
+        (letters, inbox): (Sender<Letter>, Receiver<Letter>),
+        (shelf, folder): (Shelf, Folder),
+        (writer, recent): (Writer, Recent),
+        options: &SqliteOptions,
+        wanted: &Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            inbox,
+            letters,
+            shelf,
+            folder,
+            version: writer.version_sender(),
+            writer,
+            recent,
+            log_size: options.fresh_log,
+            wanted: Arc::clone(wanted),
+            ours: None,
+            taking: false,
+            freed: Arc::default(),
+            unsynced: false,
+            closed: false,
+        }
+    }
+
+    pub(super) fn serve(mut self) {
+        let mut last_look = clock();
+        let mut letters = VecDeque::new();
+        while !self.closed {
+            match self.inbox.recv_timeout(TICK) {
+                Ok(letter) => letters.push_back(letter),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            letters.extend(self.inbox.try_iter());
+            while !letters.is_empty() {
+                self.share(&mut letters);
+            }
+            if last_look.elapsed() >= TICK {
+                last_look = clock();
+                self.look_after();
+            }
+        }
+        self.write(Group::default());
+        self.sync_what_is_written();
+    }
+
+    /// Takes as many letters as share one write.
+    fn share(&mut self, letters: &mut VecDeque<Letter>) {
+        let mut group = Group::default();
+        while let Some(letter) = letters.pop_front() {
+            match letter {
+                Letter::Accept { id, line, message, reply } => {
+                    let mut accepted = Accepted { id, epoch: 0, message, reply };
+                    match self.room_for(&line, &accepted.message) {
+                        Some(log) => {
+                            log.push_accepted(&line, &accepted.message.content);
+                            accepted.epoch = log.epoch();
+                            group.accepted.push(accepted);
+                        }
+                        None if group.is_empty() => self.elsewhere(accepted),
+                        None => {
+                            // The segment is full: what was pushed is written first.
+                            let Accepted { message, reply, .. } = accepted;
+                            letters.push_front(Letter::Accept { id, line, message, reply });
+                            break;
+                        }
+                    }
+                }
+                Letter::Leave { left, reply } => {
+                    if let Some(Ours { log, .. }) = &mut self.ours {
+                        log.push_left(left.id());
+                    }
+                    group.left.push((left, reply));
+                }
+                other if !group.is_empty() => {
+                    letters.push_front(other);
+                    break;
+                }
+                Letter::Begin { lock, found, reply } => self.begin(lock, found, reply),
+                Letter::End { reply } => self.end(reply),
+                Letter::Ended { reply, moved } => {
+                    if moved.is_ok() {
+                        self.ours = None;
+                    }
+                    let _ = reply.send(moved);
+                }
+                Letter::Close => self.closed = true,
+            }
+        }
+        self.write(group);
+    }
+
+    /// The segment that a message fits into: this one, or the next, which is the current one then.
+    fn room_for(&mut self, line: &[u8], message: &NewMessage) -> Option<&mut Log> {
+        let ours = self.ours.as_ref().filter(|ours| !ours.broken)?;
+        if !ours.log.has_room(line, &message.content) {
+            let next = ours.log.epoch() + 1;
+            let is_free = next < SEGMENTS || next - SEGMENTS < self.freed.load(Ordering::Acquire);
+            if !ours.log.is_written() || !is_free {
+                return None;
+            }
+            self.sync_what_is_written();
+            let ours = self.ours.as_mut().filter(|_| !self.unsynced)?;
+            match ours.log.next() {
+                Ok(log) => ours.log = log,
+                Err(_) => ours.broken = true,
+            }
+            // In good time for the one after it.
+            self.free(first_needed(next) - 1);
+        }
+        self.ours.as_mut().filter(|ours| !ours.broken).map(|ours| &mut ours.log)
+    }
+
+    /// The log cannot take it now: it goes into the database.
+    fn elsewhere(&self, Accepted { id, message, reply, .. }: Accepted) {
+        self.shelf.refused(id);
+        let message = Arc::unwrap_or_clone(message);
+        let intake = Intake::new(vec![message], Drafts::default(), self.recent.clone());
+        // Where it cannot even be sent the caller hears that the store is closed.
+        let _ = self.writer.submit_for(reply, Promise::Durable, intake.weight(), intake);
+    }
+
+    fn write(&mut self, group: Group) {
+        let Some(Ours { log, broken, .. }) = &mut self.ours else {
+            return self.refuse(group, QueueError::Closed.into());
+        };
+        let lent = self.shelf.take_lent();
+        if group.is_empty() && lent.is_empty() {
+            return;
+        }
+        for lent in &lent {
+            log.push_lent(lent);
+        }
+        let begun_at = log.end();
+        if let Err(error) = log.write() {
+            *broken = log.take_back(begun_at).is_err();
+            return self.fail(group, error);
+        }
+        self.unsynced = true;
+        for (_, reply) in group.left {
+            let _ = reply.send(Ok(Vec::new()));
+        }
+        if group.accepted.is_empty() {
+            return;
+        }
+        if let Err(error) = log.sync() {
+            // What of it is on the disk nobody knows. Nothing is promised here before the rest has moved.
+            *broken = true;
+            let taken_back = log.take_back(begun_at).is_ok();
+            let group = Group { accepted: group.accepted, left: Vec::new() };
+            return if taken_back { self.fail(group, error) } else { self.refuse(group, error.into()) };
+        }
+        self.unsynced = false;
+        self.shelf.arrived(group.accepted.iter().map(|accepted| (accepted.id, accepted.epoch)));
+        for Accepted { id, reply, .. } in group.accepted {
+            let _ = reply.send(Ok(vec![id]));
+        }
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Nothing of it is in the log. The database may have room for what comes; what leaves is told.
+    fn fail(&self, mut group: Group, error: io::Error) {
+        for accepted in std::mem::take(&mut group.accepted) {
+            self.elsewhere(accepted);
+        }
+        self.refuse(group, error.into());
+    }
+
+    fn refuse(&self, group: Group, Fault(error): Fault) {
+        for Accepted { id, reply, .. } in group.accepted {
+            self.shelf.refused(id);
+            let _ = reply.send(Err(error));
+        }
+        for (left, reply) in group.left {
+            self.shelf.put_back_left(left);
+            let _ = reply.send(Err(error));
+        }
+    }
+
+    fn sync_what_is_written(&mut self) {
+        if let Some(Ours { log, broken, .. }) = &mut self.ours
+            && self.unsynced
+        {
+            // What it would have saved is delivering something twice.
+            *broken |= log.sync().is_err();
+            self.unsynced = *broken;
+        }
+    }
+
+    fn begin(&mut self, lock: File, found: Result<(u64, MessageId), QueueError>, reply: Option<Reply<()>>) {
+        self.taking = false;
+        let begun = found.and_then(|(epoch, floor)| {
+            if self.log_size > 0 && self.wanted.load(Ordering::Acquire) {
+                let segment_size = self.log_size as u64 / SEGMENTS;
+                let log =
+                    Log::begin(self.folder.clone(), epoch, segment_size).map_err(|Fault(error)| error)?;
+                self.freed.store(epoch, Ordering::Release);
+                self.ours = Some(Ours { log, _lock: lock, broken: false });
+                self.shelf.open(self.log_size / 2, floor);
+            }
+            Ok(())
+        });
+        if let Some(reply) = reply {
+            let _ = reply.send(begun);
+        }
+    }
+
+    fn end(&self, reply: Reply<()>) {
+        let letters = self.letters.clone();
+        let then: Then<()> = Box::new(move |moved| {
+            let _ = letters.send(Letter::Ended { reply, moved });
+        });
+        match &self.ours {
+            Some(Ours { log, .. }) => {
+                transfer::free(&self.shelf, &self.writer, log.epoch(), &self.freed, then);
+            }
+            None => then(Ok(())),
+        }
+    }
+
+    /// Asks for the segments up to this epoch, unless they are free.
+    fn free(&self, epoch: u64) {
+        if self.freed.load(Ordering::Acquire) <= epoch {
+            transfer::free(&self.shelf, &self.writer, epoch, &self.freed, Box::new(drop));
+        }
+    }
+
+    /// What is done a few times a second.
+    fn look_after(&mut self) {
+        self.write(Group::default());
+        self.sync_what_is_written();
+        let visited = self.shelf.take_visited();
+        let Some(ours) = &mut self.ours else { return self.take_if_wanted() };
+        let epoch = ours.log.epoch();
+        if ours.broken {
+            if self.freed.load(Ordering::Acquire) > epoch
+                && let Ok(log) = ours.log.next()
+            {
+                (ours.log, ours.broken, self.unsynced) = (log, false, false);
+            } else {
+                self.free(epoch);
+            }
+            return;
+        }
+        // Once more, where it failed.
+        self.free(first_needed(epoch) - 1);
+        let which = match clock().checked_sub(AGE) {
+            _ if visited => Some(Which::All),
+            Some(moment) if self.shelf.is_any_older(moment) => Some(Which::Before(moment)),
+            _ => None,
+        };
+        if let Some(which) = which {
+            drop(transfer::move_out(&self.shelf, &self.writer, which));
+        }
+    }
+
+    /// Whoever had the log may have left.
+    fn take_if_wanted(&mut self) {
+        if self.wanted.load(Ordering::Acquire)
+            && !self.taking
+            && let Ok(Some(lock)) = self.folder.lock()
+        {
+            self.taking = true;
+            keeper::take(&self.letters, &self.folder, &self.writer, lock, None);
+        }
+    }
+}
+
+/// Of which epoch the oldest segment is that stays while the segment of `epoch` is written; the one before it is freed
+/// meanwhile.
+fn first_needed(epoch: u64) -> u64 {
+    (epoch + 2).saturating_sub(SEGMENTS).max(1)
+}

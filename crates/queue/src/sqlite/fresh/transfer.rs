@@ -1,0 +1,246 @@
+//! The way of fresh mail into the database.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+
+use super::super::enqueue;
+use super::super::fault::Fault;
+use super::super::writer::{Labour, Promise, Work, Writer};
+use super::format::{Lent, Record};
+use super::log::{Folder, Segment};
+pub(in super::super) use super::shelf::Which;
+use super::shelf::{Moving, Shelf};
+use crate::error::QueueError;
+use crate::message_id::MessageId;
+use crate::store::BoxFuture;
+
+/// So much content moves in one transaction, about.
+const BYTES: usize = 4 << 20;
+
+/// Moves what `which` names; ready when it is committed, and survives the end of the process. What the caller sends to the
+/// writing thread after this call finds it in the database.
+pub(in super::super) fn move_out(
+    shelf: &Shelf,
+    writer: &Writer,
+    which: Which,
+) -> Vec<BoxFuture<'static, ()>> {
+    let mut moves = Vec::new();
+    let _sending = shelf.sending();
+    while let Some(job) = Transfer::take(shelf, which, BYTES) {
+        moves.push(writer.submit(Promise::Visible, 0, job));
+    }
+    moves
+}
+
+/// What is done with the answer, in the thread that gives it.
+pub(super) type Then<T> = Box<dyn FnOnce(Result<T, QueueError>) + Send>;
+
+/// Moves what is left of the segments up to `epoch`, and makes them void; `freed` is the first valid epoch once both is
+/// durable, and `then` is told.
+pub(super) fn free(shelf: &Shelf, writer: &Writer, epoch: u64, freed: &Arc<AtomicU64>, then: Then<()>) {
+    // What these come to the last job sees for itself.
+    drop(move_out(shelf, writer, Which::UpToEpoch(epoch)));
+    let (shelf, freed) = (shelf.clone(), Arc::clone(freed));
+    let job = Freeing { shelf, epoch: epoch + 1, freed, before: 0, then: Some(then) };
+    drop(writer.submit(Promise::Durable, 0, job));
+}
+
+/// Makes segments void.
+struct Freeing {
+    shelf: Shelf,
+    /// The first epoch that stays valid, and the one before the last run.
+    epoch: u64,
+    before: i64,
+    freed: Arc<AtomicU64>,
+    then: Option<Then<()>>,
+}
+
+impl Labour<()> for Freeing {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
+        for id in self.shelf.in_segments_below(self.epoch) {
+            // Something is on its way still, or could not go.
+            if !has_moved(work.connection, id)? {
+                return Err(QueueError::Busy { code: 0 }.into());
+            }
+        }
+        self.before = live_epoch(work.connection)?;
+        raise(work.connection, self.before, self.epoch.cast_signed())
+    }
+
+    fn undo(&mut self, work: &mut Work<'_>, (): &()) -> Result<bool, Fault> {
+        work.connection.prepare_cached("UPDATE counter SET live_epoch = ?1")?.execute([self.before])?;
+        Ok(true)
+    }
+
+    fn ended(&mut self, ended: Result<(), QueueError>) {
+        if ended.is_ok() {
+            self.freed.fetch_max(self.epoch, Ordering::AcqRel);
+        }
+        if let Some(then) = self.then.take() {
+            then(ended);
+        }
+    }
+}
+
+/// Moves all that an earlier process left in the log; `then` gets the first epoch that is free, and the highest id in the
+/// database.
+pub(super) struct Recovery {
+    folder: Folder,
+    found: (u64, MessageId),
+    then: Option<Then<(u64, MessageId)>>,
+}
+
+impl Recovery {
+    pub(super) fn new(folder: Folder, then: Then<(u64, MessageId)>) -> Self {
+        Self { folder, found: (0, MessageId::from_u64(0)), then: Some(then) }
+    }
+}
+
+impl Labour<()> for Recovery {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
+        self.found = recover(work, &self.folder)?;
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Result<(), QueueError>) {
+        if let Some(then) = self.then.take() {
+            then(ended.map(|()| self.found));
+        }
+    }
+}
+
+/// Moves messages.
+struct Transfer {
+    shelf: Shelf,
+    moving: Vec<Moving>,
+}
+
+impl Transfer {
+    fn take(shelf: &Shelf, which: Which, bytes: usize) -> Option<Self> {
+        let moving = shelf.take_for_moving(which, bytes);
+        (!moving.is_empty()).then(|| Self { shelf: shelf.clone(), moving })
+    }
+
+    fn ids(&self) -> impl Iterator<Item = MessageId> + '_ {
+        self.moving.iter().filter_map(|moving| moving.message.id)
+    }
+}
+
+impl Labour<()> for Transfer {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
+        for moving in &self.moving {
+            insert(work, moving)?;
+        }
+        work.wake();
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Result<(), QueueError>) {
+        match ended {
+            Ok(()) => self.shelf.moved(self.ids()),
+            Err(_) => self.shelf.not_moved(self.ids()),
+        }
+    }
+}
+
+impl Drop for Transfer {
+    /// It never ran: the store was closed. After its end this changes nothing.
+    fn drop(&mut self) {
+        self.shelf.not_moved(self.ids());
+    }
+}
+
+/// Writes a message down as it is, its lease included; gives its number in the database.
+fn insert(work: &mut Work<'_>, moving: &Moving) -> Result<i64, Fault> {
+    let message = enqueue::insert_as_known(work, &moving.message)?;
+    if moving.generation > 0 {
+        work.connection
+            .prepare_cached(
+                "UPDATE delivery SET generation = ?2, lease_until = ?3, lease_owner = ?4 WHERE id = ?1",
+            )?
+            .execute((
+                message,
+                moving.generation.cast_signed(),
+                moving.lent.map(|until| until.as_unix_millis()),
+                moving.lent.map(|_| moving.owner.as_str()),
+            ))?;
+    }
+    work.connection
+        .prepare_cached("INSERT OR REPLACE INTO moved (message, epoch) VALUES (?1, ?2)")?
+        .execute((
+            moving.message.id.map_or(message, |id| id.as_u64().cast_signed()),
+            moving.epoch.cast_signed(),
+        ))?;
+    Ok(message)
+}
+
+fn has_moved(connection: &Connection, id: MessageId) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM moved WHERE message = ?1")?;
+    Ok(statement.exists([id.as_u64().cast_signed()])?)
+}
+
+fn live_epoch(connection: &Connection) -> Result<i64, Fault> {
+    Ok(connection.prepare_cached("SELECT live_epoch FROM counter")?.query_row([], |row| row.get(0))?)
+}
+
+/// What moved from segments that were void before is forgotten: this can be undone as a whole.
+fn raise(connection: &Connection, before: i64, epoch: i64) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM moved WHERE epoch < ?1")?.execute([before])?;
+    connection.prepare_cached("UPDATE counter SET live_epoch = max(live_epoch, ?1)")?.execute([epoch])?;
+    Ok(())
+}
+
+fn recover(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, MessageId), Fault> {
+    let live = live_epoch(work.connection)?;
+    let segments = folder.read(live.cast_unsigned())?;
+    let mut left: BTreeMap<MessageId, (&Segment, &Record)> = BTreeMap::new();
+    let mut lent: BTreeMap<MessageId, &Lent> = BTreeMap::new();
+    let mut next = live;
+    for segment in &segments {
+        next = next.max(segment.epoch.cast_signed() + 1);
+        for record in &segment.records {
+            match record {
+                Record::Accepted(message) => {
+                    if let Some(id) = message.id {
+                        left.insert(id, (segment, record));
+                    }
+                }
+                Record::Lent(lending) => {
+                    lent.insert(MessageId::from_u64(lending.message), lending);
+                }
+                Record::Left(id) => {
+                    left.remove(id);
+                }
+            }
+        }
+    }
+    for (id, (segment, record)) in left {
+        let Record::Accepted(message) = record else { continue };
+        if has_moved(work.connection, id)? {
+            continue;
+        }
+        let lending = lent.get(&id);
+        insert(
+            work,
+            &Moving {
+                message: Arc::new((**message).clone()),
+                epoch: segment.epoch,
+                generation: lending.map_or(0, |lent| lent.generation),
+                lent: lending.map(|lent| postroad_message::Timestamp::from_unix_millis(lent.until)),
+                owner: lending.map_or_else(String::new, |lent| lent.owner.clone()),
+            },
+        )?;
+    }
+    if next > live {
+        raise(work.connection, live, next)?;
+        work.wake();
+    }
+    let highest: i64 = work
+        .connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM message")?
+        .query_row([], |row| row.get(0))?;
+    Ok((next.cast_unsigned(), MessageId::from_u64(highest.cast_unsigned())))
+}

@@ -1,0 +1,212 @@
+//! Mail that lies in the log: it is lent, delivered, found after a crash, and moves when it has to.
+
+use std::fs;
+use std::path::Path;
+
+use postroad_message::Content;
+use postroad_queue::{
+    Claim, Filter, Kept, QueueError, QueueStore, Settlement, SqliteOptions, SqliteStore, State,
+};
+use rusqlite::Connection;
+
+use crate::crash_states::memory;
+use crate::mail::{at, body, claim, hop, list, message, named, open};
+
+/// How many messages the tables hold.
+fn stored(path: &Path) -> i64 {
+    let connection = Connection::open(path).expect("it opens");
+    connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).expect("a number")
+}
+
+async fn started(path: &Path) -> SqliteStore {
+    let store = open(path);
+    store.start("Hub01").await.expect("it starts");
+    store
+}
+
+#[tokio::test]
+async fn what_is_delivered_at_once_never_comes_into_the_tables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    for number in 0..50 {
+        let sent = named(number, "example.com", &body(number as usize, 900));
+        let id = store.enqueue(sent.clone()).await.expect("room");
+        assert_eq!(store.due(at(0)).await.expect("known"), [(hop("example.com"), at(0))]);
+        let lease = claim(&store, "example.com").await.pop().expect("due");
+        assert_eq!((lease.message, lease.size, lease.generation), (id, 900, 1));
+        assert_eq!(lease.envelope.recipients, sent.deliveries[0].recipients);
+        assert_eq!(store.content(id).await, Ok(sent.content));
+        assert!(claim(&store, "example.com").await.is_empty(), "it is lent once");
+        assert_eq!(store.settle(lease.clone(), Settlement::all_leave()).await, Ok(vec![]));
+        let again = store.settle(lease, Settlement::all_leave()).await;
+        assert!(matches!(again, Err(QueueError::LeaseLost { .. })), "{again:?}");
+        assert_eq!(store.content(id).await, Err(QueueError::UnknownMessage { message: id }));
+    }
+    let moved: i64 = Connection::open(&path)
+        .and_then(|connection| connection.query_row("SELECT count(*) FROM moved", [], |row| row.get(0)))
+        .expect("a number");
+    assert_eq!((stored(&path), moved), (0, 0));
+    store.close();
+    assert!(list(&open(&path)).await.is_empty(), "and what has left stays away");
+}
+
+#[tokio::test]
+async fn what_waits_is_there_at_the_next_start_and_what_was_lent_is_suspected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    for number in 0..3 {
+        store.enqueue(named(number, "example.com", &body(number as usize, 100))).await.expect("room");
+    }
+    let lent = store.claim(Claim::due(hop("example.com"), 1, at(1), at(60))).await.expect("a claim").leases;
+    store.close();
+    assert_eq!(stored(&path), 0);
+
+    let store = open(&path);
+    assert_eq!(stored(&path), 3, "whoever opens it next finds it in the tables");
+    let states: Vec<_> = list(&store).await.into_iter().map(|listed| listed.state).collect();
+    assert_eq!(states, [State::Active { until: at(60) }, State::Waiting, State::Waiting]);
+    assert_eq!(store.start("Hub01").await, Ok(1));
+    let leases = claim(&store, "example.com").await;
+    let crashes: Vec<_> =
+        leases.iter().map(|lease| (lease.message == lent[0].message, lease.crashes)).collect();
+    assert_eq!(crashes, [(true, 1), (false, 0), (false, 0)]);
+    let late = store.settle(lent[0].clone(), Settlement::all_leave()).await;
+    assert!(matches!(late, Err(QueueError::LeaseLost { .. })), "{late:?}");
+}
+
+#[tokio::test]
+async fn whatever_does_not_go_well_goes_on_in_the_tables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    store.enqueue(named(1, "example.com", b"one")).await.expect("room");
+    store.enqueue(named(2, "example.com", b"two")).await.expect("room");
+    let mut leases = claim(&store, "example.com").await;
+    let (second, first) = (leases.pop().expect("lent"), leases.pop().expect("lent"));
+    store.settle(first.clone(), Settlement::keep(vec![Kept::waiting(0, at(15))])).await.expect("kept");
+    assert_eq!(stored(&path), 1, "only the one that stays");
+    let mut settlement = Settlement::all_leave();
+    settlement.enqueue.push(message("report.test", b"report"));
+    store.settle(second, settlement).await.expect("settled");
+    let listed = list(&store).await;
+    let hops: Vec<_> = listed.iter().map(|listed| listed.next_hop.destination.as_str()).collect();
+    assert_eq!(hops, ["report.test", "example.com"]);
+    assert_eq!((listed[1].message, listed[1].attempts, listed[1].due), (first.message, 1, at(15)));
+    let lease = store.claim(Claim::due(hop("example.com"), 9, at(15), at(60))).await.expect("due").leases;
+    assert_eq!(lease.len(), 1);
+    assert_eq!(store.content(lease[0].message).await, Ok(Content::from(b"one".to_vec())));
+}
+
+#[tokio::test]
+async fn a_postmaster_finds_all_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    for number in 0..4 {
+        store.enqueue(named(number, "example.com", b"hello")).await.expect("room");
+    }
+    assert_eq!(list(&store).await.len(), 4);
+    store.enqueue(named(4, "example.com", b"hello")).await.expect("room");
+    assert_eq!(
+        store.suspend(Filter::next_hop(hop("example.com")), at(0)).await.map(|done| done.deliveries),
+        Ok(5)
+    );
+    assert!(claim(&store, "example.com").await.is_empty());
+    store.enqueue(named(5, "example.com", b"hello")).await.expect("room");
+    store.suspend_queue(&hop("example.com"), true).await.expect("held");
+    store.enqueue(named(6, "example.com", b"hello")).await.expect("room");
+    assert!(claim(&store, "example.com").await.is_empty(), "of a queue that is held nothing is lent");
+    store.suspend_queue(&hop("example.com"), false).await.expect("it goes on");
+    assert_eq!(claim(&store, "example.com").await.len(), 2);
+}
+
+/// Far more than the log holds, with much of it still waiting when its segment is used again.
+#[tokio::test]
+async fn a_log_that_is_full_makes_room_by_moving_what_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut options = SqliteOptions::default();
+    options.fresh_log = 64 << 10;
+    let store = SqliteStore::open_with(&path, options).expect("it opens");
+    store.start("Hub01").await.expect("it starts");
+    let mut waiting = Vec::new();
+    for number in 0..400 {
+        let hop = if number.is_multiple_of(3) { "slow.test" } else { "example.com" };
+        let id = store.enqueue(named(number, hop, &body(number as usize, 1500))).await.expect("room");
+        match number % 3 {
+            0 => waiting.push((id, number)),
+            _ => {
+                for lease in claim(&store, "example.com").await {
+                    store.settle(lease, Settlement::all_leave()).await.expect("settled");
+                }
+            }
+        }
+    }
+    let size: u64 = fs::read_dir(path.with_file_name("queue.db-fresh"))
+        .expect("a folder")
+        .map(|entry| entry.and_then(|entry| entry.metadata()).expect("a file").len())
+        .sum();
+    assert!(size <= 64 << 10, "the log has {size} bytes");
+    store.close();
+    let store = open(&path);
+    assert_eq!(list(&store).await.len(), waiting.len());
+    for (id, number) in waiting {
+        assert_eq!(store.content(id).await, Ok(Content::from(body(number as usize, 1500))));
+    }
+}
+
+/// A message that looks like a record of the log, in a segment that is used again.
+#[tokio::test]
+async fn a_log_that_is_torn_anywhere_keeps_what_was_promised_before_the_tear() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    let segment = path.with_file_name("queue.db-fresh").join("1");
+    let mut promised = Vec::new();
+    for number in 0..8 {
+        let content = body(number as usize, 200);
+        let id = store.enqueue(named(number, "example.com", &content)).await.expect("room");
+        promised.push((fs::metadata(&segment).expect("a segment").len(), id, content));
+    }
+    store.close();
+    let whole = fs::read(&segment).expect("a segment");
+    let edges = promised.iter().map(|(length, ..)| *length as usize);
+    let lengths = edges.flat_map(|edge| [edge - 1, edge, (edge + 1).min(whole.len())]);
+    for length in (0..=whole.len()).step_by(97).chain(lengths) {
+        for noise in [vec![], vec![0; 600], vec![0xa5; 600], whole[32..632].to_vec()] {
+            let state = tempfile::tempdir_in(memory()).expect("a folder");
+            let path = state.path().join("queue.db");
+            open(&path).close();
+            let torn = path.with_file_name("queue.db-fresh").join("1");
+            fs::write(&torn, [&whole[..length], &noise].concat()).expect("room");
+            let store = open(&path);
+            for (needed, id, content) in &promised {
+                let expected = match *needed <= length as u64 {
+                    true => Ok(Content::from(content.clone())),
+                    false => Err(QueueError::UnknownMessage { message: *id }),
+                };
+                assert_eq!(store.content(*id).await, expected, "at {length}");
+            }
+            store.close();
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_server_has_the_log_and_the_others_do_without() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let first = started(&path).await;
+    let second = open(&path);
+    second.start("Hub02").await.expect("it starts");
+    first.enqueue(named(1, "example.com", b"one")).await.expect("room");
+    second.enqueue(named(2, "example.com", b"two")).await.expect("room");
+    assert_eq!(stored(&path), 1, "the second one's");
+    assert_eq!(first.stop().await, Ok(0));
+    assert_eq!(stored(&path), 2, "a server that ends leaves nothing in the log");
+    second.start("Hub02").await.expect("it starts");
+    second.enqueue(named(3, "example.com", b"three")).await.expect("room");
+    assert_eq!((stored(&path), list(&second).await.len(), stored(&path)), (2, 3, 3));
+}
