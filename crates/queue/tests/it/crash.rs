@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use postroad_message::{Content, Timestamp};
+use postroad_message::Content;
 use postroad_queue::{Filter, Kept, MessageId, QueueError, QueueStore, Settlement, SqliteStore};
 
 use crate::dice::Dice;
@@ -92,6 +92,7 @@ async fn kill_9_loses_nothing_that_was_promised_and_doubles_no_report() {
                 "--nocapture",
             ])
             .env("POSTROAD_QUEUE_CHILD", &path)
+            .env("POSTROAD_QUEUE_ROUND", round.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -192,9 +193,9 @@ async fn work_until_killed(path: &Path) {
 
 /// Queues a message by the log; settles one of two.
 async fn come_and_go(store: &SqliteStore, number: usize) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later").as_millis();
+    let round: i64 = std::env::var("POSTROAD_QUEUE_ROUND").expect("set").parse().expect("a number");
     let mut message = message("log.test", &of(number + 1));
-    message.id = Some(MessageId::ahead(Timestamp::from_unix_millis(now as i64), number as u32));
+    message.id = Some(MessageId::ahead(at(1 + round), number as u32));
     let id = store.enqueue(message).await.expect("room");
     println!("!queued {id} {}", number + 1);
     if number.is_multiple_of(4) {

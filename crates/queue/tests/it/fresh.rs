@@ -132,7 +132,7 @@ async fn a_log_that_is_full_makes_room_by_moving_what_is_left() {
     let store = SqliteStore::open_with(&path, options).expect("it opens");
     store.start("Hub01").await.expect("it starts");
     let mut waiting = Vec::new();
-    for number in 0..400 {
+    for number in 0..400_u32 {
         let hop = if number.is_multiple_of(3) { "slow.test" } else { "example.com" };
         let id = store.enqueue(named(number, hop, &body(number as usize, 1500))).await.expect("room");
         match number % 3 {
