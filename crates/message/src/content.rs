@@ -21,6 +21,11 @@ impl Content {
         self.0.len()
     }
 
+    /// The bytes, without a copy where nobody else has this content.
+    pub fn into_bytes(self) -> Vec<u8> {
+        Arc::try_unwrap(self.0).unwrap_or_else(|shared| shared.to_vec())
+    }
+
     /// Whether there is not one byte: legal in SMTP (a lone dot right after 354).
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

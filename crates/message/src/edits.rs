@@ -95,8 +95,26 @@ impl Edits {
             return content.to_vec();
         }
         let mut result = Vec::with_capacity(content.len() + self.prepend.len() + self.add.len() + 4);
+        self.write_header(content, &mut result);
+        result.extend_from_slice(content.get(self.fields_end..).unwrap_or_default());
+        result
+    }
+
+    /// The same in place: nothing is copied but the header, where `content` has room for what is added.
+    pub fn apply_to(&self, mut content: Vec<u8>) -> Vec<u8> {
+        if !self.is_empty() {
+            let end = self.fields_end.min(content.len());
+            let mut header = Vec::with_capacity(end + self.prepend.len() + self.add.len() + 4);
+            self.write_header(&content, &mut header);
+            content.splice(..end, header);
+        }
+        content
+    }
+
+    /// All fields, and the blank line where the content has none.
+    fn write_header(&self, content: &[u8], result: &mut Vec<u8>) {
         result.extend_from_slice(&self.prepend);
-        self.copy_kept_fields(content, &mut result);
+        self.copy_kept_fields(content, result);
         if !result.is_empty() && !result.ends_with(b"\n") {
             result.extend_from_slice(b"\r\n");
         }
@@ -104,8 +122,6 @@ impl Edits {
         if !self.blank_line {
             result.extend_from_slice(b"\r\n");
         }
-        result.extend_from_slice(content.get(self.fields_end..).unwrap_or_default());
-        result
     }
 
     fn copy_kept_fields(&self, content: &[u8], result: &mut Vec<u8>) {
@@ -128,7 +144,9 @@ mod tests {
         let header = HeaderBlock::scan(content.as_bytes());
         let mut edits = Edits::of(&header);
         change(&header, &mut edits);
-        String::from_utf8(edits.apply(content.as_bytes())).unwrap()
+        let edited = edits.apply(content.as_bytes());
+        assert_eq!(edits.apply_to(content.as_bytes().to_vec()), edited);
+        String::from_utf8(edited).unwrap()
     }
 
     #[test]

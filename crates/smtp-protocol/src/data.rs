@@ -194,10 +194,26 @@ impl Decoder {
     fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         if self.total <= self.limit as u64 {
+            if self.content.capacity() - self.content.len() < bytes.len() {
+                self.grow(bytes.len());
+            }
             self.content.extend_from_slice(bytes);
         } else if !self.content.is_empty() {
             self.content = Vec::new();
         }
+    }
+}
+
+impl Decoder {
+    /// Fourfold: each step leaves a block behind. With room for the fields that this hop puts before the content, so that it
+    /// need not be copied once more.
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        const FIELDS: usize = 1024;
+        let most = self.limit.saturating_add(FIELDS);
+        let needed = (self.content.len() + more).saturating_add(FIELDS);
+        let capacity = needed.max(self.content.capacity().saturating_mul(4)).min(most.max(needed));
+        self.content.reserve_exact(capacity - self.content.len());
     }
 }
 

@@ -31,7 +31,7 @@ impl Submit for Pipeline {
             // Named before it is queued, so that the name stands in its Received field.
             let number = self.shared.named_ahead.fetch_add(1, Ordering::Relaxed);
             let id = MessageId::ahead(self.shared.world.now(), number);
-            let content = self.with_trace(client, &envelope, &content, &id.to_string());
+            let content = self.with_trace(client, &envelope, content, &id.to_string());
             // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
             // Hops were counted by the receive connector, against its own MaxHopCount.
             let mut submission = Submission::new(envelope, content, "smtp");
@@ -50,7 +50,7 @@ impl Submit for Pipeline {
 
 impl Pipeline {
     /// The content with this hop's `Received` line, and without the organisation's fields: no stranger may bring those.
-    fn with_trace(&self, client: &Client, envelope: &Envelope, content: &Content, id: &str) -> Content {
+    fn with_trace(&self, client: &Client, envelope: &Envelope, content: Content, id: &str) -> Content {
         let header = HeaderBlock::scan(content.as_bytes());
         let mut protocol = match (client.lmtp, client.extended) {
             (true, _) => Protocol::lmtp(),
@@ -78,7 +78,8 @@ impl Pipeline {
         let mut edits = Edits::of(&header);
         edits.merge(firewall::organization(&header));
         edits.prepend(hop.to_string());
-        Content::from(edits.apply(content.as_bytes()))
+        // The content as it came is not kept beside it.
+        Content::from(edits.apply_to(content.into_bytes()))
     }
 }
 

@@ -421,7 +421,10 @@ impl Session {
         let secret = matches!(self.state, State::Authenticating { .. });
         self.transcript.commands_sent(bytes, secret);
         if self.out_at == self.out.len() {
+            // An idle connection does not keep the room that content took.
+            const COMMANDS: usize = 32 << 10;
             self.out.clear();
+            self.out.shrink_to(COMMANDS);
             self.out_at = 0;
         }
         self.out.extend_from_slice(bytes);
