@@ -18,7 +18,15 @@ pub enum QueueError {
         /// SQLite's extended result code.
         code: i32,
     },
-    /// Another process held the store for longer than we wait, or it is read-only for the moment.
+    /// Its disk, its folder or its file may only be read. Answer 451 4.3.0; remount the disk, or give us the files.
+    #[error(
+        "the queue can only be read (SQLite {code}): see how its disk is mounted, and whose its files are"
+    )]
+    ReadOnly {
+        /// SQLite's extended result code.
+        code: i32,
+    },
+    /// Another process held the store for longer than we wait.
     #[error("the queue is in use by another process (SQLite {code}): try again")]
     Busy {
         /// SQLite's extended result code.
@@ -80,6 +88,7 @@ impl QueueError {
         match self {
             Self::DiskFull { .. }
             | Self::Io { .. }
+            | Self::ReadOnly { .. }
             | Self::Busy { .. }
             | Self::Corrupt { .. }
             | Self::NewerSchema { .. }

@@ -120,6 +120,8 @@ pub trait QueueStore: Send + Sync {
 
     /// Tells that a suspect is worked on now: should the server die before the lease is settled or released, that is
     /// evidence, and counted at its next [`start`](Self::start). Fails with [`QueueError::LeaseLost`].
+    ///
+    /// It outlives the process at once, a power failure half a second later at most: no message is guilty of that.
     fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()>;
 
     /// Lets the lease run until `until`. Fails with [`QueueError::LeaseLost`].

@@ -24,10 +24,9 @@ impl From<rusqlite::Error> for Fault {
         Self(match failure.code {
             ErrorCode::DiskFull => QueueError::DiskFull { code },
             ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => QueueError::Io { code },
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => QueueError::ReadOnly { code },
             ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
-            | ErrorCode::ReadOnly
-            | ErrorCode::PermissionDenied
             | ErrorCode::FileLockingProtocolFailed
             | ErrorCode::OutOfMemory => QueueError::Busy { code },
             ErrorCode::DatabaseCorrupt => QueueError::Corrupt { message: None },

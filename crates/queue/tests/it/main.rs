@@ -14,6 +14,7 @@ mod mail;
 mod migrated;
 mod owner;
 mod pages;
+mod read_only;
 mod system_calls;
 mod threads;
 mod watched;

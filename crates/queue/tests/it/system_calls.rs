@@ -16,7 +16,7 @@ const MESSAGES: usize = 60;
 
 /// Which call fails how, and what the callers are told meanwhile. The calls are counted in each thread.
 #[rustfmt::skip]
-const FAULTS: [(&str, &str, &str); 8] = [
+const FAULTS: [(&str, &str, &str); 9] = [
     ("the sync of the log fails",          "fdatasync:error=EIO:when=20..24",    "io"),
     ("the sync fails, and does so for good", "fdatasync:error=EIO:when=20+",     "io"),
     ("the sync finds no space",            "fdatasync:error=ENOSPC:when=20..24", "io"),
@@ -24,6 +24,7 @@ const FAULTS: [(&str, &str, &str); 8] = [
     ("a write fails",                      "pwrite64:error=EIO:when=150..170",    "io"),
     ("the disk is full",                   "pwrite64:error=ENOSPC:when=150..170", "full"),
     ("the disk is remounted read-only",    "pwrite64:error=EROFS:when=150..170",  "io"),
+    ("the disk stays read-only",           "pwrite64,ftruncate,unlink:error=EROFS:when=150+", "io"),
     ("a quota is reached",                 "pwrite64:error=EDQUOT:when=150..170", "io"),
 ];
 
