@@ -71,6 +71,53 @@ fn removed_with_a_report_and_exported() {
 }
 
 #[test]
+#[ignore = "needs Debian's bsdutils; .ci/run runs it"]
+fn long_work_shows_how_far_it_is_on_a_terminal_only() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    let _relay = house.start();
+    for number in 0..40 {
+        let to = format!("user{number}@example.com");
+        house.application().send("joe@contoso.com", &[&to], &Sample::plain().content).expect("a 250");
+    }
+    queue(&house, &["suspend", "--all"]);
+    patience::until("all of it suspended", || {
+        let rows = json(&queue(&house, &["list", "--json", "--status", "suspended"]));
+        (rows.iter().filter(|row| row["type"] == "message").count() == 40).then_some(())
+    });
+    for folder in ["out", "more"] {
+        house.scratch.folder(folder);
+    }
+    for action in
+        ["export out", "resubmit", "export more --json", "resubmit --json", "remove --with-ndr --json"]
+    {
+        let (config, relay) = (house.configuration.display(), program().display());
+        // Standard error is a terminal, standard output is none.
+        let words = format!("{relay} queue {action} --config {config} --all >said.txt");
+        let ran = Command::new("script")
+            .args(["-q", "-e", "-c", &words, "typescript"])
+            .current_dir(house.scratch.path())
+            .output()
+            .expect("script");
+        assert!(ran.status.success(), "{action}: {ran:?}");
+        let read = |name| fs::read_to_string(house.scratch.path().join(name)).expect("a file");
+        let (shown, said) = (read("typescript"), read("said.txt"));
+        for step in [" 20 of 40", " 40 of 40", "[##############################]"] {
+            assert!(shown.contains(step), "{action}: {step:?} is missing: {shown:?}");
+        }
+        let (_, last) = shown.rsplit_once("of 40").expect("a step");
+        assert!(last.starts_with("\r\u{1b}[K"), "{action}: wiped in the end: {shown:?}");
+        assert!(!said.is_empty() && !said.contains("of 40") && !said.contains('\u{1b}'), "{action}: {said}");
+        if action.ends_with("--json") {
+            for row in said.lines() {
+                serde_json::from_str::<Value>(row).expect("a JSON object");
+            }
+        }
+    }
+    let quiet = queue(&house, &["retry", "--all"]);
+    assert!(quiet.stderr.is_empty(), "{quiet:?}");
+}
+
+#[test]
 fn it_says_what_it_cannot_do() {
     let house = House::with(EVERYTHING_TO_DROP);
     assert_eq!(code(&queue(&house, &["list"])), Some(69), "no relay ever ran here");
