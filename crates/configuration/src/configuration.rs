@@ -143,6 +143,7 @@ impl Configuration {
         settings.frontend_proxies.clone_from(&self.frontend_proxies);
         settings.queue_folder = Some(server.data_directory.clone());
         settings.minimum_free_space = self.queue.minimum_free_space;
+        settings.minimum_free_memory = self.queue.minimum_free_memory;
         settings.dsn_wording = transport.dsn_wording;
         settings.poison_threshold = transport.poison_threshold;
         settings.max_idle_time_before_resubmit = transport.max_idle_time_before_resubmit;

@@ -54,7 +54,7 @@
 //! | `[server]` | who this relay is (`name`, `fqdn`, `site`), our domains (`accepted_domains`, `postmaster`), where it keeps its things (`data_directory`, `root_drop_directory_path`) | [`Server`] |
 //! | `[topology]` | other `servers` and their sites, their `addresses`, `site_links` and their cost | [`Topology`](postroad_connector::Topology) |
 //! | `[transport]` | retries, delay notice, expiry, connections at once, poison, wording of reports; or `retry_intervals`, IIS's way | [`Transport`] |
-//! | `[queue]` | `store = "sqlite"`: where accepted mail waits; `minimum_free_space` on its disk | [`Queue`] |
+//! | `[queue]` | `store = "sqlite"`: where accepted mail waits; `minimum_free_space` on its disk, `minimum_free_memory` | [`Queue`] |
 //! | `[smtp_client]` | how long each phase of an outgoing session may take | [`Timeouts`](postroad_smtp_protocol::client::Timeouts) |
 //! | `[tls]` | `trust_anchors`: `"system"` or a PEM file | [`TrustAnchors`] |
 //! | `[dns]` | `servers` to ask, `validation`, `allow_loopback_mx` | [`Dns`] |

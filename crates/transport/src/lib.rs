@@ -64,8 +64,8 @@
 //!   no connector takes.
 //! * Every attempt gives every recipient one outcome; what stays, what leaves and what is reported is one transaction.
 //! * A crash at any moment loses nothing; it can repeat a delivery whose outcome was not written down yet.
-//! * While the queue's disk is nearly full ([`Settings::minimum_free_space`]) the doors take nothing more, and open again
-//!   by themselves; what waits is delivered.
+//! * While the queue's disk or the memory is nearly full ([`Settings::minimum_free_space`], [`Settings::minimum_free_memory`])
+//!   the doors take nothing more, and open again by themselves; what waits is delivered.
 //! * A connector is selected once. Mail is routed anew only where its connector is gone or it was unreachable
 //!   ([`Pipeline::replace_routing_table`]), never because a host is down.
 //! * A file of Pickup or Replay ([`WatchedDirectory`]) is deleted after the queue has it, and is known again after a crash.
@@ -90,6 +90,7 @@ mod hint;
 mod intake;
 pub mod logs;
 mod manage;
+mod memory;
 pub mod observe;
 pub mod pipeline;
 mod plan;

@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) named_ahead: AtomicU32,
     /// The messages that are suspected of having crashed us.
     pub(crate) trials: Trials,
-    /// What is known of the room on the queue's disk.
+    /// What is known of the room on the queue's disk and in memory.
     pub(crate) pressure: Pressure,
 }
 
@@ -122,8 +122,8 @@ pub enum SubmitError {
     /// A file that is no message and has no sender to be told.
     #[error("{0}")]
     BadFile(String),
-    /// The queue's disk is nearly full.
-    #[error("the queue's disk is nearly full: make room")]
+    /// The queue's disk or the memory is nearly full.
+    #[error("the queue's disk or the memory is nearly full: make room")]
     NoRoom,
     /// The queue could not take it.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! Back-pressure: the doors close while the queue's disk is nearly full, before anything is lost, and open again by themselves.
+//! Back-pressure: the doors close while disk or memory is nearly full, before anything is lost, and open again by themselves.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,56 +9,75 @@ use postroad_message::Timestamp;
 use crate::pipeline::Shared;
 use crate::world::World;
 
-/// How long one look at the disk counts.
+/// How long one look counts.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What the last look at the disk showed.
+/// What the last look at the disk and the memory showed.
 #[derive(Debug, Default)]
 pub(crate) struct Pressure(Mutex<Seen>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     at: Option<Timestamp>,
+    disk: Room,
+    memory: Room,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
     /// `None`: nobody can tell, so the store's own word counts.
     free: Option<u64>,
     short: bool,
+}
+
+/// What is to stay free.
+struct Floors<'a> {
+    folder: Option<&'a Path>,
+    disk: u64,
+    memory: u64,
 }
 
 impl Shared {
     /// Whether the doors are to refuse a message of `size` bytes for now.
     pub(crate) fn is_short_of_room(&self, size: u64) -> bool {
         let settings = &self.in_force().settings;
-        match &settings.queue_folder {
-            Some(folder) => self.pressure.judge(&*self.world, folder, settings.minimum_free_space, size),
-            None => false,
-        }
+        let (disk, memory) = (settings.minimum_free_space, settings.minimum_free_memory);
+        let floors = Floors { folder: settings.queue_folder.as_deref(), disk, memory };
+        self.pressure.judge(&*self.world, &floors, size)
     }
 }
 
 impl Pressure {
-    fn judge(&self, world: &dyn World, folder: &Path, minimum: u64, size: u64) -> bool {
+    fn judge(&self, world: &dyn World, floors: &Floors<'_>, size: u64) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = world.now();
         // A clock that went back is no reason to believe an old look.
         let fresh = seen.at.is_some_and(|at| at <= now && now < at.after(LOOK));
         if !fresh {
-            *seen = seen.look(now, world.free_space(folder), minimum);
+            let disk = floors.folder.and_then(|folder| world.free_space(folder));
+            seen.disk = seen.disk.look("the queue's disk", disk, floors.disk);
+            seen.memory = seen.memory.look("the memory", world.free_memory(), floors.memory);
+            seen.at = Some(now);
         }
-        seen.short || seen.free.is_some_and(|free| free < minimum.saturating_add(size))
+        seen.disk.is_short_for(floors.disk, size) || seen.memory.is_short_for(floors.memory, size)
     }
 }
 
-impl Seen {
-    fn look(self, at: Timestamp, free: Option<u64>, minimum: u64) -> Self {
+impl Room {
+    fn look(self, what: &str, free: Option<u64>, minimum: u64) -> Self {
         let short = free.is_some_and(|free| is_short(self.short, free, minimum));
         match (self.short, short) {
             (false, true) => {
-                tracing::error!(free, minimum, "the queue's disk is nearly full: nothing more is taken in");
+                tracing::error!(free, minimum, "{what} is nearly full: nothing more is taken in")
             }
-            (true, false) => tracing::info!(free, minimum, "the queue's disk has room again"),
+            (true, false) => tracing::info!(free, minimum, "{what} has room again"),
             _ => {}
         }
-        Self { at: Some(at), free, short }
+        Self { free, short }
+    }
+
+    fn is_short_for(self, minimum: u64, size: u64) -> bool {
+        self.short || self.free.is_some_and(|free| free < minimum.saturating_add(size))
     }
 }
 
@@ -74,12 +93,18 @@ mod tests {
 
     use super::*;
 
-    struct Disk {
+    struct Machine {
         now: AtomicU64,
-        free: AtomicU64,
+        disk: AtomicU64,
+        memory: AtomicU64,
     }
 
-    impl World for Disk {
+    /// `u64::MAX`: nobody can tell.
+    fn told(room: &AtomicU64) -> Option<u64> {
+        Some(room.load(Ordering::Relaxed)).filter(|free| *free < u64::MAX)
+    }
+
+    impl World for Machine {
         fn now(&self) -> Timestamp {
             Timestamp::from_unix_millis(self.now.load(Ordering::Relaxed).cast_signed())
         }
@@ -89,32 +114,53 @@ mod tests {
         }
 
         fn free_space(&self, _: &Path) -> Option<u64> {
-            Some(self.free.load(Ordering::Relaxed)).filter(|free| *free < u64::MAX)
+            told(&self.disk)
+        }
+
+        fn free_memory(&self) -> Option<u64> {
+            told(&self.memory)
         }
     }
 
     #[test]
     fn the_doors_close_below_the_floor_and_open_a_tenth_above_it() {
-        let pressure = Pressure::default();
-        let disk = Disk { now: AtomicU64::new(0), free: AtomicU64::new(0) };
-        // (milliseconds, bytes free, size asked for, short)
-        for (now, free, size, short) in [
-            (0, 1000, 0, false),
-            (999, 10, 0, false),
-            (1_000, 999, 0, true),
-            (2_000, 1_099, 0, true),
-            (3_000, 1_100, 0, false),
-            (4_000, 1_050, 50, false),
-            (4_000, 1_050, 51, true),
-            (4_000, 1_050, u64::MAX, true),
-            (5_000, 0, 0, true),
-            (4_000, 2_000, 0, false),
-            (6_000, u64::MAX, 0, false),
-        ] {
-            disk.now.store(now, Ordering::Relaxed);
-            disk.free.store(free, Ordering::Relaxed);
-            let judged = pressure.judge(&disk, Path::new("/"), 1_000, size);
-            assert_eq!(judged, short, "{now} ms, {free} free, {size} asked for");
+        let folder = Some(Path::new("/"));
+        for memory_is_short in [false, true] {
+            let pressure = Pressure::default();
+            let machine = Machine { now: 0.into(), disk: u64::MAX.into(), memory: u64::MAX.into() };
+            let (room, floors) = if memory_is_short {
+                (&machine.memory, Floors { folder, disk: 0, memory: 1_000 })
+            } else {
+                (&machine.disk, Floors { folder, disk: 1_000, memory: 0 })
+            };
+            // (milliseconds, bytes free, size asked for, short)
+            for (now, free, size, short) in [
+                (0, 1000, 0, false),
+                (999, 10, 0, false),
+                (1_000, 999, 0, true),
+                (2_000, 1_099, 0, true),
+                (3_000, 1_100, 0, false),
+                (4_000, 1_050, 50, false),
+                (4_000, 1_050, 51, true),
+                (4_000, 1_050, u64::MAX, true),
+                (5_000, 0, 0, true),
+                (4_000, 2_000, 0, false),
+                (6_000, u64::MAX, 0, false),
+            ] {
+                machine.now.store(now, Ordering::Relaxed);
+                room.store(free, Ordering::Relaxed);
+                let judged = pressure.judge(&machine, &floors, size);
+                let case = format!("{now} ms, {free} free, {size} asked for, memory: {memory_is_short}");
+                assert_eq!(judged, short, "{case}");
+            }
         }
+    }
+
+    #[test]
+    fn memory_is_looked_at_where_no_disk_is() {
+        let machine = Machine { now: 0.into(), disk: 0.into(), memory: 999.into() };
+        let floors = |memory| Floors { folder: None, disk: 1_000, memory };
+        assert!(Pressure::default().judge(&machine, &floors(1_000), 0));
+        assert!(!Pressure::default().judge(&machine, &floors(0), 0));
     }
 }

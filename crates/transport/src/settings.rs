@@ -43,6 +43,9 @@ pub struct Settings {
     pub queue_folder: Option<PathBuf>,
     /// Bytes that are to stay free there: with less, the doors take nothing in. 500 MiB unless set, as in Exchange.
     pub minimum_free_space: u64,
+    /// Bytes of memory that are to stay free, of the machine or of the control group (version 2) that we run in: with less,
+    /// the doors take nothing in. 64 MiB unless set; 0 looks only at whether a message fits.
+    pub minimum_free_memory: u64,
     /// How many `Received` fields a message may have before it is taken for a loop (`MaxHopCount`).
     pub max_hop_count: NonZeroU16,
     /// How long a delivery stays lent to us after we were last heard of; it is renewed for as long as the work lasts.
@@ -69,6 +72,7 @@ impl Settings {
             poison_threshold: 2,
             queue_folder: None,
             minimum_free_space: 500 * 1024 * 1024,
+            minimum_free_memory: 64 * 1024 * 1024,
             max_idle_time_before_resubmit: Duration::from_secs(12 * 60 * 60),
             max_hop_count: NonZeroU16::new(30).unwrap_or(NonZeroU16::MIN),
             lease: Duration::from_secs(2 * 60 * 60),

@@ -1,8 +1,10 @@
-//! The one room of the pipeline that asks for the time, for chance and for the room on a disk.
+//! The one room of the pipeline that asks for the time, for chance and for the room on a disk and in memory.
 
 use std::path::Path;
 
 use postroad_message::Timestamp;
+
+use crate::memory;
 
 /// What the pipeline asks of the world outside; a test hands in one of its own.
 pub trait World: Send + Sync + 'static {
@@ -12,6 +14,11 @@ pub trait World: Send + Sync + 'static {
     /// Bytes free on the disk that this folder is on, for whoever we run as; `None` where nobody can tell.
     fn free_space(&self, folder: &Path) -> Option<u64> {
         let _ = folder;
+        None
+    }
+
+    /// Bytes of memory that are left to us; `None` where nobody can tell.
+    fn free_memory(&self) -> Option<u64> {
         None
     }
 
@@ -33,6 +40,10 @@ impl World for SystemWorld {
     fn free_space(&self, folder: &Path) -> Option<u64> {
         let disk = rustix::fs::statvfs(folder).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    fn free_memory(&self) -> Option<u64> {
+        memory::free()
     }
 
     fn random(&self) -> u128 {

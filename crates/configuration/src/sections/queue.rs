@@ -21,17 +21,22 @@ pub struct Queue {
     pub store: QueueStore,
     /// Bytes that are to stay free on its disk: with less, nothing more is taken in.
     pub minimum_free_space: u64,
+    /// Bytes of memory that are to stay free: with less, nothing more is taken in.
+    pub minimum_free_memory: u64,
 }
 
 /// Exchange's constant for the disk of its queue database.
 const MINIMUM_FREE_SPACE: u64 = 500 * 1024 * 1024;
+
+/// Enough for the deliveries that are under way.
+const MINIMUM_FREE_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// The embedded store's file in the data directory.
 const FILE: &str = "queue.db";
 
 pub(crate) fn default(data_directory: &Path) -> Queue {
     let store = QueueStore::Sqlite(data_directory.join(FILE));
-    Queue { store, minimum_free_space: MINIMUM_FREE_SPACE }
+    Queue { store, minimum_free_space: MINIMUM_FREE_SPACE, minimum_free_memory: MINIMUM_FREE_MEMORY }
 }
 
 pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path, data_directory: &Path) -> Queue {
@@ -49,6 +54,7 @@ pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path, data_directory: 
         );
     }
     section.set(&mut queue.minimum_free_space, "minimum_free_space", size(0..=u64::MAX));
+    section.set(&mut queue.minimum_free_memory, "minimum_free_memory", size(0..=u64::MAX));
     section.close();
     queue
 }

@@ -50,6 +50,7 @@ fn of_the_server_and_its_directories() {
         "postmaster": relay.server.postmaster.to_string() => "postmaster@hub01.contoso.com";
         "logs": relay.server.logs => postroad_tracking::LogsSettings::default();
         "minimum_free_space": relay.queue.minimum_free_space => 500 * 1024 * 1024;
+        "minimum_free_memory": relay.queue.minimum_free_memory => 64 * 1024 * 1024;
         "trust_anchors": relay.trust_anchors => TrustAnchors::System;
         "dns servers": relay.dns.servers => [];
         "dns validation": relay.dns.validation => DnsValidation::Off;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 use postroad_queue::{
@@ -15,13 +15,24 @@ use postroad_queue::{
 /// A blocking task of its own is what it does wait for.
 ///
 /// The second field is how many settlements more find the disk full, the third how many after these find their lease lost;
-/// the fourth is what source keys stand for in the store, where files have been laid out anew and their numbers are others.
+/// the fourth is what source keys stand for in the store, where files have been laid out anew and their numbers are others;
+/// the last takes down what was done to leases, in order.
 pub(crate) struct HeldStore(
     pub(crate) SqliteStore,
     pub(crate) Arc<AtomicUsize>,
     pub(crate) Arc<AtomicUsize>,
     pub(crate) BTreeMap<String, String>,
+    pub(crate) Calls,
 );
+
+/// `stop`, and what is done to a lease.
+pub(crate) type Calls = Arc<Mutex<Vec<&'static str>>>;
+
+impl HeldStore {
+    fn called(&self, what: &'static str) {
+        self.4.lock().unwrap().push(what);
+    }
+}
 
 fn held<'a, T>(work: impl Future<Output = Result<T, QueueError>> + Send + 'a) -> BoxFuture<'a, T> {
     Box::pin(async move {
@@ -40,7 +51,12 @@ impl QueueStore for HeldStore {
     }
 
     fn stop(&self) -> BoxFuture<'_, u64> {
-        held(self.0.stop())
+        let stopped = self.0.stop();
+        held(async move {
+            let ended = stopped.await;
+            self.called("stop");
+            ended
+        })
     }
 
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
@@ -57,6 +73,7 @@ impl QueueStore for HeldStore {
     }
 
     fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()> {
+        self.called("trial");
         let lease = lease.clone();
         held(async move { self.0.begin_trial(&lease).await })
     }
@@ -78,6 +95,7 @@ impl QueueStore for HeldStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
+        self.called("settle");
         let less = |left: usize| left.checked_sub(1);
         if self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
             return Box::pin(std::future::ready(Err(QueueError::DiskFull { code: 13 })));
@@ -98,10 +116,12 @@ impl QueueStore for HeldStore {
     }
 
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()> {
+        self.called("release");
         held(self.0.release(lease, due))
     }
 
     fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()> {
+        self.called("extend");
         let lease = lease.clone();
         held(async move { self.0.extend(&lease, until).await })
     }
@@ -140,6 +160,7 @@ impl QueueStore for HeldStore {
     }
 
     fn set_aside(&self, message: MessageId, reason: &str) -> BoxFuture<'_, ()> {
+        self.called("set aside");
         let reason = reason.to_owned();
         held(async move { self.0.set_aside(message, &reason).await })
     }

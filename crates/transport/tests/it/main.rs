@@ -19,6 +19,7 @@ mod receiving;
 mod reports;
 mod retries;
 mod routing;
+mod stop;
 mod support;
 mod tracking;
 mod watched;

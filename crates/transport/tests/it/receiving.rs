@@ -1,11 +1,11 @@
 //! What the SMTP door does to a message before the queue has it.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use postroad_message::{Content, Envelope, ReversePath};
 use postroad_smtp_server::{Client, Submit};
-use postroad_transport::{SubmitError, WatchedDirectory};
+use postroad_transport::{Settings, SubmitError, WatchedDirectory};
 
 use crate::support::{Relay, delivered, message};
 
@@ -58,9 +58,26 @@ async fn hops_are_counted_by_the_connector_and_its_own_limit_holds() {
 #[tokio::test(start_paused = true)]
 async fn nothing_comes_in_while_the_disk_is_nearly_full_and_all_of_it_afterwards() {
     let relay = Relay::new([delivered()]);
+    let floor = |settings: &mut Settings| settings.minimum_free_space = 1_000;
+    comes_in_only_with_room(&relay, &relay.free, floor).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_comes_in_while_memory_is_nearly_full_and_what_waits_is_delivered() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    relay.memory.store(0, Ordering::Relaxed);
+    relay.start().await;
+    relay.until_empty().await;
+    let floor = |settings: &mut Settings| settings.minimum_free_memory = 1_000;
+    comes_in_only_with_room(&relay, &relay.memory, floor).await;
+}
+
+/// With 1,000 bytes of `room` as the floor.
+async fn comes_in_only_with_room(relay: &Relay, room: &AtomicU64, floor: impl Fn(&mut Settings)) {
     let settings = &mut relay.pipeline.settings();
     settings.queue_folder = Some(relay.folder.path().to_owned());
-    settings.minimum_free_space = 1_000;
+    floor(settings);
     relay.put_in_force(settings.clone());
     let sender = ReversePath::try_from("<app@contoso.com>".to_owned()).unwrap();
     let asked = async |size| {
@@ -75,7 +92,7 @@ async fn nothing_comes_in_while_the_disk_is_nearly_full_and_all_of_it_afterwards
         relay.pipeline.clone().watch(directory, tokio::time::sleep(Duration::from_secs(1)))
     };
 
-    relay.free.store(999, Ordering::Relaxed);
+    room.store(999, Ordering::Relaxed);
     assert!(
         asked(None).await.is_err_and(|no| no.contains("insufficient system storage")),
         "said before the content comes"
@@ -87,7 +104,7 @@ async fn nothing_comes_in_while_the_disk_is_nearly_full_and_all_of_it_afterwards
     watched().await;
     assert!(pickup.join("a.eml").exists(), "Pickup leaves its files where they are");
 
-    relay.free.store(5_000, Ordering::Relaxed);
+    room.store(5_000, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(asked(Some(4_000)).await, Ok(()));
     assert!(asked(Some(4_001)).await.is_err(), "its declared size would not fit");

@@ -22,20 +22,22 @@ use tempfile::TempDir;
 
 use tokio::sync::Notify;
 
-use crate::held_store::HeldStore;
+use crate::held_store::{Calls, HeldStore};
 
 /// Virtual time: tokio's, which stands still but for sleeps nobody has to wait for.
 pub(crate) struct TestWorld {
     start: tokio::time::Instant,
     counter: AtomicU64,
     free: Arc<AtomicU64>,
+    memory: Arc<AtomicU64>,
 }
 
 pub(crate) const BEGIN: Timestamp = Timestamp::from_unix_millis(1_711_903_005_000);
 
 impl TestWorld {
     pub(crate) fn new(free: Arc<AtomicU64>) -> Self {
-        Self { start: tokio::time::Instant::now(), counter: AtomicU64::new(1), free }
+        let memory = Arc::new(AtomicU64::new(u64::MAX));
+        Self { start: tokio::time::Instant::now(), counter: AtomicU64::new(1), free, memory }
     }
 }
 
@@ -50,6 +52,10 @@ impl World for TestWorld {
 
     fn free_space(&self, _: &Path) -> Option<u64> {
         Some(self.free.load(Ordering::Relaxed))
+    }
+
+    fn free_memory(&self) -> Option<u64> {
+        Some(self.memory.load(Ordering::Relaxed))
     }
 }
 
@@ -174,6 +180,10 @@ pub(crate) struct Relay {
     pub(crate) lease_lost: Arc<AtomicUsize>,
     /// Bytes free on the queue's disk, where somebody looks.
     pub(crate) free: Arc<AtomicU64>,
+    /// Bytes of memory that are left.
+    pub(crate) memory: Arc<AtomicU64>,
+    /// What was done to leases, in order.
+    pub(crate) calls: Calls,
 }
 
 impl Relay {
@@ -195,16 +205,18 @@ impl Relay {
         smtp: Arc<Pretend>,
         observer: Arc<dyn Observe>,
     ) -> Self {
+        let calls = Calls::default();
         let (disk_full, lease_lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let store: Arc<dyn QueueStore> =
-            Arc::new(HeldStore(store, disk_full.clone(), lease_lost.clone(), keys));
+            Arc::new(HeldStore(store, disk_full.clone(), lease_lost.clone(), keys, calls.clone()));
         let drop = Pretend::new([]);
         let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone(), agent: Pretend::new([]) };
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let world = TestWorld::new(free.clone());
+        let memory = world.memory.clone();
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
         let pipeline = Pipeline::new(settings(), table, store.clone(), delivers, observer, Arc::new(world));
-        Self { pipeline, store, smtp, drop, folder, disk_full, lease_lost, free }
+        Self { pipeline, store, smtp, drop, folder, disk_full, lease_lost, free, memory, calls }
     }
 
     /// The same table and ways out under other settings.
