@@ -61,7 +61,7 @@ impl QueueStore for Door {
     pass_on! {
         start(owner: &str) -> u64;
         stop() -> u64;
-        forget_source_key(key: &str) -> ();
+        forget_source_keys(keys: Vec<String>) -> ();
         due(now: Timestamp) -> Vec<(NextHop, Timestamp)>;
         claim(claim: Claim) -> Claimed;
         content(message: MessageId) -> Content;
