@@ -49,7 +49,7 @@ pub(super) struct Desk {
     /// In the order in which they came.
     waiting: VecDeque<Box<dyn Job>>,
     closed: bool,
-    version: watch::Sender<u64>,
+    version: Arc<watch::Sender<u64>>,
     data_version: i64,
     owner: String,
     /// `None` once it has ended.
@@ -72,7 +72,7 @@ impl Desk {
         options: SqliteOptions,
         (files, shelf): (ContentFiles, Shelf),
         (letters, inbox): (SyncSender<Letter>, Receiver<Letter>),
-        version: watch::Sender<u64>,
+        version: Arc<watch::Sender<u64>>,
     ) -> Result<Self, Fault> {
         let data_version = data_version(&connection);
         shelf.look(&connection);
@@ -88,7 +88,7 @@ impl Desk {
         // As SQLite resolved it: its log lies beside what a link points to.
         let path = Path::new(connection.path().ok_or(QueueError::Io { code: 0 })?);
         let unsynced = Unsynced::default();
-        let syncer = Syncer::start(path, unsynced.clone(), version.clone(), files, letters)?;
+        let syncer = Syncer::start(path, unsynced.clone(), watch::Sender::clone(&version), files, letters)?;
         Ok(Self {
             connection,
             options,

@@ -1,8 +1,8 @@
 //! What goes to the writing thread, what it works with there, and how its caller is answered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use postroad_message::NextHop;
@@ -176,7 +176,7 @@ pub(super) enum Letter {
 pub(super) struct Writer {
     way: Arc<Way>,
     version: watch::Receiver<u64>,
-    version_sender: watch::Sender<u64>,
+    version_sender: Weak<watch::Sender<u64>>,
 }
 
 struct Way {
@@ -200,10 +200,17 @@ impl Writer {
         // Deep enough that no caller waits here while a commit runs; back-pressure belongs to the doors above.
         let (letters, inbox) = sync_channel(65_536);
         let (version_sender, version) = watch::channel(0);
-        let mut desk =
-            Desk::new(connection, options, (files, shelf), (letters.clone(), inbox), version_sender.clone())?;
+        let version_sender = Arc::new(version_sender);
+        let weak = Arc::downgrade(&version_sender);
+        let mut desk = Desk::new(
+            connection,
+            options,
+            (files, shelf),
+            (letters.clone(), inbox),
+            Arc::clone(&version_sender),
+        )?;
         let handle = thread::Builder::new().name("postroad-queue".to_owned()).spawn(move || desk.serve())?;
-        Ok((Self { way: Arc::new(Way { letters }), version, version_sender }, handle))
+        Ok((Self { way: Arc::new(Way { letters }), version, version_sender: weak }, handle))
     }
 
     /// Runs `work` in a transaction that others may share; ready when what is promised is true.
@@ -241,9 +248,9 @@ impl Writer {
         })
     }
 
-    /// Tells whoever waits that something may be due.
-    pub(super) fn version_sender(&self) -> watch::Sender<u64> {
-        self.version_sender.clone()
+    /// Tells whoever waits that something may be due, as long as the thread lives.
+    pub(super) fn version_sender(&self) -> Weak<watch::Sender<u64>> {
+        Weak::clone(&self.version_sender)
     }
 
     pub(super) fn version(&self) -> watch::Receiver<u64> {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
@@ -82,7 +82,7 @@ pub(super) struct Scribe {
     folder: Folder,
     writer: Writer,
     recent: Recent,
-    version: watch::Sender<u64>,
+    version: Weak<watch::Sender<u64>>,
     log_size: usize,
     wanted: Arc<AtomicBool>,
     ours: Option<Ours>,
@@ -274,7 +274,9 @@ impl Scribe {
         for Accepted { id, reply, .. } in group.accepted {
             let _ = reply.send(Ok(vec![id]));
         }
-        self.version.send_modify(|version| *version += 1);
+        if let Some(version) = self.version.upgrade() {
+            version.send_modify(|version| *version += 1);
+        }
     }
 
     /// Nothing of it is in the log. The database may have room for what comes; what leaves is told.
@@ -382,6 +384,13 @@ impl Scribe {
             self.taking = true;
             keeper::take(&self.letters, &self.folder, &self.writer, lock, None);
         }
+    }
+}
+
+impl Drop for Scribe {
+    /// Also where this thread panics: what comes from then on goes into the database.
+    fn drop(&mut self) {
+        self.shelf.close();
     }
 }
 
