@@ -100,9 +100,12 @@ const THIRD: &str = "
 ALTER TABLE delivery ADD COLUMN trial INTEGER NOT NULL DEFAULT 0;
 ";
 
-/// Which segments of the log of fresh mail are valid, and what moved from them into these tables.
+/// Which segments of the log of fresh mail are valid, and what moved from them into these tables. `visits` counts who came and
+/// wants to see all mail here, `visits_answered` those for whom whoever has the log has moved it.
 const FOURTH: &str = "
 ALTER TABLE counter ADD COLUMN live_epoch INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE counter ADD COLUMN visits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE counter ADD COLUMN visits_answered INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE moved (message INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);
 ";
 

@@ -75,13 +75,13 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
     let reading = schema::open_reader(path, options.busy_timeout)?;
     let (files, mut others) = ContentFiles::start(path, options.large_content)?;
     sync_folder(path)?;
-    let (reader, reading) = Reader::start(reading)?;
     let shelf = Shelf::default();
     let (writer, writing) = Writer::start(writing, options, files.clone(), shelf.clone())?;
     let recent = Recent::new(options.recent_content);
     let (keeper, keeping) = Keeper::start(path, &options, shelf.clone(), writer.clone(), recent.clone())?;
     others.extend([keeping, writing]);
-    keeper.recover(&writer)?;
+    keeper.recover(&writer, &reading)?;
+    let (reader, reading) = Reader::start(reading)?;
     Ok(SqliteStore {
         keeper,
         shelf,

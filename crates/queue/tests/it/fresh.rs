@@ -194,6 +194,27 @@ async fn a_log_that_is_torn_anywhere_keeps_what_was_promised_before_the_tear() {
     }
 }
 
+/// `relay queue` sees and holds what was accepted the moment before.
+#[tokio::test]
+async fn another_process_that_opens_the_store_finds_all_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    for number in 0..3 {
+        store.enqueue(named(number, "example.com", b"hello")).await.expect("room");
+    }
+    let lent = store.claim(Claim::due(hop("example.com"), 1, at(1), at(60))).await.expect("a claim").leases;
+    let visitor = open(&path);
+    assert_eq!(stored(&path), 3);
+    let held = visitor.suspend(Filter::all(), at(1)).await.expect("suspended");
+    assert_eq!((held.deliveries, held.active), (3, 1));
+    assert!(claim(&store, "example.com").await.is_empty());
+    for lease in lent {
+        store.settle(lease, Settlement::all_leave()).await.expect("what was lent can be settled");
+    }
+    assert_eq!(list(&visitor).await.len(), 2);
+}
+
 #[tokio::test]
 async fn one_server_has_the_log_and_the_others_do_without() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -53,7 +53,8 @@ async fn a_store_of_version_2_knows_of_trials_from_now_on() {
     open(&path).close();
     let old = Connection::open(&path).expect("it opens");
     old.execute_batch(
-        "ALTER TABLE delivery DROP COLUMN trial; ALTER TABLE counter DROP COLUMN live_epoch; DROP TABLE moved;
+        "ALTER TABLE delivery DROP COLUMN trial; ALTER TABLE counter DROP COLUMN live_epoch; ALTER TABLE counter DROP COLUMN visits;
+         ALTER TABLE counter DROP COLUMN visits_answered; DROP TABLE moved;
          PRAGMA user_version = 2;",
     ).expect("version 2");
     drop(old);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::fault::Fault;
@@ -17,7 +19,7 @@ use super::format;
 use super::log::{Folder, SEGMENTS};
 use super::scribe::{self, Letter, Reply, Scribe};
 use super::shelf::{Left, Shelf};
-use super::transfer::Recovery;
+use super::transfer::{self, Recovery, Visit};
 use crate::error::QueueError;
 use crate::item::NewMessage;
 use crate::message_id::MessageId;
@@ -104,20 +106,20 @@ impl Keeper {
         self.ask(Letter::Leave { left, reply }, answer)
     }
 
-    /// Moves what an earlier process left in the log into the database, unless another one has the log. Blocks meanwhile.
+    /// Moves what an earlier process left in the log into the database; where another one has the log, waits until that one has
+    /// moved what lies there now, a second at most.
     ///
     /// What cannot move now moves when a server starts.
-    pub(in super::super) fn recover(&self, writer: &Writer) -> Result<(), Fault> {
-        if let Some(lock) = self.folder.lock()? {
-            let (told, answer) = channel();
-            let then = move |_: Result<_, QueueError>| {
-                drop(lock);
-                let _ = told.send(());
-            };
-            let job = Recovery::new(self.folder.clone(), Box::new(then));
-            drop(writer.submit(Promise::Visible, 0, job));
-            let _ = answer.recv();
-        }
+    pub(in super::super) fn recover(&self, writer: &Writer, reading: &Connection) -> Result<(), Fault> {
+        let Some(lock) = self.folder.lock()? else { return visit(writer, reading) };
+        let (told, answer) = channel();
+        let then = move |_: Result<_, QueueError>| {
+            drop(lock);
+            let _ = told.send(());
+        };
+        let job = Recovery::new(self.folder.clone(), Box::new(then));
+        drop(writer.submit(Promise::Visible, 0, job));
+        let _ = answer.recv();
         Ok(())
     }
 
@@ -150,6 +152,24 @@ impl Keeper {
     ) -> BoxFuture<'static, T> {
         answered(self.way.letters.send(letter).map_err(|_| QueueError::Closed), answer)
     }
+}
+
+/// Asks whoever has the log to move what lies there. One that does not answer is stopped, or busy with greater cares.
+fn visit(writer: &Writer, reading: &Connection) -> Result<(), Fault> {
+    const LOOKS: u32 = 100;
+    let (told, answer) = channel();
+    let then = move |visit: Result<i64, QueueError>| {
+        let _ = told.send(visit);
+    };
+    drop(writer.submit(Promise::Visible, 0, Visit::new(Box::new(then))));
+    let Ok(Ok(visit)) = answer.recv() else { return Ok(()) };
+    for _ in 0..LOOKS {
+        if transfer::is_answered(reading, visit)? {
+            break;
+        }
+        thread::sleep(Duration::from_secs(1) / LOOKS);
+    }
+    Ok(())
 }
 
 /// Moves what is left in the log, and begins with an empty one.

@@ -365,13 +365,12 @@ impl Scribe {
         }
         // Once more, where it failed.
         self.free(first_needed(epoch) - 1);
-        let which = match clock().checked_sub(AGE) {
-            _ if visited => Some(Which::All),
-            Some(moment) if self.shelf.is_any_older(moment) => Some(Which::Before(moment)),
-            _ => None,
-        };
-        if let Some(which) = which {
-            drop(transfer::move_out(&self.shelf, &self.writer, which));
+        if visited {
+            transfer::answer_visits(&self.shelf, &self.writer);
+        } else if let Some(moment) = clock().checked_sub(AGE)
+            && self.shelf.is_any_older(moment)
+        {
+            drop(transfer::move_out(&self.shelf, &self.writer, Which::Before(moment)));
         }
     }
 

@@ -48,6 +48,50 @@ pub(super) fn free(shelf: &Shelf, writer: &Writer, epoch: u64, freed: &Arc<Atomi
     drop(writer.submit(Promise::Durable, 0, job));
 }
 
+/// Moves all for whoever came from another process, and tells him so.
+pub(super) fn answer_visits(shelf: &Shelf, writer: &Writer) {
+    drop(move_out(shelf, writer, Which::All));
+    drop(writer.submit(Promise::Visible, 0, |work: &mut Work<'_>| {
+        work.connection
+            .prepare_cached("UPDATE counter SET visits_answered = visits WHERE visits_answered <> visits")?
+            .execute([])?;
+        Ok(())
+    }));
+}
+
+/// Comes to see all mail in the database; `then` gets the number of the visit.
+pub(super) struct Visit {
+    number: i64,
+    then: Option<Then<i64>>,
+}
+
+impl Visit {
+    pub(super) fn new(then: Then<i64>) -> Self {
+        Self { number: 0, then: Some(then) }
+    }
+}
+
+impl Labour<()> for Visit {
+    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
+        self.number = work
+            .connection
+            .prepare_cached("UPDATE counter SET visits = visits + 1 RETURNING visits")?
+            .query_row([], |row| row.get(0))?;
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Result<(), QueueError>) {
+        if let Some(then) = self.then.take() {
+            then(ended.map(|()| self.number));
+        }
+    }
+}
+
+pub(super) fn is_answered(connection: &Connection, visit: i64) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached("SELECT visits_answered >= ?1 FROM counter")?;
+    Ok(statement.query_row([visit], |row| row.get(0))?)
+}
+
 /// Makes segments void.
 struct Freeing {
     shelf: Shelf,
