@@ -78,10 +78,10 @@
 //! |---|---|
 //! | `queue.db` | messages, deliveries, and contents below [`SqliteOptions::large_content`], 256 KiB |
 //! | `queue.db-wal`, `-shm` | what was committed and synced lately, carried over when it reaches [`SqliteOptions::log_size`] |
-//! | `queue.db-fresh/` | mail accepted a moment ago, in an append log until it is delivered, or moves into `queue.db` half a second later; [`SqliteOptions::fresh_log`], 64 MiB at most |
+//! | `queue.db-fresh/` | mail accepted a moment ago, in an append log until it is delivered, or moves into `queue.db` three seconds later; [`SqliteOptions::fresh_log`], 128 MiB at most |
 //! | `queue.db-content/` | large contents, a file each: synced before the row that names it, removed after that row |
 //!
-//! Most mail is delivered within half a second, and never comes into the tables: it costs one short write to the log, and a
+//! Most mail is delivered within seconds, and never comes into the tables: it costs one short write to the log, and a
 //! sync that whoever comes at the time shares. Opening the store moves what is left in the log of a server that is gone.
 //!
 //! A crash may leave a content file without a row; the next start removes it. Space that mail no longer needs is given

@@ -163,6 +163,7 @@ pub trait QueueStore: Send + Sync {
     fn version(&self) -> u64;
 
     /// Ready with the new [`version`](Self::version) as soon as it is not `seen` any more: at once for a change by
-    /// this process, within a second for one by another.
+    /// this process, within a second for one by another; for mail that another server accepted within three, and not
+    /// for what it delivers meanwhile.
     fn changed(&self, seen: u64) -> BoxFuture<'_, u64>;
 }

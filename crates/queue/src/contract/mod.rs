@@ -98,7 +98,7 @@ impl<'a> Clause<'a> {
         leases.pop().ok_or(Breach::Broken { clause: self.name, promise: "a claim lends" })
     }
 
-    /// Waits until what another handle queued for this next hop is due here: within a second, the promise is.
+    /// Waits until what another handle queued for this next hop is due here: within seconds, the promise is.
     async fn sees(&self, name: &str) -> Result<(), Breach> {
         let mut seen = self.store.version();
         while !self.ok(self.store.due(at(0)).await)?.contains(&(hop(name), at(0))) {

@@ -23,8 +23,8 @@ pub struct SqliteOptions {
     /// From how many bytes on the write-ahead log is carried over into the database, and begun anew; 32 MiB. Larger
     /// ones are carried over less often and for longer, and whoever calls meanwhile waits.
     pub log_size: usize,
-    /// How many bytes the log of fresh mail may have: what was accepted lies there, and in memory up to half as much, until it is
-    /// delivered, or moves into the database half a second later; 64 MiB. 0: all mail goes through the database.
+    /// How many bytes the log of fresh mail may have: what was accepted lies there, and in memory up to a quarter as much, until
+    /// it is delivered, or moves into the database three seconds later; 128 MiB. 0: all mail goes through the database.
     ///
     /// Only a store that was [started](crate::QueueStore::start) has one, and takes messages there that bring their
     /// [id](crate::NewMessage::id) and go to one next hop.
@@ -44,7 +44,7 @@ impl Default for SqliteOptions {
             large_content: 256 << 10,
             recent_content: 16 << 20,
             log_size: 32 << 20,
-            fresh_log: 64 << 20,
+            fresh_log: 128 << 20,
             max_size: None,
         }
     }

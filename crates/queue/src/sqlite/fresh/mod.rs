@@ -3,8 +3,8 @@
 //!
 //! Most mail is delivered within the second. So a message is first appended to a log, which is one short write and one
 //! sync for all who come at the time; it is lent from memory; and when all of its recipients have left, a few bytes more
-//! in the log say so. Whatever takes another course (an attempt failed, a postmaster wants it, it is half a
-//! second old, the log needs its room) moves into the database first, under its number and lease, and goes on there.
+//! in the log say so. Whatever takes another course (an attempt failed, a postmaster wants it, it is three
+//! seconds old, the log needs its room) moves into the database first, under its number and lease, and goes on there.
 //!
 //! | on the disk | what it is |
 //! |---|---|

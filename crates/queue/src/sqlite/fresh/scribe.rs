@@ -317,7 +317,7 @@ impl Scribe {
                     Log::begin(self.folder.clone(), epoch, segment_size).map_err(|Fault(error)| error)?;
                 self.freed.store(epoch, Ordering::Release);
                 self.ours = Some(Ours { log, _lock: lock, broken: false });
-                self.shelf.open(self.log_size / 2, floor);
+                self.shelf.open(self.log_size / 4, floor);
             }
             Ok(())
         });

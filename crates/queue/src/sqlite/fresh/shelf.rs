@@ -518,5 +518,5 @@ fn lease(id: MessageId, entry: &Entry, until: Timestamp) -> Lease {
     lease
 }
 
-/// How old a message gets here, about: other processes see it within a second.
-pub(super) const AGE: Duration = Duration::from_millis(500);
+/// How old a message gets here, about.
+pub(super) const AGE: Duration = Duration::from_secs(3);
