@@ -6,7 +6,7 @@ use std::path::Path;
 
 use postroad_queue::{QueueStore, SqliteOptions, SqliteStore};
 
-use crate::mail::{body, message};
+use crate::mail::{body, message, named};
 
 const LARGE: usize = 20_000;
 /// Any other than root's.
@@ -20,8 +20,15 @@ async fn what_root_makes_belongs_to_whoever_has_the_store() {
     open(&path).close();
     give(&path);
     fs::remove_dir(content_folder(&path)).expect("it is empty");
+    let log = path.with_file_name("queue.db-fresh");
+    fs::remove_dir_all(&log).expect("nothing is there that anybody needs");
 
     let store = open(&path);
+    store.start("Hub01").await.expect("it starts");
+    store.enqueue(named(2, "example.com", &body(2, 100))).await.expect("room");
+    let in_the_log = fs::read_dir(&log).expect("a folder").map(|file| file.expect("an entry").path());
+    let owners: Vec<_> = in_the_log.chain([log]).map(|path| owner(&path)).collect();
+    assert_eq!(owners, [RELAY; 3], "the lock, a segment and the folder");
     store.enqueue(message("example.com", &body(1, LARGE))).await.expect("room");
     assert_eq!(owner(&content_folder(&path)), RELAY);
     let files = fs::read_dir(content_folder(&path)).expect("a folder");
@@ -30,6 +37,21 @@ async fn what_root_makes_belongs_to_whoever_has_the_store() {
     assert_eq!(owner(&files[0]), RELAY);
     assert_eq!(fs::metadata(&files[0]).expect("it is there").mode() & 0o777, 0o600, "and to nobody else");
     store.close();
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_link_that_the_owner_put_into_the_log_is_not_followed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    open(&path).close();
+    give(&path);
+    let (lock, root) = (path.with_file_name("queue.db-fresh").join("lock"), folder.path().join("of root"));
+    fs::write(&root, "secret").expect("room");
+    fs::remove_file(&lock).expect("it is there");
+    std::os::unix::fs::symlink(&root, &lock).expect("a link");
+    assert!(SqliteStore::open(&path).is_err());
+    assert_eq!(owner(&root), (0, 0), "it is given to nobody");
 }
 
 #[tokio::test]

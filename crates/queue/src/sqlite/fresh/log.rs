@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use postroad_message::Content;
+use rustix::fs::{Mode, OFlags};
 
 use super::super::fault::Fault;
 use super::super::owner::Owner;
@@ -39,22 +40,29 @@ impl Folder {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => {
                 made?;
-                owner.give(&File::open(&path)?)?;
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let folder = rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from)?;
+                owner.give(&folder.into())?;
             }
         }
         Ok(Self { path, owner })
     }
 
+    /// Only what is made here is given to whoever has the database, and no link is followed: where root does this in his folder
+    /// he could have put a link there.
     fn open(&self, name: &str) -> io::Result<File> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.path.join(name))?;
-        self.owner.give(&file)?;
-        Ok(file)
+        let path = self.path.join(name);
+        let mut options = File::options();
+        let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+        options.read(true).write(true).mode(0o600).custom_flags(nofollow);
+        match options.clone().create_new(true).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(&path),
+            made => {
+                let file = made?;
+                self.owner.give(&file)?;
+                Ok(file)
+            }
+        }
     }
 
     /// The log is ours as long as the file that this gives is open; `None` where it is another process's.
