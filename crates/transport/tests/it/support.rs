@@ -14,7 +14,7 @@ use postroad_message::{
     Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Receipt, Recipient, ReversePath,
     Scope, Timestamp,
 };
-use postroad_queue::{Filter, Listed, QueueStore, SqliteStore};
+use postroad_queue::{Filter, Listed, QueueStore, SqliteStore, State};
 use postroad_transport::{
     Deliver, Delivers, Job, NobodyWatches, Observe, Pipeline, Settings, Submission, World,
 };
@@ -253,8 +253,26 @@ impl Relay {
 
     /// Waits until nothing is left in the queue.
     pub(crate) async fn until_empty(&self) {
-        while !self.waiting().await.is_empty() {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+        self.until(Duration::from_secs(60), |waiting| waiting.is_empty()).await;
+    }
+
+    /// Waits until nothing is left for any of these.
+    pub(crate) async fn until_gone(&self, to: &[String]) {
+        let is_for = |listed: &Listed| {
+            listed.recipients.iter().any(|queued| to.contains(&queued.recipient.address.to_string()))
+        };
+        self.until(Duration::from_millis(1), |waiting| !waiting.iter().any(is_for)).await;
+    }
+
+    async fn until(&self, pause: Duration, is_so: impl Fn(&[Listed]) -> bool) {
+        loop {
+            let waiting = self.waiting().await;
+            if is_so(&waiting) {
+                return;
+            }
+            let aside = waiting.iter().all(|listed| matches!(listed.state, State::SetAside { .. }));
+            assert!(!aside, "what is left is set aside: {waiting:?}");
+            tokio::time::sleep(pause).await;
         }
     }
 }
