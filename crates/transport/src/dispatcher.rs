@@ -34,6 +34,7 @@ impl Pipeline {
     /// that was unreachable is routed anew. Before anything else is taken in.
     pub async fn recover(&self) -> Result<(), QueueError> {
         self.shared.store.start(&self.shared.in_force().settings.server).await?;
+        self.shared.trials.put_off(self.shared.world.now().after(SUSPECT_PAUSE));
         self.reroute().await
     }
 
@@ -296,7 +297,7 @@ async fn attempt_or_try(shared: &Shared, lease: Lease, next_hop_retry: Timestamp
         poison::set_aside(shared, lease).await;
         return Contact::None;
     }
-    let trial = shared.trials.begin(&lease);
+    let trial = shared.trials.begin(&lease, shared.world.now());
     let begun = match &trial {
         Some(_) => shared.store.begin_trial(&lease).await.inspect_err(|error| {
             tracing::error!(id = %lease.message, %error, "a trial could not be written down; it is put off");

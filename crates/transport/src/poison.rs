@@ -54,18 +54,28 @@ struct Docks {
     next_hops: HashSet<NextHop>,
     /// Whether one is tried that has crashed us during a trial already.
     grave: bool,
+    /// A server that is killed as soon as it is there is not killed by its mail.
+    not_before: Option<Timestamp>,
 }
 
 impl Trials {
-    /// The right to try a suspect there; `None` while another is.
+    /// Tries nobody before this moment.
+    pub(crate) fn put_off(&self, until: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).not_before = Some(until);
+    }
+
+    /// The right to try a suspect there; `None` while another is, and for a moment after the start.
     ///
     /// Who dies with a hundred deliveries in flight has a hundred suspects. Tried side by side they would all be
     /// convicted by the next power failure; one at a time, only the guilty one is there again and again. A crash may
     /// still find several next hops at it: whoever was on trial then is from then on tried with no other such one
     /// anywhere.
-    pub(crate) fn begin(&self, lease: &Lease) -> Option<Trial<'_>> {
+    pub(crate) fn begin(&self, lease: &Lease, now: Timestamp) -> Option<Trial<'_>> {
         let grave = lease.crashes > 1;
         let mut docks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if docks.not_before.is_some_and(|moment| now < moment) {
+            return None;
+        }
         if grave && docks.grave || !docks.next_hops.insert(lease.next_hop.clone()) {
             return None;
         }
