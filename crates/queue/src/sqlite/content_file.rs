@@ -9,9 +9,9 @@
 //! The file and its folder are synced before the row is committed; the row's removal is committed before the file is
 //! removed. What a crash leaves without a row is removed at the next start.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,7 +22,7 @@ use postroad_message::Content;
 use rustix::fs::{Mode, OFlags};
 
 use super::fault::Fault;
-use super::owner::Owner;
+use super::owner::{self, Owner};
 use crate::error::QueueError;
 use crate::item::NewMessage;
 
@@ -96,19 +96,7 @@ pub(super) struct Folder {
 
 impl Folder {
     fn beside(database: &Path) -> Result<Self, Fault> {
-        let mut name = database.file_name().unwrap_or_default().to_owned();
-        name.push("-content");
-        let path = database.with_file_name(name);
-        let owner = Owner::of(&fs::metadata(database)?);
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => {
-                made?;
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                owner
-                    .give(&rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from)?.into())?;
-            }
-        }
+        let (path, owner) = owner::folder_beside(database, "-content")?;
         Ok(Self { path, owner, last: AtomicU64::new(0) })
     }
 

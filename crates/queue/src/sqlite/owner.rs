@@ -1,9 +1,11 @@
 //! Whose the store's files are: what root makes beside a relay of another user belongs to that user.
 
-use std::fs::{self, File, Metadata};
-use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
-use std::path::Path;
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 /// A user, and his group.
 #[derive(Clone, Copy)]
@@ -35,6 +37,23 @@ impl Owner {
 pub(super) fn folder(database: &Path) -> &Path {
     let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
+}
+
+/// The folder `database` + `suffix`, for whoever has the database; it is made where there is none.
+pub(super) fn folder_beside(database: &Path, suffix: &str) -> io::Result<(PathBuf, Owner)> {
+    let mut name = database.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    let path = database.with_file_name(name);
+    let owner = Owner::of(&fs::metadata(database)?);
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => {
+            made?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            owner.give(&rustix::fs::open(&path, flags, Mode::empty())?.into())?;
+        }
+    }
+    Ok((path, owner))
 }
 
 /// Makes the empty file of a store where there is none, for whoever has its folder; SQLite gives its logs to whoever has the

@@ -306,13 +306,13 @@ impl QueueStore for SqliteStore {
     }
 
     fn due(&self, now: Timestamp) -> BoxFuture<'_, Vec<(NextHop, Timestamp)>> {
+        // In this order: what moves meanwhile is found twice rather than not at all.
+        let fresh = self.shelf.due(now);
         if !self.shelf.has_stored() {
-            return Box::pin(std::future::ready(Ok(self.shelf.due(now))));
+            return Box::pin(std::future::ready(Ok(fresh)));
         }
         let stored = self.reader.submit(move |connection| view::due(connection, now));
         Box::pin(async move {
-            // In this order: what moves meanwhile is found twice rather than not at all.
-            let fresh = self.shelf.due(now);
             let mut all: BTreeMap<_, _> = fresh.into_iter().collect();
             for (next_hop, due) in stored.await? {
                 all.entry(next_hop)

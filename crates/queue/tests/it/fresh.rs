@@ -194,6 +194,23 @@ async fn a_log_that_is_torn_anywhere_keeps_what_was_promised_before_the_tear() {
     }
 }
 
+/// Who sends to many, or sends nothing to anybody, fills the memory as well as who sends much.
+#[tokio::test]
+async fn without_content_memory_is_bounded_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut options = SqliteOptions::default();
+    options.fresh_log = 400_000;
+    let store = SqliteStore::open_with(&path, options).expect("it opens");
+    store.start("Hub01").await.expect("it starts");
+    for number in 0..300 {
+        store.enqueue(named(number, "example.com", b"")).await.expect("room");
+    }
+    let stored = stored(&path);
+    assert!((1..300).contains(&stored), "100,000 bytes of memory hold {} empty messages", 300 - stored);
+    assert_eq!(list(&store).await.len(), 300);
+}
+
 /// `relay queue` sees and holds what was accepted the moment before.
 #[tokio::test]
 async fn another_process_that_opens_the_store_finds_all_of_it() {

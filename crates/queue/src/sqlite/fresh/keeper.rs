@@ -92,7 +92,7 @@ impl Keeper {
         }
         let line = format::line(id, message)?;
         let message = Arc::new(messages.pop()?);
-        if !self.shelf.announce(id, &message, scribe::clock()) {
+        if !self.shelf.announce(id, &message, line.len(), scribe::clock()) {
             messages.push(Arc::unwrap_or_clone(message));
             return None;
         }

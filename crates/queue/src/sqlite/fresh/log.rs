@@ -1,15 +1,15 @@
 //! The log's files: a segment after the other, written at its end and synced.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use postroad_message::Content;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 
 use super::super::fault::Fault;
-use super::super::owner::Owner;
+use super::super::owner::{self, Owner};
 use super::format::{HEADER, Key, Lent, OVERHEAD, Record};
 use crate::message_id::MessageId;
 
@@ -32,19 +32,7 @@ pub(super) struct Segment {
 impl Folder {
     /// Makes the folder where there is none.
     pub(super) fn beside(database: &Path) -> Result<Self, Fault> {
-        let mut name = database.file_name().unwrap_or_default().to_owned();
-        name.push("-fresh");
-        let path = database.with_file_name(name);
-        let owner = Owner::of(&fs::metadata(database)?);
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => {
-                made?;
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let folder = rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from)?;
-                owner.give(&folder.into())?;
-            }
-        }
+        let (path, owner) = owner::folder_beside(database, "-fresh")?;
         Ok(Self { path, owner })
     }
 

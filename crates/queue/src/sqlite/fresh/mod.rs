@@ -19,10 +19,13 @@
 mod format;
 mod keeper;
 mod log;
+mod moving;
 mod scribe;
 mod shelf;
+mod stored;
 mod transfer;
 
 pub(super) use keeper::Keeper;
+pub(super) use moving::Which;
 pub(super) use shelf::{Finish, Lending, Shelf};
-pub(super) use transfer::{Which, move_out};
+pub(super) use transfer::move_out;

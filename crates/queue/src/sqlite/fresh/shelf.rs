@@ -1,11 +1,10 @@
-//! What lies in the log and not in the database, as it is lent from memory; and what there is in the database beside it.
+//! What lies in the log and not in the database, as it is lent from memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use postroad_message::{Content, NextHop, Timestamp};
-use rusqlite::Connection;
 
 use super::format::Lent;
 use crate::item::{Claim, Claimed, Eligible, Lease, NewMessage};
@@ -19,64 +18,46 @@ pub(in super::super) struct Shelf {
 }
 
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     /// How many bytes may lie here; 0 while the log is not ours.
-    room: usize,
-    bytes: usize,
+    pub(super) room: usize,
+    pub(super) bytes: usize,
     /// Ids from here downwards may be known in the database.
-    floor: Option<MessageId>,
-    entries: BTreeMap<MessageId, Entry>,
+    pub(super) floor: Option<MessageId>,
+    pub(super) entries: BTreeMap<MessageId, Entry>,
     /// What nobody works on.
-    waiting: HashMap<NextHop, BTreeSet<(Timestamp, MessageId)>>,
+    pub(super) waiting: HashMap<NextHop, BTreeSet<(Timestamp, MessageId)>>,
     /// When each lease runs out.
-    ends: BTreeSet<(Timestamp, MessageId)>,
+    pub(super) ends: BTreeSet<(Timestamp, MessageId)>,
     /// Lendings that the log has not been told of.
-    lent: Vec<Lent>,
-    owner: String,
-    stored: HashSet<NextHop>,
-    suspended: HashSet<NextHop>,
+    pub(super) lent: Vec<Lent>,
+    pub(super) owner: String,
+    pub(super) stored: HashSet<NextHop>,
+    pub(super) suspended: HashSet<NextHop>,
     /// The database could not be asked.
-    unknown: bool,
-    retries: bool,
-    visited: bool,
+    pub(super) unknown: bool,
+    pub(super) retries: bool,
+    pub(super) visited: bool,
 }
 
-struct Entry {
-    message: Arc<NewMessage>,
-    epoch: u64,
-    since: Instant,
-    generation: u64,
-    state: State,
+pub(super) struct Entry {
+    pub(super) message: Arc<NewMessage>,
+    /// Bytes that it takes in memory, about.
+    pub(super) weight: usize,
+    pub(super) epoch: u64,
+    pub(super) since: Instant,
+    pub(super) generation: u64,
+    pub(super) state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// On its way into the log.
     Coming,
     Waiting,
     Lent(Timestamp),
     /// On its way into the database; with its lease, if it is lent.
     Moving(Option<Timestamp>),
-}
-
-/// A message on its way into the database.
-#[derive(Clone)]
-pub(super) struct Moving {
-    pub(super) message: Arc<NewMessage>,
-    pub(super) epoch: u64,
-    pub(super) generation: u64,
-    pub(super) lent: Option<Timestamp>,
-    pub(super) owner: String,
-}
-
-/// Which messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Which {
-    All,
-    One(MessageId),
-    /// That came before this moment.
-    Before(Instant),
-    UpToEpoch(u64),
 }
 
 /// What a claim finds here.
@@ -110,7 +91,7 @@ impl Left {
 }
 
 impl Shelf {
-    fn shared(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,20 +121,29 @@ impl Shelf {
     }
 
     /// Takes its place among the others, and is lent to nobody yet; false where it belongs into the database.
-    pub(super) fn announce(&self, id: MessageId, message: &Arc<NewMessage>, since: Instant) -> bool {
+    ///
+    /// `line` bytes are written of it beside its content: what it takes beside that is about twice as much.
+    pub(super) fn announce(
+        &self,
+        id: MessageId,
+        message: &Arc<NewMessage>,
+        line: usize,
+        since: Instant,
+    ) -> bool {
         let mut shared = self.shared();
-        let size = message.content.len();
+        let weight = message.content.len() + 2 * line;
         let known = |hop: &NextHop| shared.suspended.contains(hop);
         if Some(id) <= shared.floor
-            || shared.bytes + size > shared.room
+            || shared.bytes + weight > shared.room
             || shared.entries.contains_key(&id)
             || message.deliveries.iter().any(|delivery| known(&delivery.next_hop))
         {
             return false;
         }
-        shared.bytes += size;
+        shared.bytes += weight;
         let message = Arc::clone(message);
-        shared.entries.insert(id, Entry { message, epoch: 0, since, generation: 0, state: State::Coming });
+        let entry = Entry { message, weight, epoch: 0, since, generation: 0, state: State::Coming };
+        shared.entries.insert(id, entry);
         true
     }
 
@@ -255,187 +245,26 @@ impl Shelf {
     /// The log could not be told: it is as before.
     pub(super) fn put_back_left(&self, Left { id, entry }: Left) {
         let mut shared = self.shared();
-        shared.bytes += entry.message.content.len();
+        shared.bytes += entry.weight;
         if let State::Lent(until) = entry.state {
             shared.ends.insert((until, id));
         }
         shared.entries.insert(id, entry);
     }
-
-    /// Takes messages for the way into the database, up to so many bytes.
-    pub(super) fn take_for_moving(&self, which: Which, bytes: usize) -> Vec<Moving> {
-        let mut shared = self.shared();
-        let ids: Vec<MessageId> = match which {
-            Which::One(id) => shared.entries.contains_key(&id).then_some(id).into_iter().collect(),
-            _ => shared.entries.keys().copied().collect(),
-        };
-        let (mut taken, mut taken_bytes) = (Vec::new(), 0);
-        for id in ids {
-            let Some(entry) = shared.entries.get_mut(&id) else { continue };
-            let wanted = match which {
-                Which::All | Which::One(_) => true,
-                Which::Before(moment) => entry.since < moment,
-                Which::UpToEpoch(epoch) => entry.epoch <= epoch,
-            };
-            let lent = match entry.state {
-                State::Waiting => None,
-                State::Lent(until) => Some(until),
-                State::Coming | State::Moving(_) => continue,
-            };
-            if !wanted {
-                continue;
-            }
-            if taken_bytes >= bytes {
-                break;
-            }
-            taken_bytes += entry.message.content.len();
-            entry.state = State::Moving(lent);
-            let (message, epoch, generation) = (Arc::clone(&entry.message), entry.epoch, entry.generation);
-            match lent {
-                Some(until) => {
-                    shared.ends.remove(&(until, id));
-                }
-                None => shared.take_from_waiting(id),
-            }
-            shared.floor = shared.floor.max(Some(id));
-            for delivery in &message.deliveries {
-                shared.stored.insert(delivery.next_hop.clone());
-            }
-            let owner = shared.owner.clone();
-            taken.push(Moving { message, epoch, generation, lent, owner });
-        }
-        taken
-    }
-
-    /// They lie in the database.
-    pub(super) fn moved(&self, ids: impl IntoIterator<Item = MessageId>) {
-        let mut shared = self.shared();
-        for id in ids {
-            shared.remove(id);
-        }
-    }
-
-    /// They could not be moved, and are here as before.
-    pub(super) fn not_moved(&self, ids: impl IntoIterator<Item = MessageId>) {
-        let mut shared = self.shared();
-        for id in ids {
-            let Some(entry) = shared.entries.get_mut(&id) else { continue };
-            let State::Moving(lent) = entry.state else { continue };
-            entry.state = lent.map_or(State::Waiting, State::Lent);
-            match lent {
-                Some(until) => {
-                    shared.ends.insert((until, id));
-                }
-                None => shared.put_to_waiting(id),
-            }
-        }
-    }
-
-    /// What lies in segments of earlier epochs than this.
-    pub(super) fn in_segments_below(&self, epoch: u64) -> Vec<MessageId> {
-        let shared = self.shared();
-        let below = |entry: &Entry| entry.state != State::Coming && entry.epoch < epoch;
-        shared.entries.iter().filter(|(_, entry)| below(entry)).map(|(id, _)| *id).collect()
-    }
-
-    /// Whether anything is here that came before this moment and can move.
-    pub(super) fn is_any_older(&self, moment: Instant) -> bool {
-        // Ids grow with time, more or less: the first few tell.
-        let shared = self.shared();
-        shared
-            .entries
-            .values()
-            .take(16)
-            .any(|entry| entry.since < moment && matches!(entry.state, State::Waiting | State::Lent(_)))
-    }
-}
-
-/// What there is in the database.
-impl Shelf {
-    /// Something for this next hop is written into the database, or may be.
-    pub(in super::super) fn is_stored(&self, hop: &NextHop) {
-        let mut shared = self.shared();
-        if !shared.stored.contains(hop) {
-            shared.stored.insert(hop.clone());
-        }
-    }
-
-    /// A message with this id is, or was.
-    pub(in super::super) fn is_known(&self, id: MessageId) {
-        let mut shared = self.shared();
-        shared.floor = shared.floor.max(Some(id));
-    }
-
-    /// Nothing for these next hops is there any more.
-    pub(in super::super) fn is_not_stored(&self, hops: impl IntoIterator<Item = NextHop>) {
-        let mut shared = self.shared();
-        for hop in hops {
-            shared.stored.remove(&hop);
-        }
-    }
-
-    pub(in super::super) fn suspend(&self, hop: &NextHop, suspended: bool) {
-        let mut shared = self.shared();
-        match suspended {
-            true => shared.suspended.insert(hop.clone()),
-            false => shared.suspended.remove(hop),
-        };
-    }
-
-    /// Looks what is there; somebody else may have changed it.
-    pub(in super::super) fn look(&self, connection: &Connection) {
-        let read = || -> rusqlite::Result<Vec<(NextHop, bool)>> {
-            let mut statement =
-                connection.prepare_cached("SELECT connector, destination, suspended FROM queue")?;
-            let rows = statement.query_map([], |row| {
-                Ok((NextHop::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?), row.get(2)?))
-            })?;
-            rows.collect()
-        };
-        let queues = read();
-        let mut shared = self.shared();
-        shared.retries = true;
-        shared.unknown = queues.is_err();
-        for (hop, suspended) in queues.unwrap_or_default() {
-            match suspended {
-                true => shared.suspended.insert(hop.clone()),
-                false => shared.suspended.remove(&hop),
-            };
-            shared.stored.insert(hop);
-        }
-    }
-
-    /// Another process changed something: it may want to see all that there is.
-    pub(in super::super) fn visited(&self) {
-        self.shared().visited = true;
-    }
-
-    pub(super) fn take_visited(&self) -> bool {
-        std::mem::take(&mut self.shared().visited)
-    }
-
-    pub(in super::super) fn asked_for_retries(&self) {
-        self.shared().retries = true;
-    }
-
-    /// Whether somebody may have asked for retries since this was last called.
-    pub(in super::super) fn take_asked_for_retries(&self) -> bool {
-        std::mem::take(&mut self.shared().retries)
-    }
 }
 
 impl Shared {
-    fn remove(&mut self, id: MessageId) -> Option<Entry> {
+    pub(super) fn remove(&mut self, id: MessageId) -> Option<Entry> {
         self.take_from_waiting(id);
         let entry = self.entries.remove(&id)?;
         if let State::Lent(until) = entry.state {
             self.ends.remove(&(until, id));
         }
-        self.bytes = self.bytes.saturating_sub(entry.message.content.len());
+        self.bytes = self.bytes.saturating_sub(entry.weight);
         Some(entry)
     }
 
-    fn put_to_waiting(&mut self, id: MessageId) {
+    pub(super) fn put_to_waiting(&mut self, id: MessageId) {
         let Some(entry) = self.entries.get(&id) else { return };
         for delivery in &entry.message.deliveries {
             match self.waiting.get_mut(&delivery.next_hop) {
@@ -449,7 +278,7 @@ impl Shared {
         }
     }
 
-    fn take_from_waiting(&mut self, id: MessageId) {
+    pub(super) fn take_from_waiting(&mut self, id: MessageId) {
         let Some(entry) = self.entries.get(&id) else { return };
         for delivery in &entry.message.deliveries {
             if let Some(waiting) = self.waiting.get_mut(&delivery.next_hop) {
@@ -517,6 +346,3 @@ fn lease(id: MessageId, entry: &Entry, until: Timestamp) -> Lease {
     lease.due = due;
     lease
 }
-
-/// How old a message gets here, about.
-pub(super) const AGE: Duration = Duration::from_secs(3);
