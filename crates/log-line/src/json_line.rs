@@ -2,13 +2,19 @@
 
 use std::fmt::{self, Debug, Write};
 
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, span};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
+
+/// To the microsecond, in UTC.
+const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+/// Room for an ordinary line.
+const LINE: usize = 512;
 
 /// Formats an event as `{"timestamp":...,"level":...,"message":...,FIELDS,"target":...,"spans":[{FIELDS,"name":...},...]}`, the outermost
 /// span first. Goes with [`JsonPairs`].
@@ -23,30 +29,39 @@ where
     fn format_event(
         &self,
         context: &FmtContext<'_, S, N>,
-        mut line: Writer<'_>,
+        mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        line.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut line)?;
-        write!(line, "\",\"level\":\"{}\"", event.metadata().level())?;
+        let mut line = String::with_capacity(LINE);
+        line.push_str("{\"timestamp\":\"");
+        TIME.print_timestamp(&Timestamp::now(), &mut line).map_err(|_| fmt::Error)?;
+        line.push_str("\",\"level\":\"");
+        line.push_str(event.metadata().level().as_str());
+        line.push('"');
         let mut pairs = Pairs { out: &mut line, begun: true, result: Ok(()) };
         event.record(&mut pairs);
         pairs.result?;
-        write!(line, ",\"target\":\"{}\"", event.metadata().target())?;
+        line.push_str(",\"target\":\"");
+        line.push_str(event.metadata().target());
+        line.push('"');
         if let Some(scope) = context.event_scope() {
-            line.write_str(",\"spans\":[")?;
+            line.push_str(",\"spans\":[");
             for (index, span) in scope.from_root().enumerate() {
-                line.write_str(if index == 0 { "{" } else { ",{" })?;
+                line.push_str(if index == 0 { "{" } else { ",{" });
                 if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
                     && !fields.is_empty()
                 {
-                    write!(line, "{fields},")?;
+                    line.push_str(fields);
+                    line.push(',');
                 }
-                write!(line, "\"name\":\"{}\"}}", span.name())?;
+                line.push_str("\"name\":\"");
+                line.push_str(span.name());
+                line.push_str("\"}");
             }
-            line.write_char(']')?;
+            line.push(']');
         }
-        line.write_str("}\n")
+        line.push_str("}\n");
+        writer.write_str(&line)
     }
 }
 
@@ -58,16 +73,11 @@ pub struct JsonPairs;
 
 impl<'a> FormatFields<'a> for JsonPairs {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'a>, fields: R) -> fmt::Result {
-        let mut pairs = Pairs { out: &mut writer, begun: false, result: Ok(()) };
-        fields.record(&mut pairs);
-        pairs.result
+        writer.write_str(&pairs_of(fields)?)
     }
 
     fn add_fields(&self, current: &'a mut FormattedFields<Self>, fields: &span::Record<'_>) -> fmt::Result {
-        let mut added = String::new();
-        let mut pairs = Pairs { out: &mut added, begun: false, result: Ok(()) };
-        fields.record(&mut pairs);
-        pairs.result?;
+        let added = pairs_of(fields)?;
         // A field that is said again (the next host of an attempt) replaces what it said before.
         let name = added.split(':').next().unwrap_or_default();
         if current.contains(name) {
@@ -79,6 +89,13 @@ impl<'a> FormatFields<'a> for JsonPairs {
         current.fields.push_str(&added);
         Ok(())
     }
+}
+
+fn pairs_of(fields: impl RecordFields) -> Result<String, fmt::Error> {
+    let mut text = String::with_capacity(LINE / 4);
+    let mut pairs = Pairs { out: &mut text, begun: false, result: Ok(()) };
+    fields.record(&mut pairs);
+    pairs.result.map(|()| text)
 }
 
 /// Puts the pairs together anew, the added ones instead of those of the same name.
@@ -96,20 +113,34 @@ fn replace(fields: &mut String, added: &str) -> fmt::Result {
 
 /// Writes each field as it comes.
 struct Pairs<'a> {
-    out: &'a mut dyn Write,
+    out: &'a mut String,
     /// Whether something stands before the next.
     begun: bool,
     result: fmt::Result,
 }
 
 impl Pairs<'_> {
-    fn pair(&mut self, field: &Field, value: impl FnOnce(&mut dyn Write) -> fmt::Result) {
+    fn pair(&mut self, field: &Field, value: impl FnOnce(&mut String) -> fmt::Result) {
         if self.result.is_err() {
             return;
         }
-        let comma = if std::mem::replace(&mut self.begun, true) { "," } else { "" };
-        let name = field.name().trim_start_matches("r#");
-        self.result = write!(self.out, "{comma}\"{name}\":").and_then(|()| value(self.out));
+        if std::mem::replace(&mut self.begun, true) {
+            self.out.push(',');
+        }
+        let name = field.name();
+        self.out.push('"');
+        self.out.push_str(name.strip_prefix("r#").unwrap_or(name));
+        self.out.push_str("\":");
+        self.result = value(self.out);
+    }
+
+    fn quoted(&mut self, field: &Field, text: impl FnOnce(&mut Escaping<'_>) -> fmt::Result) {
+        self.pair(field, |out| {
+            out.push('"');
+            text(&mut Escaping(out))?;
+            out.push('"');
+            Ok(())
+        });
     }
 }
 
@@ -127,39 +158,35 @@ impl Visit for Pairs<'_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.pair(field, |out| quoted(out, format_args!("{value}")));
+        self.quoted(field, |inside| inside.write_str(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.pair(field, |out| quoted(out, format_args!("{value:?}")));
+        self.quoted(field, |inside| write!(inside, "{value:?}"));
     }
 }
 
-fn quoted(out: &mut dyn Write, text: fmt::Arguments<'_>) -> fmt::Result {
-    out.write_char('"')?;
-    Escaping(out).write_fmt(text)?;
-    out.write_char('"')
-}
-
 /// Writes text as the inside of a JSON string (RFC 8259 section 7).
-struct Escaping<'a>(&'a mut dyn Write);
+struct Escaping<'a>(&'a mut String);
 
 impl Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some(at) = rest.find(|c: char| c == '"' || c == '\\' || c < ' ') {
+        // What is escaped is ASCII: no byte of another character looks like it.
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
             let (plain, after) = rest.split_at(at);
-            self.0.write_str(plain)?;
+            self.0.push_str(plain);
             let mut after = after.chars();
             match after.next() {
-                Some('"') => self.0.write_str("\\\"")?,
-                Some('\\') => self.0.write_str("\\\\")?,
+                Some('"') => self.0.push_str("\\\""),
+                Some('\\') => self.0.push_str("\\\\"),
                 Some(control) => write!(self.0, "\\u{:04x}", u32::from(control))?,
                 None => {}
             }
             rest = after.as_str();
         }
-        self.0.write_str(rest)
+        self.0.push_str(rest);
+        Ok(())
     }
 }
 
