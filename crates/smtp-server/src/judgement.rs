@@ -124,7 +124,7 @@ impl Connection<'_> {
         self.memory.set(0, u64::MAX);
         match submitted {
             Ok(id) => {
-                tracing::info!(%id, size, recipients, "message accepted");
+                tracing::debug!(%id, size, recipients, "message accepted");
                 Verdict::Queued(id)
             }
             Err(refusal) => Verdict::Refuse(refusal),
