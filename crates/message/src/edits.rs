@@ -106,7 +106,14 @@ impl Edits {
             let end = self.fields_end.min(content.len());
             let mut header = Vec::with_capacity(end + self.prepend.len() + self.add.len() + 4);
             self.write_header(&content, &mut header);
-            content.splice(..end, header);
+            let (length, rest) = (header.len() + content.len() - end, end..content.len());
+            // `Vec::splice` would move the header byte by byte.
+            content.resize(length.max(content.len()), 0);
+            content.copy_within(rest, header.len());
+            content.truncate(length);
+            if let Some(start) = content.get_mut(..header.len()) {
+                start.copy_from_slice(&header);
+            }
         }
         content
     }

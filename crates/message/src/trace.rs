@@ -1,6 +1,6 @@
 //! The `Received` field: which hop this message took, written so that nothing hostile gets into it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
 use postroad_address_space::Mailbox;
@@ -172,10 +172,12 @@ impl fmt::Display for Received<'_> {
             Source::Replay { hello: None, peer: None } => f.write_str("Replay")?,
             Source::Replay { hello, peer } => write_peer(f, hello.unwrap_or_default(), *peer)?,
         }
-        write!(f, "\r\n\tby {}", Word(self.by))?;
+        f.write_str("\r\n\tby ")?;
+        Word(self.by).fmt(f)?;
         match &self.source {
             Source::Smtp { protocol, tls, .. } => {
-                write!(f, " with {protocol}")?;
+                f.write_str(" with ")?;
+                protocol.fmt(f)?;
                 if let Some(tls) = tls {
                     write!(f, "\r\n\t(version={} cipher={})", Word(&tls.version), Word(&tls.cipher))?;
                 }
@@ -184,12 +186,15 @@ impl fmt::Display for Received<'_> {
             Source::Replay { .. } => f.write_str(" with Replay")?,
         }
         if let Some(id) = self.id {
-            write!(f, " id {}", Word(id))?;
+            f.write_str(" id ")?;
+            Word(id).fmt(f)?;
         }
         if let Some(recipient) = self.recipient {
             write!(f, "\r\n\tfor <{recipient}>")?;
         }
-        write!(f, ";\r\n\t{}\r\n", self.at.to_rfc5322())
+        f.write_str(";\r\n\t")?;
+        f.write_str(&self.at.to_rfc5322())?;
+        f.write_str("\r\n")
     }
 }
 
@@ -235,12 +240,23 @@ struct Word<'a>(&'a str);
 
 impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars().take(255) {
-            let kept = character.is_ascii_alphanumeric() || ".-_:[]/+=@$#!~*".contains(character);
-            fmt::Write::write_char(f, if kept { character } else { '?' })?;
+        if self.0.len() <= 255 && self.0.chars().all(stays) {
+            return f.write_str(self.0);
         }
-        Ok(())
+        self.0
+            .chars()
+            .take(255)
+            .try_for_each(|character| f.write_char(if stays(character) { character } else { '?' }))
     }
+}
+
+/// Whether a [`Word`] keeps this.
+fn stays(character: char) -> bool {
+    let marks = matches!(
+        character,
+        '.' | '-' | '_' | ':' | '[' | ']' | '/' | '+' | '=' | '@' | '$' | '#' | '!' | '~' | '*'
+    );
+    marks || character.is_ascii_alphanumeric()
 }
 
 #[cfg(test)]

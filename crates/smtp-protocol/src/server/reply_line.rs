@@ -1,6 +1,6 @@
 //! A reply on its way out: built only through a check, so that no byte of it can end a line.
 
-use postroad_message::EnhancedStatus;
+use postroad_message::{EnhancedStatus, StatusClass};
 
 /// One line of a reply: code, enhanced status, text.
 ///
@@ -37,13 +37,31 @@ impl ReplyLine {
 
     /// `Reply-line = Reply-code ( SP / "-" ) [ status SP ] text CRLF` (RFC 5321 section 4.2, RFC 2034 section 4)
     pub fn write(&self, last: bool, with_status: bool, wire: &mut Vec<u8>) {
-        let separator = if last { ' ' } else { '-' };
-        let line = match self.status.filter(|_| with_status) {
-            Some(status) => format!("{}{separator}{status} {}\r\n", self.code, self.text),
-            None => format!("{}{separator}{}\r\n", self.code, self.text),
-        };
-        wire.extend_from_slice(line.as_bytes());
+        wire.reserve(self.text.len() + "250-2.000.000 \r\n".len());
+        number(self.code, wire);
+        wire.push(if last { b' ' } else { b'-' });
+        if let Some(status) = self.status.filter(|_| with_status) {
+            wire.push(match status.class() {
+                StatusClass::Success => b'2',
+                StatusClass::Transient => b'4',
+                StatusClass::Permanent => b'5',
+            });
+            for part in [status.subject(), status.detail()] {
+                wire.push(b'.');
+                number(part, wire);
+            }
+            wire.push(b' ');
+        }
+        wire.extend_from_slice(self.text.as_bytes());
+        wire.extend_from_slice(b"\r\n");
     }
+}
+
+fn number(number: u16, wire: &mut Vec<u8>) {
+    if number > 9 {
+        self::number(number / 10, wire);
+    }
+    wire.extend(char::from_digit(u32::from(number % 10), 10).map(|digit| digit as u8));
 }
 
 #[cfg(test)]
