@@ -172,8 +172,8 @@ impl QueueRow {
         };
         Self {
             queue: summary.next_hop.to_string(),
-            connector: summary.next_hop.connector.clone(),
-            destination: summary.next_hop.destination.clone(),
+            connector: summary.next_hop.connector.to_string(),
+            destination: summary.next_hop.destination.to_string(),
             status,
             waiting: summary.waiting,
             active: summary.active,

@@ -71,7 +71,7 @@ impl Selection {
             name.eq_ignore_ascii_case(&queue.destination) || name.eq_ignore_ascii_case(&queue.to_string())
         };
         self.next_hop.as_ref().is_none_or(is)
-            && self.connector.as_ref().is_none_or(|connector| *connector == queue.connector)
+            && self.connector.as_ref().is_none_or(|connector| **connector == *queue.connector)
     }
 }
 

@@ -1,19 +1,20 @@
 //! Where a delivery goes next, as the queue knows it: two names.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The name of one queue: a connector and a destination within it.
 ///
-/// Plain strings on purpose: the queue knows no connectors, so a changed routing table can route anew
+/// Plain text on purpose, shared by its clones: the queue knows no connectors, so a changed routing table can route anew
 /// what waits. The destination is what Exchange's queue viewer shows: the smart-host list
 /// (`[10.10.10.100],relay.tailspintoys.com`), the recipient's domain, or the address space (`FAX`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NextHop {
     /// Name of the connector; empty for a queue that belongs to none.
-    pub connector: String,
+    pub connector: Arc<str>,
     /// The queue within that connector.
-    pub destination: String,
+    pub destination: Arc<str>,
 }
 
 impl NextHop {
@@ -21,7 +22,7 @@ impl NextHop {
     pub const UNREACHABLE: &'static str = "Unreachable Domain";
 
     /// One queue of `connector`.
-    pub fn new(connector: impl Into<String>, destination: impl Into<String>) -> Self {
+    pub fn new(connector: impl Into<Arc<str>>, destination: impl Into<Arc<str>>) -> Self {
         Self { connector: connector.into(), destination: destination.into() }
     }
 
@@ -32,7 +33,7 @@ impl NextHop {
 
     /// Whether this is [`NextHop::unreachable`].
     pub fn is_unreachable(&self) -> bool {
-        self.connector.is_empty() && self.destination == Self::UNREACHABLE
+        self.connector.is_empty() && &*self.destination == Self::UNREACHABLE
     }
 }
 

@@ -42,7 +42,7 @@ impl Plan {
 /// Whether the connector still has the queue in which a delivery waits: one that used smart hosts and now goes to MX
 /// hosts has a queue for each domain, and the name of its old one may look like a domain.
 pub(crate) fn is_queue_of(connector: &Connector, lease: &Lease) -> bool {
-    let queue = &lease.next_hop.destination;
+    let queue = &*lease.next_hop.destination;
     let in_domain = |recipient: &Recipient| {
         recipient.address.mailbox().is_some_and(|mailbox| match mailbox.domain() {
             MailDomain::Name(name) => name.ascii() == queue,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
@@ -22,7 +23,7 @@ const LONGEST_LABEL: u8 = 63;
 #[derive(Clone)]
 pub struct Domain {
     /// As written; behind it the form for comparison, where that is not a beginning of it.
-    text: Box<str>,
+    text: Arc<str>,
     /// Of the form for comparison.
     hash: u64,
     written: u32,
@@ -70,7 +71,7 @@ impl Domain {
     }
 
     /// The form for comparison stands behind the written one, if there is more than the written one.
-    fn of_parts(text: Box<str>, written: usize, ascii: usize, labels: Labels) -> Self {
+    fn of_parts(text: Arc<str>, written: usize, ascii: usize, labels: Labels) -> Self {
         let appended = text.len() > written;
         let domain = Self {
             text,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::{ParseError, ParseErrorKind};
 
@@ -14,7 +15,7 @@ use crate::error::{ParseError, ParseErrorKind};
 /// same but for case.
 #[derive(Clone)]
 pub struct AddressLiteral {
-    text: Box<str>,
+    text: Arc<str>,
     address: Option<IpAddr>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::{ParseError, ParseErrorKind};
 use crate::smtp::domain::Domain;
@@ -14,7 +15,7 @@ use crate::smtp::literal::AddressLiteral;
 /// than 64 octets, as an encapsulated address is. The domain is compared in its A-label form.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Mailbox {
-    local_part: Box<str>,
+    local_part: Arc<str>,
     domain: MailDomain,
 }
 

@@ -29,7 +29,7 @@ fn take_all(scheduler: &mut Scheduler, now: i64) -> Vec<Slot> {
 }
 
 fn names(slots: &[Slot]) -> Vec<&str> {
-    slots.iter().map(|slot| slot.next_hop().destination.as_str()).collect()
+    slots.iter().map(|slot| slot.next_hop().destination.as_ref()).collect()
 }
 
 #[test]
@@ -240,7 +240,7 @@ proptest! {
                 Step::Next { then_due } => {
                     let expected = naive.next(now);
                     let slot = scheduler.next(at(now));
-                    let got = slot.as_ref().map(|slot| slot.next_hop().destination.clone());
+                    let got = slot.as_ref().map(|slot| slot.next_hop().destination.to_string());
                     prop_assert_eq!(got, expected.map(|(name, _)| name.to_string()));
                     if let (Some(slot), Some((name, epoch))) = (slot, expected) {
                         let due = then_due.map(|wait| now + wait);

@@ -34,7 +34,7 @@ impl Conditions {
         }
         if let Some(next_hop) = &filter.next_hop {
             // Three kinds of deliveries make up a queue, and each has its index.
-            all.values.push(Value::Text(next_hop.connector.clone()));
+            all.values.push(Value::Text(next_hop.connector.to_string()));
             let queue = format!(
                 "d.queue = (SELECT id FROM queue WHERE connector = ?{} AND destination = ?)",
                 all.values.len()
@@ -43,7 +43,7 @@ impl Conditions {
                 &format!(
                     "({queue} AND d.lease_until IS NULL AND d.hold = 0 OR {queue} AND d.hold <> 0 OR {queue} AND d.lease_until IS NOT NULL)"
                 ),
-                Value::Text(next_hop.destination.clone()),
+                Value::Text(next_hop.destination.to_string()),
             );
         }
         if let Some(connector) = &filter.connector {

@@ -91,7 +91,7 @@ async fn whatever_does_not_go_well_goes_on_in_the_tables() {
     settlement.enqueue.push(message("report.test", b"report"));
     store.settle(second, settlement).await.expect("settled");
     let listed = list(&store).await;
-    let hops: Vec<_> = listed.iter().map(|listed| listed.next_hop.destination.as_str()).collect();
+    let hops: Vec<_> = listed.iter().map(|listed| listed.next_hop.destination.to_string()).collect();
     assert_eq!(hops, ["report.test", "example.com"]);
     assert_eq!((listed[1].message, listed[1].attempts, listed[1].due), (first.message, 1, at(15)));
     let lease = store.claim(Claim::due(hop("example.com"), 9, at(15), at(60))).await.expect("due").leases;

@@ -133,7 +133,7 @@ impl Observe for MessageTracking {
                 Some(row) => row,
                 None => {
                     let mut row = self.about(message, said.event, said.source);
-                    row.connector_id.clone_from(&next_hop.connector);
+                    row.connector_id = next_hop.connector.to_string();
                     row.client_hostname.clone_from(&self.server);
                     (row.server_hostname, row.server_ip) = said.host;
                     row.source_context = said.context;
@@ -169,7 +169,7 @@ impl Observe for MessageTracking {
         self.log.write(message.at, || {
             let mut row = self.about(message, EventId::Resubmit, Source::Routing);
             row.recipients = addresses(recipients);
-            row.connector_id.clone_from(&to.connector);
+            row.connector_id = to.connector.to_string();
             row.source_context = from.to_string();
             row.values()
         });
@@ -203,7 +203,7 @@ struct Said {
 
 impl Said {
     fn of(outcome: &Outcome, next_hop: &NextHop, way: Option<Way>) -> Option<Self> {
-        let destination = || next_hop.destination.clone();
+        let destination = || next_hop.destination.to_string();
         let (event, failure) = match outcome {
             Outcome::Delivered(receipt) | Outcome::Relayed(receipt) | Outcome::Expanded(receipt) => {
                 return Some(Self::sent(receipt, destination(), way));

@@ -90,7 +90,7 @@ async fn a_host_that_is_down_for_long_has_its_mail_routed_anew() {
     // A connector that fits more closely came without a word to what waits: its own still exists.
     let better = table(&[("Partner", &["*"]), ("Better", &["contoso.com"]), ("Fax", &["FAX:*;1"])]);
     relay.pipeline.replace_routing_table(better).await.unwrap();
-    let queue = async || relay.waiting().await[0].next_hop.connector.clone();
+    let queue = async || relay.waiting().await[0].next_hop.connector.to_string();
     relay.let_pass(MINUTE * 60 * 11).await;
     assert_eq!(queue().await, "Partner");
     relay.let_pass(MINUTE * 90).await;
