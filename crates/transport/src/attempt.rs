@@ -32,7 +32,7 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     let table = &force.table;
     let usable = table.usable_connector(&lease.next_hop.connector);
     let Some(connector) = usable.filter(|connector| plan::is_queue_of(connector, &lease)) else {
-        if let Ok(Some(same)) = reroute(shared, lease).await {
+        if let Ok(Some(same)) = Box::pin(reroute(shared, lease)).await {
             let due = shared.first_due(&same.next_hop, same.received_at, next_hop_retry);
             // Never due at once: what has expired meanwhile is for the next sweep to give up.
             let due = due.max(shared.world.now().after(SWEEP));

@@ -234,12 +234,15 @@ async fn start_due(
         // A delivery in a task of its own: if it panics, its slot and the rest of its batch come back all the same.
         let work = {
             let (shared, hand) = (Arc::clone(&shared), hand.clone());
-            tokio::spawn(async move { carry_out(&shared, &next_hop, &hand, &told, next_hop_retry).await })
+            // Made where it stays: a task is moved several times on its way to a worker.
+            tokio::spawn(Box::pin(async move {
+                carry_out(&shared, &next_hop, &hand, &told, next_hop_retry).await
+            }))
         };
         running.spawn(async move {
             let worked = AbortOnDrop(work).await;
             if worked.is_err() {
-                poison::broke_off(&shared, &hand, next_hop_retry).await;
+                Box::pin(poison::broke_off(&shared, &hand, next_hop_retry)).await;
             }
             (slot, worked)
         });
