@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
@@ -27,6 +28,12 @@ use crate::message_id::MessageId;
 
 /// How often the thread looks whether something has grown old, and how long a write that nobody waits for stays unsynced.
 const TICK: Duration = Duration::from_millis(100);
+
+/// What the thread sleeps while messages gather, and how often at most.
+const MOMENT: Duration = Duration::from_micros(250);
+const MOMENTS: u32 = 4;
+/// Fewer together than this do not make up for the wait.
+const MANY: usize = 4;
 
 /// What the thread is sent.
 pub(super) enum Letter {
@@ -93,6 +100,8 @@ pub(super) struct Scribe {
     freed: Arc<AtomicU64>,
     /// Something was written that no sync covers.
     unsynced: bool,
+    /// How many messages came together lately: the most, less one for each time since.
+    lately: usize,
     closed: bool,
 }
 
@@ -138,6 +147,7 @@ impl Scribe {
             taking: false,
             freed: Arc::default(),
             unsynced: false,
+            lately: 0,
             closed: false,
         }
     }
@@ -152,6 +162,7 @@ impl Scribe {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             letters.extend(self.inbox.try_iter());
+            self.gather(&mut letters);
             while !letters.is_empty() {
                 self.share(&mut letters);
             }
@@ -162,6 +173,25 @@ impl Scribe {
         }
         self.write(Group::default());
         self.sync_what_is_written();
+    }
+
+    /// Waits a little for as many messages as came together lately: with many clients most of a message's time is the
+    /// waking of threads, and these share it as well as the sync. The messages of a few clients wait for nobody.
+    fn gather(&mut self, letters: &mut VecDeque<Letter>) {
+        let count = |letters: &VecDeque<Letter>| {
+            letters.iter().filter(|letter| matches!(letter, Letter::Accept { .. })).count()
+        };
+        let mut accepted = count(letters);
+        if accepted == 0 {
+            return;
+        }
+        let mut moments = if self.lately < MANY { 0 } else { MOMENTS };
+        while accepted < self.lately && moments > 0 {
+            thread::sleep(MOMENT);
+            letters.extend(self.inbox.try_iter());
+            (accepted, moments) = (count(letters), moments - 1);
+        }
+        self.lately = accepted.max(self.lately.saturating_sub(1));
     }
 
     /// Takes as many letters as share one write.
