@@ -201,7 +201,7 @@ async fn carry_out(force: &InForce, connector: &Connector, lease: &Lease, conten
 }
 
 /// By SMTP where another server has the connector.
-fn way(force: &InForce, connector: &Connector) -> Way {
+pub(crate) fn way(force: &InForce, connector: &Connector) -> Way {
     match connector {
         _ if force.table.source_server(connector.name()).is_some() => Way::Smtp,
         Connector::Send(_) => Way::Smtp,

@@ -14,11 +14,13 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::attempt::{self, SWEEP};
+use crate::observe::Way;
 use crate::pipeline::{Pipeline, Shared};
 use crate::poison::{self, Hand};
 use crate::reroute;
 
-/// Deliveries that one slot carries out one after another.
+/// Deliveries that one slot carries out one after another. With an agent it is one: a program takes as long as it likes, its
+/// connections outlast a slot, and what the connector allows to run side by side runs side by side.
 const BATCH: usize = 8;
 /// The pause after the queue itself failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -211,10 +213,14 @@ async fn start_due(
     told: &watch::Receiver<Phase>,
     now: Timestamp,
 ) -> Result<(), QueueError> {
-    let settings = &shared.in_force().settings;
+    let force = shared.in_force();
+    let settings = &force.settings;
     while let Some(slot) = scheduler.next(now) {
         let until = now.after(settings.lease);
-        let claim = Claim::due(slot.next_hop().clone(), BATCH, now, until);
+        let connector = force.table.usable_connector(&slot.next_hop().connector);
+        let is_agent = connector.is_some_and(|connector| attempt::way(&force, connector) == Way::Agent);
+        let batch = if is_agent { 1 } else { BATCH };
+        let claim = Claim::due(slot.next_hop().clone(), batch, now, until);
         let claimed = match shared.store.claim(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {

@@ -167,7 +167,6 @@ fn no_more_programs_run_at_a_time_than_the_connector_allows() {
     let script = "touch running-$$; ls -d running-* | wc -l >> counts; mkfifo gate-$$; cat gate-$$; rm running-$$; echo x >> done\n";
     let (house, desk) = house(script, "", "max_concurrent_connections = 2\n");
     let _relay = house.start();
-    // One slot of the queue takes eight at most, one after another: these are for three.
     for _ in 0..20 {
         send(&house, &["jane@contoso.com"]);
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod agent_batches;
 mod agents;
 mod client_certificate;
 mod closed_queue;
