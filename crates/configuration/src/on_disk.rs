@@ -71,7 +71,7 @@ impl Configuration {
                 What::ClientAuthorities(connector) => authorities_fault(connector)?,
                 What::Logins(file) => logins_fault(file)?,
                 What::Program(file) => program_fault(file)?,
-                What::User(user) => user_fault(user.as_deref())?,
+                What::User(user) => user_fault(user.as_deref(), &self.server.data_directory)?,
                 What::Private(file) => exposed(file)?,
                 What::Secret(name) => self.credential(name)?.load().err()?.to_string(),
             };
@@ -118,9 +118,24 @@ fn may_run(_: &std::fs::Metadata) -> bool {
     true
 }
 
-fn user_fault(user: Option<&str>) -> Option<String> {
+fn user_fault(user: Option<&str>, data: &Path) -> Option<String> {
     let wrong = pipe::check_user_here(user).err()?;
+    if wrong == pipe::NoSuchUser::Root && user.is_none() && is_not_roots(data) {
+        // Root looks after a relay that is not root itself.
+        return None;
+    }
     Some(format!("{}; mail for it waits", plain(&wrong.to_string())))
+}
+
+#[cfg(unix)]
+fn is_not_roots(data: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(data).is_ok_and(|found| found.uid() != 0)
+}
+
+#[cfg(not(unix))]
+fn is_not_roots(_: &Path) -> bool {
+    false
 }
 
 /// What is wrong with a certificate and its key together, when it is `about` the one that is asked for.

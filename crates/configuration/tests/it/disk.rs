@@ -142,6 +142,27 @@ fn what_an_agent_runs_and_as_whom_is_looked_for() {
 }
 
 #[test]
+fn root_who_checks_a_relay_of_somebody_else_is_not_asked_for_a_user() {
+    if !rustix::process::geteuid().is_root() {
+        // Whoever is not root is asked for none in any case.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[server]\nname = \"Hub01\"\nfqdn = \"hub01.contoso.com\"\naccepted_domains = [\"contoso.com\"]\n\
+                data_directory = \"relay-data\"\n[[delivery_agent_connector]]\nname = \"Texts\"\n\
+                address_spaces = [\"contoso.com\"]\ndelivery_protocol = \"pipe\"\ncommand = [\"/bin/cat\"]\n";
+    let file = folder.path().join("relay.toml");
+    fs::write(&file, text).unwrap();
+    let relay = Configuration::read(&file).unwrap();
+    let data = folder.path().join("relay-data");
+    assert_eq!(relay.check_disk().len(), 1, "a relay that root starts first is root's");
+    fs::create_dir(&data).unwrap();
+    assert_eq!(relay.check_disk().len(), 1, "it is root's");
+    std::os::unix::fs::chown(&data, Some(65534), None).unwrap();
+    assert_eq!(relay.check_disk(), []);
+}
+
+#[test]
 fn a_key_or_password_that_everybody_may_read_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relay.toml");
