@@ -80,21 +80,33 @@ impl BadmailDirectory {
             return Ok(None);
         }
         let name = format!("{:032x}", u128::from_be_bytes(triplet.unique));
-        self.place(&name, "BDP", properties.as_bytes())?;
-        self.place(&name, "BDR", reason.as_bytes())?;
+        let placed = self
+            .place(&name, "BDP", properties.as_bytes())
+            .and_then(|()| self.place(&name, "BDR", reason.as_bytes()))
+            .and_then(|()| self.place_bad(&name, triplet.bad));
+        let path = placed.inspect_err(|_| {
+            // None without the others; what is bad stays where it was.
+            for extension in ["BAD", "BDP", "BDR"] {
+                let _ = std::fs::remove_file(self.path.join(format!("{name}.{extension}")));
+            }
+        })?;
+        file_system::sync_directory(&self.path)?;
+        Ok(Some(path))
+    }
+
+    fn place_bad(&self, name: &str, bad: Bad<'_>) -> io::Result<PathBuf> {
         let path = self.path.join(format!("{name}.BAD"));
-        match triplet.bad {
-            Bad::Content(content) => self.place(&name, "BAD", content)?,
+        match bad {
+            Bad::Content(content) => self.place(name, "BAD", content)?,
             Bad::File(file) => match std::fs::rename(file, &path) {
                 Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    self.place(&name, "BAD", file_system::open(file)?)?;
+                    self.place(name, "BAD", file_system::open(file)?)?;
                     std::fs::remove_file(file)?;
                 }
                 moved => moved?,
             },
         }
-        file_system::sync_directory(&self.path)?;
-        Ok(Some(path))
+        Ok(path)
     }
 
     fn place(&self, name: &str, extension: &str, mut bytes: impl Read) -> io::Result<()> {
@@ -151,6 +163,22 @@ mod tests {
         let kept = BadmailDirectory::new(badmail).keep(&Triplet { bad: Bad::File(&file), ..TRIPLET });
         assert_eq!(std::fs::read(kept.unwrap().unwrap()).unwrap(), CONTENT);
         assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_reason_does_not_stay_without_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let vanished = folder.path().join("vanished.tmp");
+        let kept =
+            BadmailDirectory::new(folder.path()).keep(&Triplet { bad: Bad::File(&vanished), ..TRIPLET });
+        assert_eq!(kept.unwrap_err().kind(), io::ErrorKind::NotFound);
+        // It cannot be moved to where a folder stands.
+        std::fs::write(&vanished, CONTENT).unwrap();
+        std::fs::create_dir(folder.path().join(format!("{NAME}.BAD"))).unwrap();
+        let kept =
+            BadmailDirectory::new(folder.path()).keep(&Triplet { bad: Bad::File(&vanished), ..TRIPLET });
+        assert!(kept.is_err());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 2, "the file, and what is in its way");
     }
 
     #[test]
