@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use postroad_address_space::Domain;
 use postroad_message::Timestamp;
-use postroad_message_directory::{Arrival, Badmail, Claimed, Dialect, Directory, RateLimit, pickup};
+use postroad_message_directory::{Arrival, Badmail, Claimed, Dialect, Directory, RateLimit, Skipped, pickup};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).ok_or("usage: watch_pickup DIRECTORY")?;
@@ -36,11 +36,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn take(mut claimed: Claimed, domain: &Domain) -> Result<(), Box<dyn Error>> {
     let file = match claimed.read() {
         Ok(file) => file,
-        Err(why) if why.is_ordinary() => return Ok(claimed.release(now())?),
-        Err(why) => {
+        Err(why @ Skipped::TooLarge { .. }) => {
             eprintln!("{}: {why}", claimed.refuse(now())?.display());
             return Ok(());
         }
+        // Somebody writes, or the disk fails: neither is the letter's fault.
+        Err(_) => return Ok(claimed.release(now())?),
     };
     let arrival =
         Arrival { server: "watcher.example.com", domain, at: now(), unique: claimed.identity().to_bytes() };
