@@ -26,7 +26,7 @@ pub struct RecipientReport {
     pub status: EnhancedStatus,
     /// One sentence for a person.
     pub text: String,
-    /// The host that took or refused it.
+    /// The host that took or refused it; a file or a socket, which has a slash in its name, is not told of.
     pub host: Option<String>,
     /// What that host said.
     pub reply: Option<RemoteReply>,
@@ -100,7 +100,9 @@ impl RecipientReport {
         push("Final-Recipient", &written_address(&self.address_type, &self.address, letters));
         push("Action", &self.action.to_string());
         push("Status", &self.written_status(wording).to_string());
-        if let Some(name) = self.host.as_deref().and_then(|host| host.split_whitespace().next()) {
+        // A file or a socket is no host, and where it lies is nothing for a sender.
+        let host = self.host.as_deref().filter(|host| !host.contains(['/', '\\']));
+        if let Some(name) = host.and_then(|host| host.split_whitespace().next()) {
             push("Remote-MTA", &format!("dns;{name}"));
         }
         match &self.reply {

@@ -79,7 +79,8 @@ fn relayed_and_delivered_bring_headers_only() {
     let jane = RecipientReport::new(
         Action::Delivered,
         &recipient("jane@contoso.com"),
-        &Outcome::Delivered(Receipt::default()),
+        // No host, and nothing for a stranger.
+        &Outcome::Delivered(Receipt { host: "unix:/run/dovecot/lmtp".to_owned(), ..Receipt::default() }),
     );
     check("relayed-and-delivered", &sender("app@contoso.com"), &[fax, jane], |_| ());
 }
