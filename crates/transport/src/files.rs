@@ -6,7 +6,9 @@ use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postroad_message::{Content, Envelope, Failure, Fault, Phase, ReversePath, Scope, Timestamp};
+use postroad_message::{
+    Content, EnhancedStatus, Envelope, Failure, Fault, Phase, ReversePath, Scope, Timestamp,
+};
 use postroad_message_directory::{Arrival, Badmail, Candidate, Claimed, Directory, Poll, Skipped};
 use postroad_queue::{MessageId, NewMessage};
 use tokio::task::JoinSet;
@@ -252,7 +254,15 @@ impl Shared {
             Ok(decoded) => decoded,
             Err(badmail) => return self.return_file(bytes, &badmail, key),
         };
-        self.admit(&content)?;
+        match self.admit(&content) {
+            Err(looped @ SubmitError::Loop { .. }) => {
+                let status = EnhancedStatus::permanent(4, 6);
+                let why = looped.to_string();
+                let failure = Failure::new(status, Fault::Message, Scope::Message, Phase::File, why);
+                return self.give_back(envelope, content, &failure, key).ok_or(looped);
+            }
+            admitted => admitted?,
+        }
         let mut submission = Submission::new(envelope, content, reader.source());
         submission.source_key = Some(key.to_owned());
         submission.rejected = rejected;
@@ -274,15 +284,23 @@ impl Shared {
         let failure = Failure::new(badmail.status(), Fault::Message, Scope::Message, Phase::File, &why);
         let content = Content::from(postroad_message::line_end::normalise(bytes).into_owned());
         let envelope = Envelope::new(ReversePath::Mailbox(sender), badmail.recipients().to_vec());
+        self.give_back(envelope, content, &failure, key).ok_or(SubmitError::BadFile(why))
+    }
+
+    /// The reports about a file; `None` where nobody is to be told.
+    fn give_back(
+        &self,
+        envelope: Envelope,
+        content: Content,
+        failure: &Failure,
+        key: &str,
+    ) -> Option<(Vec<NewMessage>, Told)> {
         let received_at = self.world.now();
         let returned = Original { envelope: &envelope, content: &content, received_at, attempted_at: None };
-        let reports = report::about_file(self, &returned, &failure);
+        let reports = report::about_file(self, &returned, failure);
         let mut messages = reports.clone();
-        let Some(first) = messages.first_mut() else {
-            return Err(SubmitError::BadFile(why));
-        };
-        first.source_key = Some(key.to_owned());
-        Ok((messages, Told::Returned { envelope, content, why, reports }))
+        messages.first_mut()?.source_key = Some(key.to_owned());
+        Some((messages, Told::Returned { envelope, content, why: failure.text.clone(), reports }))
     }
 }
 

@@ -66,6 +66,54 @@ async fn more_files_than_are_held_at_once_are_each_queued_once() {
     assert_eq!(relay.waiting().await.len(), 300, "two next hops for each");
 }
 
+#[tokio::test(start_paused = true)]
+async fn pickup_and_replay_have_each_their_own_allowance() {
+    let relay = Relay::new([delivered()]);
+    // Five in a poll.
+    let pickup = pickup_of(&relay).at_most(60);
+    let path = relay.folder.path().join("Replay");
+    std::fs::create_dir_all(&path).unwrap();
+    let replay = WatchedDirectory::replay(&path, replay::Rules::default()).at_most(60);
+    for number in 0..7 {
+        std::fs::write(pickup.path().join(format!("{number}.eml")), LETTER).unwrap();
+        let file = "X-Sender: <>\nX-Receiver: <tim@contoso.com>\n\nx\n";
+        std::fs::write(path.join(format!("{number}.eml")), file).unwrap();
+    }
+    tokio::join!(one_poll(&relay, pickup), one_poll(&relay, replay));
+    assert_eq!((names(&relay, "Pickup").len(), names(&relay, "Replay").len()), (2, 2));
+}
+
+/// A letter that has come through so many hosts.
+fn travelled(hops: usize) -> String {
+    format!("{}From: erp@sender.test\nTo: jane@contoso.com\n\nx\n", "Received: by gateway\n".repeat(hops))
+}
+
+#[tokio::test(start_paused = true)]
+async fn hops_are_counted_in_replay_which_keeps_them_and_not_in_pickup_which_does_not() {
+    let relay = Relay::new([delivered()]);
+    let pickup = pickup_of(&relay);
+    let path = relay.folder.path().join("Replay");
+    std::fs::create_dir_all(&path).unwrap();
+    let envelope =
+        "X-Sender: <erp@sender.test>\nX-Receiver: <jane@contoso.com>\nX-EndOfInjectedXHeaders: 0\n";
+    std::fs::write(pickup.path().join("a.eml"), travelled(100)).unwrap();
+    std::fs::write(path.join("a.eml"), format!("{envelope}{}", travelled(100))).unwrap();
+    let from_nobody = envelope.replace("erp@sender.test", "");
+    std::fs::write(path.join("report.eml"), format!("{from_nobody}{}", travelled(100))).unwrap();
+    let replay = WatchedDirectory::replay(&path, replay::Rules::default());
+    tokio::join!(one_poll(&relay, pickup), one_poll(&relay, replay));
+    assert!(names(&relay, "Pickup").is_empty());
+    assert_eq!(names(&relay, "Replay"), ["report.bad"], "nobody can be told of that one");
+    relay.start().await;
+    relay.until_empty().await;
+    let sent = relay.smtp.attempts();
+    let to = |to: &str| sent.iter().filter(|sent| sent.to == [to]).collect::<Vec<_>>();
+    let (jane, report) = (to("jane@contoso.com"), to("erp@sender.test"));
+    assert_eq!((jane.len(), report.len()), (1, 1), "{sent:?}");
+    assert_eq!(jane[0].content.matches("Received:").count(), 1, "{}", jane[0].content);
+    assert!(report[0].content.contains("Status: 5.4.6"), "{}", report[0].content);
+}
+
 /// Leaves one more file when the first is queued.
 #[derive(Default)]
 struct Latecomer(Mutex<Option<PathBuf>>);
