@@ -9,7 +9,7 @@ use std::thread;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use crate::patience;
+use crate::{patience, program};
 
 /// A running relay; killed when dropped.
 #[derive(Debug)]
@@ -46,6 +46,42 @@ impl Relay {
         let mut relay = Self::spawn_command(command, configuration.with_file_name("relay.log"));
         relay.wait_for_line("ready");
         relay
+    }
+
+    /// Starts it where `script` has mounted something, which nobody else sees and which goes with it; waits for its line `ready`.
+    ///
+    /// It is root without the right to pass over what a file's mode forbids.
+    pub fn run_mounted(program: &Path, configuration: &Path, script: &str) -> Self {
+        let script = format!("set -e\n{script}\nexec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script, "sh"]);
+        let denied = "-dac_override,-dac_read_search";
+        command.args(["setpriv", "--inh-caps", denied, "--bounding-set", denied]);
+        command.arg(program).args(["run", "--config"]).arg(configuration);
+        let mut relay = Self::spawn_command(command, configuration.with_file_name("relay.log"));
+        relay.wait_for_line("ready");
+        relay
+    }
+
+    /// Runs `script` where the relay sees what is mounted for it.
+    pub fn mount(&self, script: &str) {
+        let mut command = program::command("nsenter");
+        command.args(["--mount", "--target", &self.child.id().to_string(), "sh", "-e", "-c", script]);
+        program::successful(program::run(&mut command));
+    }
+
+    /// How this process reaches what the relay has at `path`.
+    pub fn sees(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        root.join(path.strip_prefix("/").expect("an absolute path"))
+    }
+
+    /// The most memory that it had until now, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Starts plain `relay` in `folder`, with its safe default. Who starts it waits for port 2525 himself.

@@ -9,11 +9,14 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod drop_directory;
+mod drop_troubles;
+mod file_troubles;
 mod gateway;
 mod guides;
 mod hostile_files;
 mod iis;
 mod mailboxes;
+mod neighbours;
 mod plain;
 mod postfix;
 mod programs;

@@ -2,6 +2,7 @@
 //! down without their secrets.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -96,6 +97,71 @@ fn a_message_is_followed_by_one_id_from_its_client_to_each_outcome() {
     }
     assert_eq!(relay.terminate().code(), Some(0));
     assert!(log(&house, "MSGTRK").contains(",\"'=1+1\",") || log(&house, "MSGTRK").contains(",'=1+1,"));
+}
+
+/// A mailbox server for one connection: it keeps Jane's, is out of room for Tim's, and knows nobody else.
+fn mailboxes() -> u16 {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = server.local_addr().expect("the address just bound").port();
+    thread::spawn(move || {
+        let (stream, _) = server.accept().expect("the relay");
+        let mut said = BufReader::new(stream.try_clone().expect("both ways"));
+        let (mut accepted, mut line, mut say) = (Vec::new(), String::new(), stream);
+        say.write_all(b"220 mailboxes\r\n").expect("a greeting");
+        while said.read_line(&mut line).is_ok_and(|length| length > 0) {
+            let command = std::mem::take(&mut line);
+            let reply = match command.trim_end() {
+                "DATA" => "354 go on\r\n".to_owned(),
+                "." => accepted.drain(..).collect(),
+                rcpt if rcpt.starts_with("RCPT TO:<jane@") => {
+                    accepted.push("250 2.0.0 kept for Jane\r\n");
+                    "250 2.1.5 Jane\r\n".to_owned()
+                }
+                rcpt if rcpt.starts_with("RCPT TO:<tim@") => {
+                    accepted.push("452 4.2.2 Tim has no room\r\n");
+                    "250 2.1.5 Tim\r\n".to_owned()
+                }
+                rcpt if rcpt.starts_with("RCPT") => "550 5.1.1 who\r\n".to_owned(),
+                other if ["LHLO", "MAIL", "QUIT"].iter().any(|verb| other.starts_with(verb)) => {
+                    "250 fine\r\n".to_owned()
+                }
+                _ => continue,
+            };
+            say.write_all(reply.as_bytes()).expect("the relay listens");
+        }
+    });
+    port
+}
+
+#[test]
+fn each_mailbox_of_an_lmtp_delivery_has_its_own_row_or_place_in_one() {
+    let port = mailboxes();
+    let connector = format!(
+        "{EVERYTHING_TO_DROP}\n[[delivery_agent_connector]]\nname = \"Mailboxes\"\naddress_spaces = [\"contoso.com\"]\n\
+         delivery_protocol = \"lmtp\"\nendpoint = \"127.0.0.1:{port}\"\n"
+    );
+    let house = amended(House::with(&connector), &[("[server]\n", EVERY_LOG)]);
+    house.without_retries();
+    house.scratch.folder("Drop");
+    let _relay = house.start();
+    let to = ["jane@contoso.com", "tim@contoso.com", "nobody@contoso.com", "fax@example.com"];
+    let said = house.application().send("joe@example.com", &to, b"Subject: x\r\n\r\nx\r\n").expect("a 250");
+    let id = said.rsplit(' ').next().expect("an id").to_owned();
+    let rows = rows_until(&house, &id, ",AGENT,DEFER,");
+    for (event, recipient, status) in [
+        (",Mailboxes,AGENT,SEND,", "jane@contoso.com", "250 2.0.0 kept for Jane"),
+        (",Mailboxes,AGENT,DEFER,", "tim@contoso.com", "452 4.2.2 Tim has no room"),
+        (",Mailboxes,AGENT,FAIL,", "nobody@contoso.com", "550 5.1.1 who"),
+    ] {
+        let of_event: Vec<_> = rows.iter().filter(|row| row.contains(event)).collect();
+        assert_eq!(of_event.len(), 1, "{event}: {rows:#?}");
+        assert!(of_event[0].contains(&format!(",{recipient},{status},")), "{}", of_event[0]);
+        assert!(
+            to.iter().all(|other| *other == recipient || !of_event[0].contains(other)),
+            "{}",
+            of_event[0]
+        );
+    }
 }
 
 #[test]
