@@ -14,6 +14,7 @@ use postroad_smtp_protocol::transcript::Transcript;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Handle, Id};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -59,6 +60,8 @@ struct OpenedFor {
     target: Target,
     address: SocketAddr,
     downgraded: bool,
+    /// The runtime that tells when it can be read: in another it would be waited for in vain, once this one stands still.
+    runtime: Id,
 }
 
 /// The moment it is, by a clock that tests can stop.
@@ -99,6 +102,7 @@ impl Connection {
                 target: purpose.target.clone(),
                 address: purpose.address,
                 downgraded: purpose.downgraded,
+                runtime: Handle::current().id(),
             },
             opened_at: now(),
             messages: 0,
@@ -117,6 +121,7 @@ impl Connection {
             && opened_for.downgraded == purpose.downgraded
             && opened_for.target == *purpose.target
             && opened_for.terms.has_terms_of(purpose.destination)
+            && opened_for.runtime == Handle::current().id()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -124,9 +124,9 @@
 //!
 //! # Connections
 //!
-//! A connection that ends well is kept for the next message to the same host, port, policy, login and source address, for
-//! [`Destination::inactivity_timeout`] and [`Destination::max_messages_per_connection`] messages, and for five minutes at most. It is
-//! taken without NOOP, and RSET goes with the next MAIL where a message was refused. What the server says or does unasked, 421
+//! A connection that ends well is kept for the next message to the same host, port, policy, login and source address in the same
+//! runtime, for [`Destination::inactivity_timeout`] and [`Destination::max_messages_per_connection`] messages, and for five minutes at
+//! most. It is taken without NOOP, and RSET goes with the next MAIL where a message was refused. What the server says or does unasked, 421
 //! above all, ends it; if it turns out to be dead when a message is under way, that message goes over a fresh one, unless the final
 //! dot was out. A delivery that is dropped takes its connection with it. The pool limits nothing: how many messages are under way
 //! at once is for the caller to say. [`SmtpClient::close_idle`] says QUIT to all that wait.

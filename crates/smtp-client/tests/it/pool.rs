@@ -160,6 +160,28 @@ async fn the_last_clone_says_quit_on_its_way() {
     assert_eq!(server.heard("QUIT"), 1);
 }
 
+/// An application may have several runtimes, one for each of its tests say, and one client.
+#[test]
+fn a_connection_is_lent_in_the_runtime_alone_that_looks_after_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let serving = serving.expect("a runtime");
+    let server = serving.block_on(Pretend::start(Behaviour::default()));
+    let (first, second) = (runtime(), runtime());
+    let client = first.block_on(async { client() });
+    let send = |runtime: &tokio::runtime::Runtime| {
+        runtime.block_on(async {
+            assert_eq!(words(&deliver(&client, &server.destination(), &["a@b.test"]).await), ["delivered"]);
+        });
+    };
+    // While the second is busy, nobody turns the wheels of the first.
+    [&first, &second, &second, &first].into_iter().for_each(send);
+    assert_eq!(connections(&server), 2);
+    drop(first);
+    [&second, &runtime()].into_iter().for_each(send);
+    assert_eq!(connections(&server), 3);
+}
+
 /// What comes of it within so many polls; then it is dropped.
 async fn polled<T>(mut polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
