@@ -20,7 +20,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 use postroad_message::line_end::{are_crlf, with_crlf};
 
 /// What becomes of a CR or LF that stands alone.
@@ -258,10 +258,10 @@ fn stuff(content: &[u8], wire: &mut Vec<u8>) {
         wire.push(b'.');
     }
     let mut from = 0;
-    for at in memmem::find_iter(content, b"\r\n.") {
-        wire.extend_from_slice(content.get(from..at + 2).unwrap_or_default());
+    for dot in (DotLines { input: content, at: 0 }) {
+        wire.extend_from_slice(content.get(from..dot).unwrap_or_default());
         wire.push(b'.');
-        from = at + 2;
+        from = dot;
     }
     wire.extend_from_slice(content.get(from..).unwrap_or_default());
     if !content.is_empty() && !content.ends_with(b"\r\n") {
