@@ -1,7 +1,7 @@
 //! Drives one session over one stream: bytes, the clock and the TLS handshake.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -18,6 +18,7 @@ use tokio::runtime::{Handle, Id};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::alarm::Alarm;
 use crate::authenticator::{Login, LoginAnswer};
 use crate::certificate_fault;
 use crate::destination::Destination;
@@ -47,6 +48,7 @@ pub(crate) struct Connection {
     handshake: Terms,
     server_name: ServerName<'static>,
     buffer: Vec<u8>,
+    alarm: Alarm,
     login: Option<Box<dyn Login>>,
     tls_failed: bool,
     opened_for: OpenedFor,
@@ -95,6 +97,7 @@ impl Connection {
             handshake,
             server_name,
             buffer: vec![0; 4096],
+            alarm: Alarm::default(),
             login: None,
             tls_failed: false,
             opened_for: OpenedFor {
@@ -146,7 +149,7 @@ impl Connection {
     pub(crate) fn is_quiet(&mut self) -> bool {
         let Some(stream) = &mut self.stream else { return false };
         let mut context = Context::from_waker(Waker::noop());
-        poll_read(Pin::new(stream.as_mut()), &mut context, &mut self.buffer).is_pending()
+        poll_read(Pin::new(stream), &mut context, &mut self.buffer).is_pending()
     }
 
     /// Says QUIT and sees it through, while nobody waits.
@@ -165,7 +168,7 @@ impl Connection {
         self.session.quit(now());
         let Some(stream) = &mut self.stream else { return };
         let mut context = Context::from_waker(Waker::noop());
-        if let Output::Transmit(bytes) = self.session.poll() {
+        if let Output::Transmit { bytes, .. } = self.session.poll() {
             let _ = Pin::new(stream.as_mut()).poll_write(&mut context, bytes);
             let _ = Pin::new(stream.as_mut()).poll_flush(&mut context);
         }
@@ -188,14 +191,23 @@ impl Connection {
             let bound = self.session.deadline();
             match self.session.poll() {
                 Output::Event(event) => return Some(event),
-                Output::Transmit(bytes) => {
+                Output::Transmit { bytes, then } => {
                     let Some(stream) = &mut self.stream else { return None };
-                    let moved = within(bound, write_or_read(stream.as_mut(), bytes, &mut self.buffer)).await;
+                    let parts = [IoSlice::new(bytes), IoSlice::new(then)];
+                    let moving = poll_fn(|context| {
+                        let moved = write_or_read(Pin::new(stream), context, &parts, &mut self.buffer);
+                        self.alarm.or(moved, bound, context)
+                    });
+                    let moved = moving.await;
                     self.moved(moved).await;
                 }
                 Output::Wait(bound) => {
                     let Some(stream) = &mut self.stream else { return None };
-                    let moved = within(bound, flush_and_read(stream.as_mut(), &mut self.buffer)).await;
+                    let moving = poll_fn(|context| {
+                        let moved = flush_and_read(Pin::new(stream), context, &mut self.buffer);
+                        self.alarm.or(moved, bound, context)
+                    });
+                    let moved = moving.await;
                     self.moved(moved).await;
                 }
                 Output::StartTls => self.start_tls(bound).await,
@@ -244,7 +256,7 @@ impl Connection {
     async fn read_last_words(&mut self) {
         let bound = self.session.deadline();
         while let Some(stream) = &mut self.stream {
-            match within(bound, read(stream.as_mut(), &mut self.buffer)).await {
+            match within(bound, read(stream, &mut self.buffer)).await {
                 Some(Ok(Moved::In(count))) if count > 0 => {
                     let bytes = self.buffer.get(..count).unwrap_or_default();
                     self.session.handle(now(), Input::Received(bytes));
@@ -283,33 +295,43 @@ async fn within<T>(bound: Option<Instant>, future: impl Future<Output = T>) -> O
     }
 }
 
-/// Writes; while that stalls, reads, so that a server that refuses before the end is heard.
-async fn write_or_read(stream: &mut dyn Stream, bytes: &[u8], buffer: &mut [u8]) -> io::Result<Moved> {
-    let mut stream = Pin::new(stream);
-    poll_fn(|context| match stream.as_mut().poll_write(context, bytes) {
+/// Writes, both parts at once where there are two; while that stalls, reads, so that a server that refuses before the end is heard.
+fn write_or_read(
+    mut stream: Pin<&mut Box<dyn Stream>>,
+    context: &mut Context<'_>,
+    parts: &[IoSlice<'_>; 2],
+    buffer: &mut [u8],
+) -> Poll<io::Result<Moved>> {
+    let [bytes, then] = parts;
+    let written = if then.is_empty() {
+        stream.as_mut().poll_write(context, bytes)
+    } else {
+        stream.as_mut().poll_write_vectored(context, parts)
+    };
+    match written {
         Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
         Poll::Ready(written) => Poll::Ready(written.map(Moved::Out)),
-        Poll::Pending => poll_read(stream.as_mut(), context, buffer),
-    })
-    .await
+        Poll::Pending => poll_read(stream, context, buffer),
+    }
 }
 
-async fn flush_and_read(stream: &mut dyn Stream, buffer: &mut [u8]) -> io::Result<Moved> {
-    let mut stream = Pin::new(stream);
-    poll_fn(|context| match stream.as_mut().poll_flush(context) {
+fn flush_and_read(
+    mut stream: Pin<&mut Box<dyn Stream>>,
+    context: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<Moved>> {
+    match stream.as_mut().poll_flush(context) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Ready(Ok(())) | Poll::Pending => poll_read(stream.as_mut(), context, buffer),
-    })
-    .await
+        Poll::Ready(Ok(())) | Poll::Pending => poll_read(stream, context, buffer),
+    }
 }
 
-async fn read(stream: &mut dyn Stream, buffer: &mut [u8]) -> io::Result<Moved> {
-    let mut stream = Pin::new(stream);
-    poll_fn(|context| poll_read(stream.as_mut(), context, buffer)).await
+async fn read(stream: &mut Box<dyn Stream>, buffer: &mut [u8]) -> io::Result<Moved> {
+    poll_fn(|context| poll_read(Pin::new(stream), context, buffer)).await
 }
 
 fn poll_read(
-    stream: Pin<&mut dyn Stream>,
+    stream: Pin<&mut Box<dyn Stream>>,
     context: &mut Context<'_>,
     buffer: &mut [u8],
 ) -> Poll<io::Result<Moved>> {

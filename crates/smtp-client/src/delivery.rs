@@ -34,7 +34,12 @@ pub(crate) async fn deliver(
     }
     let ledger = Ledger::new(recipients.len());
     let mut delivery = Delivery { client, destination, envelope, recipients, content, ledger };
-    while !recipients.is_empty() && delivery.try_hosts().await == Hosts::Unnamed {
+    while !recipients.is_empty() {
+        delivery.try_idle_smart_host().await;
+        // Most messages end here. What it takes to open a connection is large, and lies apart from them.
+        if delivery.ledger.is_settled() || Box::pin(delivery.try_hosts()).await == Hosts::Named {
+            break;
+        }
         let Some(instead) = delivery.destination.when_dns_fails.as_deref() else { break };
         delivery.destination = instead;
     }
@@ -62,10 +67,6 @@ struct Delivery<'a> {
 impl<'a> Delivery<'a> {
     async fn try_hosts(&mut self) -> Hosts {
         let (client, port) = (self.client, self.destination.port);
-        self.try_idle_smart_host().await;
-        if self.ledger.is_settled() {
-            return Hosts::Named;
-        }
         let end = now() + client.timeouts.transaction;
         let questions = Questions { resolver: &*client.resolver, within: client.timeouts.lookup };
         let named = hosts::groups(questions, &self.destination.hosts, &client.ourselves, &mut picker()).await;

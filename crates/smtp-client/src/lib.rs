@@ -156,6 +156,7 @@
 //!
 #![doc = include_str!("../INTEROP.md")]
 
+mod alarm;
 pub mod authenticator;
 mod certificate_fault;
 pub mod client;

@@ -191,7 +191,8 @@ impl Session {
         self.set_deadline(Some(now + self.settings.timeouts.data_block));
         let State::Transferring(transfer) = &mut self.state else { return };
         if transfer.accepted() > 0 {
-            let outgoing = Outgoing::new(transfer.transaction.content(), transfer.framing);
+            let Transfer { transaction, framing, .. } = &**transfer;
+            let outgoing = Outgoing::new(transaction.content(), *framing, transaction.shape());
             transfer.stage = Stage::Content { outgoing, end: None };
             return;
         }

@@ -46,7 +46,12 @@ pub enum Input<'a> {
 #[non_exhaustive]
 pub enum Output<'a> {
     /// Write these bytes, or a part of them, and say how many with [`Input::Transmitted`].
-    Transmit(&'a [u8]),
+    Transmit {
+        /// At least one.
+        bytes: &'a [u8],
+        /// What comes behind them, for whoever gathers both in one write; it comes again to who does not.
+        then: &'a [u8],
+    },
     /// Begin the TLS handshake on this connection now.
     StartTls,
     /// Answer this with [`Input::Answer`], for one of
@@ -68,7 +73,7 @@ pub enum Output<'a> {
 impl fmt::Debug for Output<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transmit(bytes) => write!(f, "Transmit({} bytes)", bytes.len()),
+            Self::Transmit { bytes, then } => write!(f, "Transmit({} bytes)", bytes.len() + then.len()),
             Self::StartTls => f.write_str("StartTls"),
             Self::Challenge { mechanism, .. } => write!(f, "Challenge({mechanism})"),
             Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
@@ -110,7 +115,7 @@ pub enum Event {
 /// let mut session = Session::new(Settings::new(MailDomain::Name(Domain::parse("hub.test")?), "mx"), None, now);
 /// let outcomes = loop {
 ///     match session.poll() {
-///         Output::Transmit(bytes) => {
+///         Output::Transmit { bytes, .. } => {
 ///             for line in bytes.split_inclusive(|&byte| byte == b'\n') {
 ///                 server.extend_from_slice(match line {
 ///                     b"DATA\r\n" => b"354 go on\r\n",
@@ -293,8 +298,8 @@ impl Session {
         if self.out_at == self.out.len() {
             self.refill();
         }
-        if self.out_at < self.out.len() {
-            return Output::Transmit(self.out.get(self.out_at..).unwrap_or_default());
+        if self.has_unsent() {
+            return self.transmit();
         }
         let deadline = self.deadline();
         match &mut self.state {
@@ -322,13 +327,32 @@ impl Session {
         }
     }
 
+    /// What is queued: what was written, and content that leaves from where it lies, with its end.
+    fn unsent(&self) -> [&[u8]; 3] {
+        let [content, end]: [&[u8]; 2] = match &self.state {
+            State::Transferring(transfer) => transfer.unsent(),
+            _ => [&[], &[]],
+        };
+        [self.out.get(self.out_at..).unwrap_or_default(), content, end]
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.unsent().iter().any(|part| !part.is_empty())
+    }
+
+    fn transmit(&self) -> Output<'_> {
+        match self.unsent() {
+            [[], [], bytes] => Output::Transmit { bytes, then: &[] },
+            [[], bytes, then] | [bytes, then, _] => Output::Transmit { bytes, then },
+        }
+    }
+
     fn refill(&mut self) {
         self.out.clear();
         self.out_at = 0;
         if let State::Transferring(transfer) = &mut self.state {
             let unfinished = transfer.end() == u64::MAX;
-            transfer.write_content(&mut self.out, self.queued);
-            self.queued += self.out.len() as u64;
+            self.queued = transfer.write_content(&mut self.out, self.queued);
             if unfinished && transfer.end() != u64::MAX {
                 self.transcript.note_with(|| format!("content of {} bytes", transfer.content_length()));
             }
@@ -336,15 +360,17 @@ impl Session {
     }
 
     fn transmitted(&mut self, now: Instant, count: usize) {
-        let count = count.min(self.out.len() - self.out_at);
-        self.out_at += count;
+        let count = count.min(self.unsent().iter().map(|part| part.len()).sum());
+        let of_out = count.min(self.out.len() - self.out_at);
+        self.out_at += of_out;
         self.transmitted += count as u64;
-        let timeouts = self.settings.timeouts;
         if let State::Transferring(transfer) = &mut self.state
             && count > 0
-            && let Some(span) = transfer.transmitted(self.transmitted, &timeouts)
         {
-            self.deadline = Some(now + span);
+            transfer.advance(count - of_out);
+            if let Some(span) = transfer.transmitted(self.transmitted, &self.settings.timeouts) {
+                self.deadline = Some(now + span);
+            }
         }
     }
 
@@ -529,7 +555,7 @@ mod tests {
     #[test]
     fn what_is_to_be_written_is_not_printed() {
         assert_eq!(
-            format!("{:?}", Output::Transmit(b"AUTH PLAIN AGpvZQBodW50ZXIy\r\n")),
+            format!("{:?}", Output::Transmit { bytes: b"AUTH PLAIN AGpvZQBodW50ZXIy\r\n", then: b"" }),
             "Transmit(29 bytes)"
         );
     }

@@ -13,6 +13,7 @@ use postroad_message::{
 
 use crate::capability::{Capabilities, SizeLimit};
 use crate::client::settings::EightBitContent;
+use crate::client::shape::Shape;
 use crate::xtext;
 
 /// A message, its sender and those of its recipients that this server is to take, ready for any server.
@@ -26,7 +27,7 @@ pub struct Transaction {
     reverse_path: Path,
     forward_paths: Vec<Forward>,
     content: Content,
-    content_is_8bit: bool,
+    shape: Shape,
     header_needs_smtputf8: bool,
     body: Body,
     ret: Option<Return>,
@@ -84,7 +85,7 @@ impl Transaction {
             reverse_path,
             forward_paths,
             content: content.clone(),
-            content_is_8bit: content.has_8bit(),
+            shape: Shape::of(content.as_bytes()),
             // Without the sender's SMTPUTF8 an 8-bit header is an old program's habit, and every relay lets it pass.
             header_needs_smtputf8: envelope.smtputf8 && header_block_is_8bit(content.as_bytes()),
             body: envelope.body,
@@ -105,6 +106,10 @@ impl Transaction {
         &self.content
     }
 
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// Whether the sender is to hear from us that the message went on to a server that offers this.
     ///
     /// One without DSN cannot tell him what he asked for. One without DELIVERBY will not tell him that it is late (RFC 2852
@@ -123,8 +128,9 @@ impl Transaction {
         if self.is_too_wide(offered, eight_bit)
             && let Ok(converted) = self.converted(eight_bit)
         {
+            self.shape = Shape::of(&converted);
             self.content = Content::from(converted);
-            (self.content_is_8bit, self.body) = (false, Body::SevenBit);
+            self.body = Body::SevenBit;
         }
     }
 
@@ -139,7 +145,7 @@ impl Transaction {
     fn is_too_wide(&self, offered: &Capabilities, eight_bit: EightBitContent) -> bool {
         // DATA has no place for what is no text, whoever says "anyway".
         (self.is_binary() && !self.goes_as_binary(offered))
-            || (self.content_is_8bit
+            || (self.shape.has_8bit
                 && !offered.eight_bit_mime
                 && eight_bit != EightBitContent::SendAsItIs
                 && !self.goes_as_binary(offered))
@@ -220,7 +226,7 @@ impl Transaction {
         }
         if self.goes_as_binary(offered) {
             out.extend_from_slice(b" BODY=BINARYMIME");
-        } else if offered.eight_bit_mime && (self.content_is_8bit || self.body == Body::EightBitMime) {
+        } else if offered.eight_bit_mime && (self.shape.has_8bit || self.body == Body::EightBitMime) {
             out.extend_from_slice(b" BODY=8BITMIME");
         }
         if offered.smtputf8 && self.needs_smtputf8() {

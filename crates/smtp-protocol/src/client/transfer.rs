@@ -117,13 +117,27 @@ impl Transfer {
         }
     }
 
-    /// Puts the next piece of content into `out`, which begins at `queued` in the stream.
-    pub(super) fn write_content(&mut self, out: &mut Vec<u8>, queued: u64) {
-        if let Stage::Content { outgoing, end } = &mut self.stage
-            && end.is_none()
-            && outgoing.write(out)
-        {
-            *end = Some(queued + out.len() as u64);
+    /// Puts the next piece of content into `out`, which begins at `queued` in the stream, and says where in it the piece ends,
+    /// with what follows it as it is.
+    pub(super) fn write_content(&mut self, out: &mut Vec<u8>, queued: u64) -> u64 {
+        if let Stage::Content { outgoing, end: end @ None } = &mut self.stage {
+            let is_last = outgoing.write(out);
+            let queued = queued + (out.len() + outgoing.rest().map(<[u8]>::len).iter().sum::<usize>()) as u64;
+            *end = is_last.then_some(queued);
+            return queued;
+        }
+        queued
+    }
+
+    /// Content that is queued and leaves as it is, and what ends it.
+    pub(super) fn unsent(&self) -> [&[u8]; 2] {
+        if let Stage::Content { outgoing, end: Some(_) } = &self.stage { outgoing.rest() } else { [&[]; 2] }
+    }
+
+    /// So many bytes of these have left.
+    pub(super) fn advance(&mut self, count: usize) {
+        if let Stage::Content { outgoing, .. } = &mut self.stage {
+            outgoing.advance(count);
         }
     }
 

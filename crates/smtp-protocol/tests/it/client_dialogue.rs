@@ -244,7 +244,7 @@ impl Player {
     pub(crate) fn pump(&mut self) {
         loop {
             match self.session.poll() {
-                Output::Transmit(bytes) => {
+                Output::Transmit { bytes, .. } => {
                     self.said.extend_from_slice(bytes);
                     let count = bytes.len();
                     self.session.handle(self.now, Input::Transmitted(count));

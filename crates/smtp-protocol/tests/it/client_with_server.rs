@@ -54,9 +54,10 @@ impl Pair {
                 }
             }
             match self.client.poll() {
-                client::Output::Transmit(bytes) => {
+                client::Output::Transmit { bytes, then } => {
                     to_server.extend_from_slice(bytes);
-                    let count = bytes.len();
+                    to_server.extend_from_slice(then);
+                    let count = bytes.len() + then.len();
                     self.client.handle(now, client::Input::Transmitted(count));
                 }
                 client::Output::Event(client::Event::Ready) => match messages.pop() {

@@ -364,8 +364,11 @@ pub(crate) fn run(manner: Manner, disturbance: Disturbance) -> Run {
     let (mut outcomes, mut reasons, mut sent) = (Vec::new(), 0, 0);
     for _ in 0..10_000 {
         match session.poll() {
-            Output::Transmit(bytes) => {
-                let taken = server.hear(bytes);
+            Output::Transmit { bytes, then } => {
+                let mut taken = server.hear(bytes);
+                if taken == bytes.len() && !then.is_empty() {
+                    taken += server.hear(then);
+                }
                 if taken > 0 {
                     session.handle(now, Input::Transmitted(taken));
                 } else {
@@ -381,7 +384,7 @@ pub(crate) fn run(manner: Manner, disturbance: Disturbance) -> Run {
             Output::Event(Event::Ready) if sent == 2 => session.quit(now),
             Output::Event(Event::Ready) => {
                 sent += 1;
-                session.send(now, transaction());
+                session.send(now, transaction(CONTENTS[sent - 1]));
             }
             Output::Event(Event::Settled(settled)) => outcomes.push(settled),
             Output::Event(Event::Unusable(failure)) => {
@@ -452,9 +455,12 @@ fn settings(manner: Manner) -> Settings {
     settings
 }
 
-fn transaction() -> Transaction {
+/// One that leaves as it is, and one that is stuffed on the way.
+const CONTENTS: [&[u8]; 2] = [b"X: y\r\n\r\nz\r\n", b"X: y\r\n\r\n.z\r\n"];
+
+fn transaction(content: &[u8]) -> Transaction {
     let recipients = RECIPIENTS.map(|text| Recipient::new(Address::parse(text).expect("an address")));
     let envelope = Envelope::new(ReversePath::Null, recipients.to_vec());
-    let content = Content::from(b"X: y\r\n\r\n.z\r\n".to_vec());
+    let content = Content::from(content.to_vec());
     Transaction::new(&envelope, &recipients, &content, None, Timestamp::from_unix_millis(0))
 }

@@ -115,7 +115,7 @@ fn play(
                 server.handle(server::Input::Received(&std::mem::take(&mut to_server)));
             }
             server::Output::Receive | server::Output::Close => match client.poll() {
-                client::Output::Transmit(bytes) => {
+                client::Output::Transmit { bytes, .. } => {
                     to_server.extend_from_slice(bytes);
                     let count = bytes.len();
                     client.handle(now, client::Input::Transmitted(count));

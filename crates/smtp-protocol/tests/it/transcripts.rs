@@ -110,7 +110,7 @@ fn told(answer: impl Fn(&[u8]) -> &'static [u8]) -> String {
     let mut server = b"220 mx\r\n".to_vec();
     loop {
         match session.poll() {
-            client::Output::Transmit(bytes) => {
+            client::Output::Transmit { bytes, .. } => {
                 for line in bytes.split_inclusive(|&byte| byte == b'\n') {
                     server.extend_from_slice(answer(line));
                 }

@@ -1,6 +1,6 @@
 //! `lmtp`: mail for a mailbox server, which answers for each recipient behind the content (RFC 2033).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -166,8 +166,9 @@ impl Connection {
             let bound = self.session.deadline();
             let moved = match self.session.poll() {
                 Output::Event(event) => return Some(event),
-                Output::Transmit(bytes) => {
-                    let written = within(bound, self.stream.write(bytes)).await;
+                Output::Transmit { bytes, then } => {
+                    let parts = [IoSlice::new(bytes), IoSlice::new(then)];
+                    let written = within(bound, self.stream.write_vectored(&parts)).await;
                     written.map(|written| written.map(Moved::Out))
                 }
                 Output::Wait(bound) => {
