@@ -1,11 +1,11 @@
-//! Why a handshake failed, in words for the person who has to mend the certificate.
+//! Why a handshake failed, in words for the person who has to mend the server or its certificate.
 
 use std::fmt;
 use std::io;
 
 use postroad_message::Timestamp;
 use rustls::pki_types::UnixTime;
-use rustls::{CertificateError, Error, OtherError};
+use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 
 /// No name of the certificate is one label below the domain.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,13 @@ pub(crate) struct NoNameBelow {
 pub(crate) fn explain(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(fault)) => certificate_fault(fault),
+        Some(
+            Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            )
+            | Error::AlertReceived(AlertDescription::ProtocolVersion),
+        ) => "the server speaks no TLS 1.2 and no TLS 1.3, and nothing older is spoken here".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -127,6 +127,10 @@ async fn open(
     otherwise: &str,
 ) -> Result<TcpStream, Failure> {
     match tokio::time::timeout(within, open_socket(to, from)).await {
+        // With no address of ours to leave from it is a port that is missing.
+        Ok(Err(error)) if from.is_none() && error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+            Err(unreached(Fault::Local, &format!("{otherwise}: {error}")))
+        }
         Ok(opened) => opened.map_err(|error| failure(&error, otherwise)),
         Err(_) => Err(unreached(Fault::Remote, &format!("{otherwise} in time"))),
     }
@@ -179,6 +183,32 @@ mod tests {
         assert_eq!(turns(None), ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "192.0.2.3"]);
         assert_eq!(turns(Some("192.0.2.9")), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
         assert_eq!(in_turns(vec![ip("::1")], |address| *address, Some(ip("192.0.2.9"))), [ip("::1")]);
+    }
+
+    /// Whatever the system says when a connection is opened, the mail waits; and what this machine lacks is not the host's fault.
+    #[test]
+    fn no_error_of_the_system_is_for_good() {
+        use postroad_message::StatusClass;
+        for number in 0..200 {
+            let failure = failure(&std::io::Error::from_raw_os_error(number), "no connection");
+            assert_eq!(failure.status.class(), StatusClass::Transient, "{failure}");
+            assert_eq!(failure.scope, Scope::NextHop, "{failure}");
+        }
+        for (name, number, fault) in [
+            ("EPERM, a firewall of ours", 1, Fault::Local),
+            ("ENOMEM", 12, Fault::Local),
+            ("ENFILE", 23, Fault::Local),
+            ("EMFILE", 24, Fault::Local),
+            ("ENOBUFS", 105, Fault::Local),
+            ("EADDRNOTAVAIL", 99, Fault::Configuration),
+            ("ENETUNREACH", 101, Fault::Remote),
+            ("ECONNRESET", 104, Fault::Remote),
+            ("ETIMEDOUT", 110, Fault::Remote),
+            ("ECONNREFUSED", 111, Fault::Remote),
+            ("EHOSTUNREACH", 113, Fault::Remote),
+        ] {
+            assert_eq!(failure(&std::io::Error::from_raw_os_error(number), "").fault, fault, "{name}");
+        }
     }
 
     /// An address of which no connection is ever accepted nor refused: its queue is full.

@@ -5,6 +5,7 @@ mod authenticator;
 mod client_certificates;
 mod delivery;
 mod dns_first;
+mod faults;
 mod name_service;
 mod pool;
 mod pretend;

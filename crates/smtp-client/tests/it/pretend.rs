@@ -30,6 +30,8 @@ pub(crate) struct Behaviour {
     pub(crate) max_recipients: Option<usize>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) implicit_tls: bool,
+    /// Answers a ClientHello with these bytes where it has no `tls`, and hangs up.
+    pub(crate) answers_hello: Option<Vec<u8>>,
     /// Hangs up instead of answering a line that begins so.
     pub(crate) hangs_up_at: Option<&'static str>,
     /// Says nothing to a line that begins so.
@@ -50,6 +52,8 @@ pub(crate) struct Behaviour {
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) connections: usize,
+    /// Where each of them came from.
+    pub(crate) peers: Vec<IpAddr>,
     pub(crate) lines: Vec<String>,
     pub(crate) messages: Vec<(Vec<String>, Vec<u8>)>,
     /// Connections that have ended.
@@ -78,9 +82,13 @@ impl Pretend {
         let changed = Arc::new(Notify::new());
         let (shared, notify) = (seen.clone(), changed.clone());
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((stream, peer)) = listener.accept().await {
                 stream.set_nodelay(true).expect("a socket that stands");
-                shared.lock().expect("no panic").connections += 1;
+                {
+                    let mut seen = shared.lock().expect("no panic");
+                    seen.connections += 1;
+                    seen.peers.push(peer.ip());
+                }
                 let (behaviour, seen, notify) = (behaviour.clone(), shared.clone(), notify.clone());
                 tokio::spawn(async move {
                     serve(stream, behaviour, seen.clone()).await;
@@ -130,8 +138,16 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, seen: Arc<Mutex<Seen>>) 
         }
         _ => {
             let mut stream = BufReader::new(stream);
-            if converse(&mut stream, true, &behaviour, &seen).await
-                && let Some(tls) = &behaviour.tls
+            if !behaviour.implicit_tls && !converse(&mut stream, true, &behaviour, &seen).await {
+                return;
+            }
+            if let Some(answer) = &behaviour.answers_hello {
+                let hello = stream.fill_buf().await.map_or(0, <[u8]>::len);
+                stream.consume(hello);
+                let _ = stream.write_all(answer).await;
+                // It hangs up behind the client, whose last words would reset the connection else.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            } else if let Some(tls) = &behaviour.tls
                 && let Ok(stream) = TlsAcceptor::from(tls.clone()).accept(stream.into_inner()).await
             {
                 note_handshake(&stream, &seen);

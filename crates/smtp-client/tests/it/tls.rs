@@ -207,6 +207,56 @@ async fn a_wish_for_tls_falls_back_visibly_and_remembers() {
     assert_eq!((server.heard("STARTTLS"), server.seen(|seen| seen.connections)), (1, 3), "remembered");
 }
 
+/// A server that knows nothing newer than this version: it chooses it, as old ones do, or breaks off, as OpenSSL does.
+fn old_servers() -> Vec<(String, Vec<u8>)> {
+    let choose = |minor: u8| {
+        let random = [7; 32];
+        // Type, length, version; then no session, RSA with AES-128, no compression.
+        let hello = [&[2, 0, 0, 38, 3, minor][..], &random, &[0, 0, 0x2f, 0]].concat();
+        [&[22, 3, minor, 0, 42][..], &hello].concat()
+    };
+    // A fatal alert: protocol_version.
+    let refuse = |minor: u8| vec![21, 3, minor, 0, 2, 2, 70];
+    let versions = [("SSL 3.0", 0), ("TLS 1.0", 1), ("TLS 1.1", 2)];
+    let both =
+        |(name, minor)| [(format!("{name} chosen"), choose(minor)), (format!("{name} only"), refuse(minor))];
+    versions.into_iter().flat_map(both).collect()
+}
+
+#[tokio::test]
+async fn no_version_below_tls_1_2_is_spoken() {
+    for (version, answer) in old_servers() {
+        for implicit_tls in [false, true] {
+            let capabilities = vec!["STARTTLS"];
+            let answers_hello = Some(answer.clone());
+            let old = Behaviour { capabilities, answers_hello, implicit_tls, ..Behaviour::default() };
+            let server = Pretend::start(old).await;
+            let client = builder(mx_hosts(1)).build().expect("a client");
+            let mut destination = by_mx(server.address.port());
+            destination.implicit_tls = implicit_tls;
+            destination.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+            let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+            assert_eq!(words(&outcomes), ["deferred 4.7.5 at STARTTLS"], "{version}");
+            let told = outcomes[0].failure().expect("a failure").to_string();
+            assert!(told.contains("the server speaks no TLS 1.2 and no TLS 1.3"), "{version}: {told}");
+            assert_eq!(server.heard("MAIL"), 0, "{version}");
+
+            // Only a wish for TLS gives way, where there is a clear text to go back to.
+            destination.tls = TlsPolicy::Opportunistic;
+            let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+            if implicit_tls {
+                assert_eq!(words(&outcomes), ["deferred 4.7.5 at STARTTLS"], "{version}");
+                continue;
+            }
+            let [Outcome::Delivered(receipt)] = outcomes.as_slice() else {
+                panic!("{version}: {outcomes:?}")
+            };
+            assert!(receipt.host.ends_with("in clear text after a failed TLS handshake"), "{}", receipt.host);
+            assert_eq!(receipt.tls, None, "{version}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_password_follows_the_fall_back() {
     let broken = Behaviour { capabilities: vec!["STARTTLS", "AUTH PLAIN LOGIN"], ..Behaviour::default() };

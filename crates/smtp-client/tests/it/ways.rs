@@ -40,6 +40,20 @@ async fn a_host_out_of_reach_is_left_for_last_for_a_while() {
     assert_eq!(words(&outcomes), ["delivered"]);
 }
 
+#[tokio::test]
+async fn a_connection_leaves_from_the_address_it_is_told_to() {
+    let server = Pretend::start(Behaviour::default()).await;
+    let client = client();
+    for from in [Some([127, 0, 0, 2]), Some([127, 0, 0, 3]), None, Some([127, 0, 0, 2]), None] {
+        let mut destination = server.destination();
+        destination.source_address = from.map(IpAddr::from);
+        assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), ["delivered"]);
+    }
+    // One for each, which serves nobody who leaves from elsewhere.
+    let peers = server.seen(|seen| seen.peers.clone());
+    assert_eq!(peers, [[127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 0, 1]].map(IpAddr::from));
+}
+
 /// A SOCKS5 server: what it answers to a request, and with a login whom it lets in.
 struct Socks {
     address: SocketAddr,

@@ -1,5 +1,8 @@
 //! Every command of two messages is answered with every class of reply, and with what is none.
 
+use postroad_message::{Fault, Outcome, StatusClass};
+
+use crate::client_dialogue::Player;
 use crate::disturbed_server::{Disturbance, Manner, run};
 
 #[test]
@@ -33,6 +36,32 @@ fn every_command_is_answered_with_every_class_of_reply() {
             for reply in replies {
                 run(manner, Disturbance { instead: Some((at, reply)), stalls: true, ..Disturbance::NONE });
             }
+        }
+    }
+}
+
+/// The owner of a session may end it anywhere, for a reason of his own, which is no fault of a message.
+#[test]
+fn a_session_that_we_end_fails_nobody_for_good() {
+    let said: [&[u8]; 6] =
+        [b"220 mx\r\n", b"250 mx\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go on\r\n", b"250 ok\r\n"];
+    for (heard, expected) in [
+        (0, "unusable 4.4.2 at greeting (local)"),
+        (1, "unusable 4.4.2 at EHLO (local)"),
+        (2, "deferred 4.4.2 at MAIL FROM"),
+        (3, "deferred 4.4.2 at RCPT TO"),
+        (4, "deferred 4.4.2 at DATA"),
+        (5, "ambiguous 4.4.2 at final dot"),
+        (6, "delivered"),
+    ] {
+        let mut player = Player::new("given: tls=never");
+        player.pump();
+        said.iter().take(heard).for_each(|reply| player.hear(reply));
+        player.session.quit(player.now);
+        player.pump();
+        assert_eq!(player.results, [expected], "after {heard} replies");
+        for failure in player.outcomes.iter().filter_map(Outcome::failure) {
+            assert_eq!((failure.fault, failure.status.class()), (Fault::Local, StatusClass::Transient));
         }
     }
 }
