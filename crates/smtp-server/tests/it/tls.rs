@@ -5,6 +5,7 @@ use std::sync::Arc;
 use postroad_smtp_server::{AuthMechanism, ReceiveConnector, TlsMaterial};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -103,4 +104,23 @@ async fn where_tls_is_demanded_mail_in_clear_text_is_refused() {
     caller.ask("EHLO a", "250-").await;
     caller.send_one("jane@contoso.com").await;
     assert_eq!(house.messages().len(), 1);
+}
+
+/// A client that knows nothing newer than SSL 3.0, TLS 1.0 or 1.1 is told so, and no more.
+#[tokio::test]
+async fn no_version_below_tls_1_2_is_spoken() {
+    for minor in [0, 1, 2] {
+        let (house, _) = secured(|_| ()).await;
+        let mut caller = house.connect().await;
+        caller.ask("EHLO a", "250-").await;
+        caller.ask("STARTTLS", "220 2.0.0 ").await;
+        // No session, RSA with AES-128, no compression, no extension that would name another version.
+        let body = [&[1, 0, 0, 41, 3, minor][..], &[7; 32], &[0, 0, 2, 0, 0x2f, 1, 0]].concat();
+        let hello = [&[22, 3, minor, 0, 45][..], &body].concat();
+        caller.stream.write_all(&hello).await.expect("it is written");
+        let mut answer = Vec::new();
+        caller.stream.read_to_end(&mut answer).await.expect("the end of the connection");
+        // One fatal alert: handshake_failure, since its hello lacks what 1.2 made a duty.
+        let [21, 3, _, 0, 2, 2, 40] = answer[..] else { panic!("to version 3.{minor}: {answer:?}") };
+    }
 }

@@ -118,7 +118,11 @@ fn openssl_verifies_the_certificate_under_tls_1_2_and_1_3_and_gets_no_older() {
         }
         assert!(!told.contains("250-STARTTLS"), "offered inside TLS:\n{told}");
     }
-    assert!(!connect("-tls1_1", "hub01.contoso.com").status.success());
+    for version in ["-tls1", "-tls1_1"] {
+        let refused = connect(version, "hub01.contoso.com");
+        assert!(!refused.status.success(), "{version}");
+        assert!(said(&refused).contains("SSL alert number"), "{version}:\n{}", said(&refused));
+    }
     assert!(!connect("-tls1_3", "another.contoso.com").status.success());
 }
 
