@@ -40,6 +40,11 @@ impl Background {
         background
     }
 
+    /// The process that it is, and that started all others of it.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it said so far.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.said).unwrap_or_default()

@@ -18,8 +18,8 @@ opensmtpq:x:64002:64002::/:/bin/false
 ";
 const GROUPS: &str = "opensmtpd:x:64001:\nopensmtpq:x:64002:\n";
 
-/// Puts those users, its helpers and folders of `$2` where it looks for them, and becomes it; what it sees of the system is
-/// changed for it alone.
+/// Puts those users, its helpers and folders of `$2` where it looks for them, and becomes it, with the switches `$3`; what it
+/// sees of the system is changed for it alone.
 const BECOME: &str = r#"set -e
 mount --bind "$2/passwd" /etc/passwd
 mount --bind "$2/group" /etc/group
@@ -30,7 +30,7 @@ mkdir -p /var/lib/opensmtpd/empty /var/spool/smtpd
 chmod 711 /var/lib/opensmtpd/empty /var/spool/smtpd
 mount -t tmpfs tmpfs /usr/libexec
 cp -a "$1/usr/libexec/opensmtpd" /usr/libexec/
-exec "$1/usr/sbin/smtpd" -d -f "$2/smtpd.conf""#;
+exec "$1/usr/sbin/smtpd" -d $3 -f "$2/smtpd.conf""#;
 
 /// An OpenSMTPD of its own. Whatever it takes goes to one next hop in clear text.
 ///
@@ -46,6 +46,15 @@ pub struct OpenSmtpd {
 impl OpenSmtpd {
     /// Starts it on a free port and waits until it accepts connections.
     pub fn start(scratch: &Scratch, next_hop: SocketAddr) -> Self {
+        Self::run(scratch, next_hop, "")
+    }
+
+    /// Starts one that takes in and queues, and delivers nothing: to be measured.
+    pub fn queueing(scratch: &Scratch) -> Self {
+        Self::run(scratch, ([127, 0, 0, 1], 9).into(), "-P mta -P mda")
+    }
+
+    fn run(scratch: &Scratch, next_hop: SocketAddr, switches: &str) -> Self {
         let (address, certificate) = (port::free(), Certificate::for_hosts(scratch, &[HOST]));
         let home = scratch.folder("opensmtpd");
         scratch.folder("opensmtpd/spool");
@@ -56,9 +65,14 @@ impl OpenSmtpd {
         scratch.write("opensmtpd/smtpd.conf", configuration(address, &certificate, next_hop));
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", BECOME, "opensmtpd"]);
-        command.arg(program::unpacked("opensmtpd")).arg(home);
+        command.arg(program::unpacked("opensmtpd")).arg(home).arg(switches);
         let background = Background::start(scratch, &mut command, "util-linux", address);
         Self { background, address, certificate }
+    }
+
+    /// The process that started all others.
+    pub fn process(&self) -> u32 {
+        self.background.process()
     }
 
     /// Where it listens.
@@ -81,7 +95,8 @@ fn configuration(address: SocketAddr, certificate: &Certificate, next_hop: Socke
     let (cert, key) = (certificate.certificate.display(), certificate.key.display());
     let (ip, port) = (address.ip(), address.port());
     format!(
-        r#"pki {HOST} cert "{cert}"
+        r#"smtp limit max-mails 100000
+pki {HOST} cert "{cert}"
 pki {HOST} key "{key}"
 listen on {ip} port {port} hostname {HOST} tls pki {HOST}
 action "on" relay host "smtp+notls://{next_hop}"
