@@ -22,6 +22,7 @@ use crate::alarm::Alarm;
 use crate::authenticator::{Login, LoginAnswer};
 use crate::certificate_fault;
 use crate::destination::Destination;
+use crate::resolve::answer::BoxFuture;
 use crate::resolve::hosts::Target;
 use crate::tls::Terms;
 
@@ -210,10 +211,10 @@ impl Connection {
                     let moved = moving.await;
                     self.moved(moved).await;
                 }
-                Output::StartTls => self.start_tls(bound).await,
+                Output::StartTls => apart(self.start_tls(bound)).await,
                 Output::Challenge { mechanism, challenge } => {
                     let (mechanism, challenge) = (mechanism.to_owned(), challenge.map(<[u8]>::to_vec));
-                    self.answer(bound, &mechanism, challenge).await;
+                    apart(self.answer(bound, &mechanism, challenge)).await;
                 }
                 // Closed, and whatever a later session may want that this loop does not know.
                 _ => return None,
@@ -246,7 +247,7 @@ impl Connection {
                 self.session.handle(now(), Input::Received(bytes));
             }
             Some(Err(error)) => {
-                self.read_last_words().await;
+                apart(self.read_last_words()).await;
                 self.session.handle(now(), Input::Broken(&error.to_string()));
             }
         }
@@ -281,6 +282,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Room on the heap and a function of its own for what few messages need, so that the others do not carry it along.
+pub(crate) fn apart<'a, T>(rare: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(rare)
 }
 
 enum Moved {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::client::Inner;
 use crate::connect::{Unconnected, Way, in_turns, race, unreached};
-use crate::connection::{Connection, Purpose, now};
+use crate::connection::{Connection, Purpose, apart, now};
 use crate::destination::{Destination, Hosts as DestinationHosts, SmartHost, TlsPolicy};
 use crate::proxy::Hop;
 use crate::resolve::Answer;
@@ -36,8 +36,8 @@ pub(crate) async fn deliver(
     let mut delivery = Delivery { client, destination, envelope, recipients, content, ledger };
     while !recipients.is_empty() {
         delivery.try_idle_smart_host().await;
-        // Most messages end here. What it takes to open a connection is large, and lies apart from them.
-        if delivery.ledger.is_settled() || Box::pin(delivery.try_hosts()).await == Hosts::Named {
+        // Most messages end here.
+        if delivery.ledger.is_settled() || apart(delivery.try_hosts()).await == Hosts::Named {
             break;
         }
         let Some(instead) = delivery.destination.when_dns_fails.as_deref() else { break };
