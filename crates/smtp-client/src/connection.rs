@@ -255,8 +255,8 @@ impl Connection {
 
     /// A server that gives up says why before it closes; that is still to be read after a write has failed.
     async fn read_last_words(&mut self) {
-        let bound = self.session.deadline();
-        while let Some(stream) = &mut self.stream {
+        // A session that has heard enough has no deadline any more, however much a server goes on to say.
+        while let (Some(stream), bound @ Some(_)) = (&mut self.stream, self.session.deadline()) {
             match within(bound, read(stream, &mut self.buffer)).await {
                 Some(Ok(Moved::In(count))) if count > 0 => {
                     let bytes = self.buffer.get(..count).unwrap_or_default();

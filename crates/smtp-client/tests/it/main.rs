@@ -6,6 +6,7 @@ mod client_certificates;
 mod delivery;
 mod dns_first;
 mod faults;
+mod hostile;
 mod name_service;
 mod pool;
 mod pretend;
