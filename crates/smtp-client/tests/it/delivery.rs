@@ -9,7 +9,9 @@ use postroad_message::{
 };
 use postroad_smtp_client::{Authentication, Credential, Secret, Timeouts};
 
-use crate::pretend::{Behaviour, Pretend, builder, by_mx, client, deliver, deliver_content, mx_hosts, words};
+use crate::pretend::{
+    Authority, Behaviour, Pretend, builder, by_mx, client, deliver, deliver_content, mx_hosts, words,
+};
 
 #[tokio::test]
 async fn each_recipient_has_an_outcome_of_its_own() {
@@ -43,14 +45,30 @@ async fn one_too_many_goes_in_another_transaction_at_once() {
 }
 
 #[tokio::test]
-async fn a_large_message_arrives_whole() {
-    for capabilities in [vec![], vec!["CHUNKING"]] {
-        let server = Pretend::start(Behaviour { capabilities, ..Behaviour::default() }).await;
-        let content = b".a line that begins with a dot and goes on a little\r\n".repeat(20_000);
-        let outcomes =
-            deliver_content(&client(), &server.destination(), &["a@b.test"], content.clone()).await;
-        assert_eq!(words(&outcomes), ["delivered"]);
-        assert!(server.seen(|seen| seen.messages[0].1 == content));
+async fn a_large_message_arrives_whole_stuffed_or_from_where_it_lies() {
+    let certificate = Authority::new().server("m1.test");
+    for line in
+        [&b".a line that begins with a dot and goes on a little\r\n"[..], b"a line that begins with none\r\n"]
+    {
+        let content = line.repeat(40_000);
+        for (capabilities, tls) in [
+            (vec![], None),
+            (vec!["CHUNKING"], None),
+            (vec!["STARTTLS"], Some(certificate.clone())),
+            (vec!["STARTTLS", "CHUNKING"], Some(certificate.clone())),
+        ] {
+            let is_secured = tls.is_some();
+            let server = Pretend::start(Behaviour { capabilities, tls, ..Behaviour::default() }).await;
+            let client = client();
+            for nth in 0..2 {
+                let sending =
+                    deliver_content(&client, &server.destination(), &["a@b.test"], content.clone()).await;
+                let [Outcome::Delivered(receipt)] = sending.as_slice() else { panic!("{sending:?}") };
+                assert_eq!(receipt.tls.is_some(), is_secured);
+                assert!(server.seen(|seen| seen.messages[nth].1 == content));
+            }
+            assert_eq!(server.seen(|seen| seen.connections), 1);
+        }
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) fn rehearse(data: &[u8]) {
     let (mut sent, mut settled, mut ends) = (0, 0, 0);
     for _ in 0..100_000 {
         match session.poll() {
-            Output::Transmit { bytes, .. } => {
-                let count = bytes.len().min(700);
+            Output::Transmit { bytes, then } => {
+                let count = (bytes.len() + then.len()).min(700);
                 session.handle(now, Input::Transmitted(count));
             }
             Output::StartTls => {
@@ -43,7 +43,7 @@ pub(crate) fn rehearse(data: &[u8]) {
             Output::Event(Event::Ready) if sent == 3 => session.quit(now),
             Output::Event(Event::Ready) => {
                 sent += 1;
-                session.send(now, message());
+                session.send(now, message(CONTENTS[sent % 2]));
             }
             Output::Event(Event::Settled(outcomes)) => {
                 settled += 1;
@@ -65,7 +65,10 @@ pub(crate) fn rehearse(data: &[u8]) {
     panic!("the session never ends");
 }
 
-fn message() -> Transaction {
+/// One that is changed on the way, and one that leaves as it is.
+const CONTENTS: [&[u8]; 2] = [b"Subject: \xe9\r\n\r\n.dot\n", b"Subject: \xe9\r\n\r\nno dot\r\n"];
+
+fn message(content: &[u8]) -> Transaction {
     let mut recipients = ["a@b.test", "j\u{f6}rg@b.test"]
         .map(|text| Recipient::new(Address::parse(text).expect("an address")));
     recipients[0].notify = Some(Notify { success: true, failure: true, delay: false });
@@ -73,7 +76,7 @@ fn message() -> Transaction {
     Transaction::new(
         &envelope,
         &recipients,
-        &Content::from(b"Subject: \xe9\r\n\r\n.dot\n".to_vec()),
+        &Content::from(content.to_vec()),
         None,
         Timestamp::from_unix_millis(0),
     )
