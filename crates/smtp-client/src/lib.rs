@@ -97,6 +97,9 @@
 //! [`Failed`]: postroad_message::Outcome::Failed
 //! [`Ambiguous`]: postroad_message::Outcome::Ambiguous
 //!
+//! The content leaves from where its [`Content`](postroad_message::Content) holds it, once for all hosts and recipients. Where lines
+//! have to be mended or dots to be stuffed, it is copied 256 KiB at a time; only what is converted to seven bits is held twice.
+//!
 //! Who is one too many for a server (452 4.5.3) goes in another transaction on the same connection. 8-bit content for a server
 //! without 8BITMIME is written as quoted-printable or base64, part by part ([`seven_bit`](postroad_message::seven_bit)); where that
 //! would break a signature it fails with 5.6.3, unless [`Destination::eight_bit_content`] says that it is converted all the same, or
