@@ -63,6 +63,8 @@ pub trait QueueStore: Send + Sync {
     /// Where the `source_key` of any of them was queued before, nothing is queued; the answer is the earlier
     /// messages' ids, as many as there were, also when they have left since. So a source that was interrupted
     /// between queueing and deleting its file simply tries again.
+    /// A store may answer [`QueueError::Busy`] while another call with such a `source_key` is on its way.
+    ///
     /// Fails with [`QueueError::NothingToDeliver`] for a message that has no delivery, or one without recipients.
     ///
     /// Durable. Cost: the size of the messages, and a sync that is shared with whoever calls at the time.

@@ -4,7 +4,7 @@ use postroad_message::{Body, DeliverBy, Notify, OriginalRecipient, Priority, Ret
 
 use super::{Breach, Clause, at, hop, message, names};
 use crate::error::QueueError;
-use crate::item::Claim;
+use crate::item::{Claim, Settlement};
 use crate::message_id::MessageId;
 use crate::store::QueueStore;
 
@@ -17,6 +17,7 @@ pub(super) async fn check(
     ids_sort_by_age(&*store).await?;
     a_door_may_name_its_message(&*store).await?;
     a_source_may_try_again(&*store).await?;
+    a_source_may_try_again_with_one(&*store).await?;
     let other = open("a second handle").await?;
     others_see_it(&*store, &*other).await
 }
@@ -138,6 +139,32 @@ async fn a_source_may_try_again(store: &dyn QueueStore) -> Result<(), Breach> {
     let fourth = clause.ok(store.enqueue_all(group).await)?;
     clause.that(first != fourth && clause.list().await?.len() == 2, "a key that was forgotten is new")?;
     clause.ok(store.forget_source_keys(forgotten()).await)?;
+    clause.ok(store.forget_source_keys(forgotten()).await)?;
+    clause.clear().await
+}
+
+/// The same for a message that comes alone and is delivered before anybody looks.
+async fn a_source_may_try_again_with_one(store: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("a source that was interrupted may try again with one message", store);
+    let mut keyed = message(&[("a", &["jane@example.com"])])?;
+    keyed.source_key = Some("Pickup/one.eml".to_owned());
+    let first = clause.ok(store.enqueue(keyed.clone()).await)?;
+    clause.that(clause.ok(store.enqueue(keyed.clone()).await)? == first, "the earlier id comes back")?;
+    let lease = clause.claim_one(Claim::due(hop("a"), 2, at(0), at(5))).await?;
+    clause.that(clause.ok(store.enqueue(keyed.clone()).await)? == first, "also when it is lent")?;
+    clause.ok(store.settle(lease, Settlement::all_leave()).await)?;
+    clause.that(clause.ok(store.enqueue(keyed.clone()).await)? == first, "and when it has left")?;
+    clause.that(clause.list().await?.is_empty(), "nothing is queued twice")?;
+    clause.that(clause.ok(store.enqueue(keyed.clone()).await)? == first, "whoever has looked meanwhile")?;
+    let forgotten = || vec!["Pickup/one.eml".to_owned()];
+    clause.ok(store.forget_source_keys(forgotten()).await)?;
+    let second = clause.ok(store.enqueue(keyed.clone()).await)?;
+    clause.that(first != second, "a key that was forgotten is new")?;
+    clause.that(clause.list().await?.len() == 1, "and is queued")?;
+    clause.that(clause.ok(store.enqueue(keyed.clone()).await)? == second, "once")?;
+    clause.ok(store.forget_source_keys(forgotten()).await)?;
+    let third = clause.ok(store.enqueue(keyed).await)?;
+    clause.that(second != third, "and is forgotten again")?;
     clause.ok(store.forget_source_keys(forgotten()).await)?;
     clause.clear().await
 }

@@ -5,6 +5,7 @@ use rusqlite::OptionalExtension;
 
 use super::content_file::Drafts;
 use super::fault::Fault;
+use super::fresh::Reserved;
 use super::lease;
 use super::recent::Recent;
 use super::record;
@@ -21,11 +22,17 @@ pub(super) struct Intake {
     /// What the last run queued; nothing where one was known before.
     new: Vec<MessageId>,
     recent: Recent,
+    /// Nobody else comes with their keys meanwhile.
+    reserved: Option<Reserved>,
 }
 
 impl Intake {
     pub(super) fn new(messages: Vec<NewMessage>, drafts: Drafts, recent: Recent) -> Self {
-        Self { messages, drafts, new: Vec::new(), recent }
+        Self { messages, drafts, new: Vec::new(), recent, reserved: None }
+    }
+
+    pub(super) fn with(self, reserved: Option<Reserved>) -> Self {
+        Self { reserved, ..self }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -71,6 +78,7 @@ impl Intake {
             }
         }
         self.drafts.ended(ended);
+        self.reserved = None;
     }
 }
 
@@ -263,10 +271,11 @@ fn earlier(work: &Work<'_>, key: &str) -> Result<Option<Vec<MessageId>>, Fault> 
     Ok(ids.map(|ids| ids.split(' ').filter_map(|id| id.parse().ok()).collect()))
 }
 
-fn remember(work: &Work<'_>, key: &str, ids: &[MessageId]) -> Result<(), Fault> {
+/// Writes down what a source knows messages by, where that is new.
+pub(super) fn remember(work: &Work<'_>, key: &str, ids: &[MessageId]) -> Result<(), Fault> {
     let ids: Vec<String> = ids.iter().map(MessageId::to_string).collect();
     work.connection
-        .prepare_cached("INSERT OR REPLACE INTO source_key (key, messages) VALUES (?1, ?2)")?
+        .prepare_cached("INSERT OR IGNORE INTO source_key (key, messages) VALUES (?1, ?2)")?
         .execute((key, ids.join(" ")))?;
     Ok(())
 }

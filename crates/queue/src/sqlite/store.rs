@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::content_file::{ContentFiles, Drafts};
 use super::enqueue::Intake;
 use super::fault::Fault;
-use super::fresh::{Finish, Keeper, Lending, Shelf, Which, move_out};
+use super::fresh::{Asked, Finish, Keeper, Lending, Shelf, Which, move_out};
 use super::lease::Settling;
 use super::manage::Stored;
 use super::options::SqliteOptions;
@@ -284,18 +284,29 @@ impl QueueStore for SqliteStore {
     }
 
     fn enqueue_all(&self, mut messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
-        if let Some(accepted) = self.keeper.accept(&mut messages) {
+        let mut reserved = match self.shelf.reserve(&messages) {
+            Asked::New(reserved) => Some(reserved),
+            Asked::Earlier(message) => return Box::pin(std::future::ready(Ok(vec![message]))),
+            Asked::Coming => return Box::pin(std::future::ready(Err(QueueError::Busy { code: 0 }))),
+        };
+        if let Some(accepted) = self.keeper.accept(&mut messages, &mut reserved) {
             return accepted;
         }
         let (large, recent) = (self.files.large(&messages), self.recent.clone());
         self.write_with(
             large,
-            move |drafts| Intake::new(messages, drafts, recent),
+            move |drafts| Intake::new(messages, drafts, recent).with(reserved),
             |intake| (Promise::Durable, intake.weight()),
         )
     }
 
     fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()> {
+        let source_keys = self.shelf.forget(source_keys);
+        if source_keys.is_empty() {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        // Behind those that move there now.
+        drop(self.shelf.sending());
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
             let mut forget = work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?;
             for key in &source_keys {

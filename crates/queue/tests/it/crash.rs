@@ -79,6 +79,7 @@ async fn kill_9_loses_nothing_that_was_promised_and_doubles_no_report() {
     let path = folder.path().join("queue.db");
     let mut queued: Vec<(MessageId, usize)> = Vec::new();
     let mut settled: Vec<MessageId> = Vec::new();
+    let mut keyed: BTreeMap<String, MessageId> = BTreeMap::new();
     let (mut leaving, mut left) = (BTreeSet::<MessageId>::new(), BTreeSet::<MessageId>::new());
     // `.ci/long` asks for a thousand of each kind.
     let rounds = std::env::var("POSTROAD_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
@@ -107,6 +108,8 @@ async fn kill_9_loses_nothing_that_was_promised_and_doubles_no_report() {
                 ["queued", id, number] => {
                     queued.push((id.parse().expect("an id"), number.parse().expect("a number")));
                 }
+                ["keyed", id, key] => drop(keyed.insert(key.to_owned(), id.parse().expect("an id"))),
+                ["forgetting", _, key] => drop(keyed.remove(key)),
                 ["settled", id, _] => settled.push(id.parse().expect("an id")),
                 ["leaving", id, _] => {
                     leaving.insert(id.parse().expect("an id"));
@@ -133,6 +136,11 @@ async fn kill_9_loses_nothing_that_was_promised_and_doubles_no_report() {
         }
     }
     let reports_of = |id: &MessageId| reports.get(&format!("jane@{id}.test")).copied().unwrap_or(0);
+    for (key, id) in &keyed {
+        let mut again = message("log.test", b"once more");
+        again.source_key = Some(key.clone());
+        assert_eq!(store.enqueue(again).await, Ok(*id), "a source came again with {key}, and was not known");
+    }
     let settled: BTreeSet<MessageId> = settled.into_iter().collect();
     for (id, number) in &queued {
         let found = store.content(*id).await;
@@ -196,8 +204,15 @@ async fn come_and_go(store: &SqliteStore, number: usize) {
     let round: i64 = std::env::var("POSTROAD_QUEUE_ROUND").expect("set").parse().expect("a number");
     let mut message = message("log.test", &of(number + 1));
     message.id = Some(MessageId::ahead(at(1 + round), number as u32));
+    let key = format!("{round}.{number}");
+    message.source_key = Some(key.clone());
     let id = store.enqueue(message).await.expect("room");
     println!("!queued {id} {}", number + 1);
+    println!("!keyed {id} {key}");
+    if number.is_multiple_of(3) {
+        println!("!forgetting {id} {key}");
+        store.forget_source_keys(vec![key]).await.expect("forgotten");
+    }
     if number.is_multiple_of(4) {
         let claim = postroad_queue::Claim::due(hop("log.test"), 1, at(1), at(60));
         for lease in store.claim(claim).await.expect("a claim").leases {

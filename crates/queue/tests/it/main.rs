@@ -15,6 +15,7 @@ mod migrated;
 mod owner;
 mod pages;
 mod read_only;
+mod source_keys;
 mod system_calls;
 mod threads;
 mod watched;

@@ -43,7 +43,7 @@ async fn a_store_of_version_1_keeps_its_mail() {
     let version: i32 = Connection::open(&path)
         .and_then(|connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)))
         .expect("a number");
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ pub(super) enum Record {
     Lent(Lent),
     /// All of its recipients have left.
     Left(MessageId),
+    /// Their sources will not come with them again.
+    Forgotten(Vec<MessageId>),
 }
 
 /// Who has a message, until when (in milliseconds), by which lending.
@@ -39,6 +41,7 @@ pub(super) struct Lent {
 const ACCEPTED: u32 = 1;
 const LENT: u32 = 2;
 const LEFT: u32 = 3;
+const FORGOTTEN: u32 = 4;
 
 /// A message without its content, in its record.
 #[derive(serde::Serialize)]
@@ -51,6 +54,8 @@ struct Line<'a> {
     destination: &'a str,
     due: i64,
     recipients: &'a [Recipient],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_key: Option<&'a str>,
 }
 
 #[derive(serde::Deserialize)]
@@ -63,6 +68,9 @@ struct OwnedLine {
     destination: String,
     due: i64,
     recipients: Vec<Recipient>,
+    /// No record of version 4 has one.
+    #[serde(default)]
+    source_key: Option<String>,
 }
 
 /// A segment's identity: what its seals begin with.
@@ -126,6 +134,11 @@ impl Key {
         self.push(to, place, LEFT, &[&message.as_u64().to_le_bytes()]);
     }
 
+    pub(super) fn push_forgotten(self, to: &mut Vec<u8>, place: u64, messages: &[MessageId]) {
+        let ids: Vec<u8> = messages.iter().flat_map(|message| message.as_u64().to_le_bytes()).collect();
+        self.push(to, place, FORGOTTEN, &[&ids]);
+    }
+
     /// The records of a segment, up to the first that is not whole: it was being written when the machine stopped.
     pub(super) fn read(self, segment: &[u8]) -> Vec<Record> {
         let mut records = Vec::new();
@@ -158,6 +171,11 @@ impl Key {
                 let id = u64::from_le_bytes(payload.try_into().ok()?);
                 Some(Record::Left(MessageId::from_u64(id)))
             }
+            FORGOTTEN => {
+                let (ids, []) = payload.as_chunks::<8>() else { return None };
+                let id = |bytes: &[u8; 8]| MessageId::from_u64(u64::from_le_bytes(*bytes));
+                Some(Record::Forgotten(ids.iter().map(id).collect()))
+            }
             _ => None,
         };
         Some((whole?, HEAD + length))
@@ -179,6 +197,7 @@ pub(super) fn line(id: MessageId, message: &NewMessage) -> Option<Vec<u8>> {
         destination: &delivery.next_hop.destination,
         due: delivery.due.as_unix_millis(),
         recipients: &delivery.recipients,
+        source_key: message.source_key.as_deref(),
     })
     .ok()
 }
@@ -197,5 +216,6 @@ fn read_message(line: &[u8], content: &[u8]) -> Option<Record> {
         }],
     );
     message.id = Some(MessageId::from_u64(line.id));
+    message.source_key = line.source_key;
     Some(Record::Accepted(Box::new(message)))
 }

@@ -16,8 +16,9 @@ use super::super::options::SqliteOptions;
 use super::super::recent::Recent;
 use super::super::writer::{Promise, Writer};
 use super::format;
+use super::keys::{Lookup, Reserved};
 use super::log::{Folder, SEGMENTS};
-use super::scribe::{self, Letter, Reply, Scribe};
+use super::scribe::{self, Accepted, Letter, Reply, Scribe};
 use super::shelf::{Left, Shelf};
 use super::transfer::{self, Recovery, Visit};
 use crate::error::QueueError;
@@ -59,7 +60,9 @@ impl Keeper {
         let (letters, inbox) = channel();
         let wanted = Arc::new(AtomicBool::new(false));
         let ways = (letters.clone(), inbox);
-        let scribe = Scribe::new(ways, (shelf.clone(), folder.clone()), (writer, recent), options, &wanted);
+        let lookup = Lookup::new(path, options.busy_timeout);
+        let scribe =
+            Scribe::new(ways, (shelf.clone(), folder.clone()), (writer, recent, lookup), options, &wanted);
         let handle =
             thread::Builder::new().name("postroad-queue-log".to_owned()).spawn(move || scribe.serve())?;
         let largest = (options.fresh_log as u64 / SEGMENTS / 4).min(options.large_content as u64);
@@ -73,16 +76,16 @@ impl Keeper {
         Ok((keeper, handle))
     }
 
-    /// Takes a message in; `None` where it belongs into the database at once.
+    /// Takes a message in; `None` where it belongs into the database at once, and its key is still reserved.
     pub(in super::super) fn accept(
         &self,
         messages: &mut Vec<NewMessage>,
+        reserved: &mut Option<Reserved>,
     ) -> Option<BoxFuture<'static, Vec<MessageId>>> {
         let [message] = messages.as_slice() else { return None };
         let [delivery] = message.deliveries.as_slice() else { return None };
         let id = message.id?;
         let fits = self.shelf.is_open()
-            && message.source_key.is_none()
             && !message.watched
             && message.content.len() < self.largest
             && !delivery.recipients.is_empty()
@@ -97,7 +100,8 @@ impl Keeper {
             return None;
         }
         let (reply, answer) = oneshot::channel();
-        Some(self.ask(Letter::Accept { id, line, message, reply }, answer))
+        let reserved = reserved.take();
+        Some(self.ask(Letter::Accept(Accepted { id, line, message, reserved, reply, epoch: 0 }), answer))
     }
 
     /// Writes down that a message has left.

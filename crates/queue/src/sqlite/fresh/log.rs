@@ -149,6 +149,11 @@ impl Log {
         self.key.push_left(&mut self.buffer, place, message);
     }
 
+    pub(super) fn push_forgotten(&mut self, messages: &[MessageId]) {
+        let place = self.place();
+        self.key.push_forgotten(&mut self.buffer, place, messages);
+    }
+
     /// Writes what was pushed. Where that fails, or the sync after it, see [`take_back`](Self::take_back).
     pub(super) fn write(&mut self) -> io::Result<()> {
         let written = self.file.write_all_at(&self.buffer, self.end);

@@ -12,12 +12,14 @@
 //! | `queue.db-fresh/0` to `3` | the log's segments, used in turn |
 //! | `counter.live_epoch` in the database | segments of an earlier epoch are void: all that they held has left or moved |
 //! | `moved` in the database | messages of valid segments that moved, written in the transaction that moved them |
+//! | `source_key` in the database | what sources know messages by, that moved or whose segments are void |
 //!
 //! So what is valid is decided by the database alone, in one transaction with what moves. A log that was left behind is
 //! read when the store is next opened, and all that has not left moves.
 
 mod format;
 mod keeper;
+mod keys;
 mod log;
 mod moving;
 mod scribe;
@@ -26,6 +28,7 @@ mod stored;
 mod transfer;
 
 pub(super) use keeper::Keeper;
+pub(super) use keys::{Asked, Reserved};
 pub(super) use moving::Which;
 pub(super) use shelf::{Finish, Lending, Shelf};
 pub(super) use transfer::move_out;

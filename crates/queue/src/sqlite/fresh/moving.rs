@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use postroad_message::Timestamp;
 
+use super::keys::Known;
 use super::shelf::{Entry, Shelf, State};
 use crate::item::NewMessage;
 use crate::message_id::MessageId;
@@ -20,6 +21,8 @@ pub(super) struct Moving {
     pub(super) generation: u64,
     pub(super) lent: Option<Timestamp>,
     pub(super) owner: String,
+    /// Its source may come with it again.
+    pub(super) keyed: bool,
 }
 
 /// Which messages.
@@ -72,8 +75,16 @@ impl Shelf {
             for delivery in &message.deliveries {
                 shared.stored.insert(delivery.next_hop.clone());
             }
+            let known = message.source_key.as_ref().and_then(|key| shared.keys.get_mut(key));
+            let keyed = match known {
+                Some(Known::Here { stored, .. }) => {
+                    *stored = true;
+                    true
+                }
+                _ => false,
+            };
             let owner = shared.owner.clone();
-            taken.push(Moving { message, epoch, generation, lent, owner });
+            taken.push(Moving { message, epoch, generation, lent, owner, keyed });
         }
         taken
     }

@@ -18,6 +18,7 @@ use super::super::options::SqliteOptions;
 use super::super::recent::Recent;
 use super::super::writer::{Promise, Writer};
 use super::keeper;
+use super::keys::{Lookup, Reserved};
 use super::log::{Folder, Log, SEGMENTS};
 use super::moving::{AGE, Which};
 use super::shelf::{Left, Shelf};
@@ -37,12 +38,7 @@ const MANY: usize = 4;
 
 /// What the thread is sent.
 pub(super) enum Letter {
-    Accept {
-        id: MessageId,
-        line: Vec<u8>,
-        message: Arc<NewMessage>,
-        reply: Reply<Vec<MessageId>>,
-    },
+    Accept(Accepted),
     Leave {
         left: Left,
         reply: Reply<Vec<MessageId>>,
@@ -83,6 +79,8 @@ struct Ours {
 }
 
 pub(super) struct Scribe {
+    // Closed before `writer`: whoever closes the database last carries its log over.
+    lookup: Lookup,
     inbox: Receiver<Letter>,
     /// For letters to itself.
     letters: Sender<Letter>,
@@ -105,11 +103,16 @@ pub(super) struct Scribe {
     closed: bool,
 }
 
-struct Accepted {
-    id: MessageId,
-    epoch: u64,
-    message: Arc<NewMessage>,
-    reply: Reply<Vec<MessageId>>,
+/// A message that comes into the log.
+pub(super) struct Accepted {
+    pub(super) id: MessageId,
+    pub(super) line: Vec<u8>,
+    pub(super) message: Arc<NewMessage>,
+    /// Nobody else comes with its key meanwhile.
+    pub(super) reserved: Option<Reserved>,
+    pub(super) reply: Reply<Vec<MessageId>>,
+    /// In which segment it is.
+    pub(super) epoch: u64,
 }
 
 /// Those who share a write.
@@ -129,11 +132,12 @@ impl Scribe {
     pub(super) fn new(
         (letters, inbox): (Sender<Letter>, Receiver<Letter>),
         (shelf, folder): (Shelf, Folder),
-        (writer, recent): (Writer, Recent),
+        (writer, recent, lookup): (Writer, Recent, Lookup),
         options: &SqliteOptions,
         wanted: &Arc<AtomicBool>,
     ) -> Self {
         Self {
+            lookup,
             inbox,
             letters,
             shelf,
@@ -163,6 +167,8 @@ impl Scribe {
             }
             letters.extend(self.inbox.try_iter());
             self.gather(&mut letters);
+            // Whoever is among these has reserved its key by now.
+            self.lookup.look_again();
             while !letters.is_empty() {
                 self.share(&mut letters);
             }
@@ -179,7 +185,7 @@ impl Scribe {
     /// waking of threads, and these share it as well as the sync. The messages of a few clients wait for nobody.
     fn gather(&mut self, letters: &mut VecDeque<Letter>) {
         let count = |letters: &VecDeque<Letter>| {
-            letters.iter().filter(|letter| matches!(letter, Letter::Accept { .. })).count()
+            letters.iter().filter(|letter| matches!(letter, Letter::Accept(_))).count()
         };
         let mut accepted = count(letters);
         if accepted == 0 {
@@ -199,19 +205,22 @@ impl Scribe {
         let mut group = Group::default();
         while let Some(letter) = letters.pop_front() {
             match letter {
-                Letter::Accept { id, line, message, reply } => {
-                    let mut accepted = Accepted { id, epoch: 0, message, reply };
-                    match self.room_for(&line, &accepted.message) {
+                Letter::Accept(mut accepted) => {
+                    let key = accepted.message.source_key.as_deref();
+                    if key.is_some_and(|key| self.lookup.may_know(key)) {
+                        self.elsewhere(accepted);
+                        continue;
+                    }
+                    match self.room_for(&accepted.line, &accepted.message) {
                         Some(log) => {
-                            log.push_accepted(&line, &accepted.message.content);
+                            log.push_accepted(&accepted.line, &accepted.message.content);
                             accepted.epoch = log.epoch();
                             group.accepted.push(accepted);
                         }
                         None if group.is_empty() => self.elsewhere(accepted),
                         None => {
                             // The segment is full: what was pushed is written first.
-                            let Accepted { message, reply, .. } = accepted;
-                            letters.push_front(Letter::Accept { id, line, message, reply });
+                            letters.push_front(Letter::Accept(accepted));
                             break;
                         }
                     }
@@ -262,10 +271,10 @@ impl Scribe {
     }
 
     /// The log cannot take it now: it goes into the database.
-    fn elsewhere(&self, Accepted { id, message, reply, .. }: Accepted) {
+    fn elsewhere(&self, Accepted { id, message, reserved, reply, .. }: Accepted) {
         self.shelf.refused(id);
         let message = Arc::unwrap_or_clone(message);
-        let intake = Intake::new(vec![message], Drafts::default(), self.recent.clone());
+        let intake = Intake::new(vec![message], Drafts::default(), self.recent.clone()).with(reserved);
         // Where it cannot even be sent the caller hears that the store is closed.
         let _ = self.writer.submit_for(reply, Promise::Durable, intake.weight(), intake);
     }
@@ -274,12 +283,15 @@ impl Scribe {
         let Some(Ours { log, broken, .. }) = &mut self.ours else {
             return self.refuse(group, QueueError::Closed.into());
         };
-        let lent = self.shelf.take_lent();
-        if group.is_empty() && lent.is_empty() {
+        let (lent, forgotten) = self.shelf.take_untold();
+        if group.is_empty() && lent.is_empty() && forgotten.is_empty() {
             return;
         }
         for lent in &lent {
             log.push_lent(lent);
+        }
+        if !forgotten.is_empty() {
+            log.push_forgotten(&forgotten);
         }
         let begun_at = log.end();
         if let Err(error) = log.write() {
@@ -302,7 +314,8 @@ impl Scribe {
         }
         self.unsynced = false;
         self.shelf.arrived(group.accepted.iter().map(|accepted| (accepted.id, accepted.epoch)));
-        for Accepted { id, reply, .. } in group.accepted {
+        for Accepted { id, reserved, reply, .. } in group.accepted {
+            drop(reserved);
             let _ = reply.send(Ok(vec![id]));
         }
         if let Some(version) = self.version.upgrade() {
@@ -319,8 +332,9 @@ impl Scribe {
     }
 
     fn refuse(&self, group: Group, Fault(error): Fault) {
-        for Accepted { id, reply, .. } in group.accepted {
+        for Accepted { id, reserved, reply, .. } in group.accepted {
             self.shelf.refused(id);
+            drop(reserved);
             let _ = reply.send(Err(error));
         }
         for (left, reply) in group.left {
@@ -347,6 +361,7 @@ impl Scribe {
                 let log =
                     Log::begin(self.folder.clone(), epoch, segment_size).map_err(|Fault(error)| error)?;
                 self.freed.store(epoch, Ordering::Release);
+                self.lookup.open();
                 self.ours = Some(Ours { log, _lock: lock, broken: false });
                 self.shelf.open(self.log_size / 4, floor);
             }

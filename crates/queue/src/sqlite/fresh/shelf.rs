@@ -7,6 +7,7 @@ use std::time::Instant;
 use postroad_message::{Content, NextHop, Timestamp};
 
 use super::format::Lent;
+use super::keys::Known;
 use crate::item::{Claim, Claimed, Eligible, Lease, NewMessage};
 use crate::message_id::{DeliveryId, MessageId};
 
@@ -31,6 +32,10 @@ pub(super) struct Shared {
     pub(super) ends: BTreeSet<(Timestamp, MessageId)>,
     /// Lendings that the log has not been told of.
     pub(super) lent: Vec<Lent>,
+    /// What sources know messages by that lie here, or did.
+    pub(super) keys: HashMap<String, Known>,
+    /// Messages whose sources will not come again, of which the log has not been told.
+    pub(super) forgotten: Vec<MessageId>,
     pub(super) owner: String,
     pub(super) stored: HashSet<NextHop>,
     pub(super) suspended: HashSet<NextHop>,
@@ -154,7 +159,11 @@ impl Shelf {
             if let Some(entry) = shared.entries.get_mut(&id) {
                 entry.epoch = epoch;
                 entry.state = State::Waiting;
+                let key = entry.message.source_key.clone();
                 shared.put_to_waiting(id);
+                if let Some(key) = key {
+                    shared.keys.insert(key, Known::Here { message: id, epoch, stored: false });
+                }
             }
         }
     }
@@ -164,8 +173,10 @@ impl Shelf {
         self.shared().remove(id);
     }
 
-    pub(super) fn take_lent(&self) -> Vec<Lent> {
-        std::mem::take(&mut self.shared().lent)
+    /// What the log has not been told of: who was lent, and who was forgotten by its source.
+    pub(super) fn take_untold(&self) -> (Vec<Lent>, Vec<MessageId>) {
+        let mut shared = self.shared();
+        (std::mem::take(&mut shared.lent), std::mem::take(&mut shared.forgotten))
     }
 
     pub(in super::super) fn content(&self, message: MessageId) -> Option<Content> {

@@ -1,6 +1,6 @@
 //! The way of fresh mail into the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +14,7 @@ use super::log::{Folder, Segment};
 use super::moving::{Moving, Which};
 use super::shelf::Shelf;
 use crate::error::QueueError;
+use crate::item::NewMessage;
 use crate::message_id::MessageId;
 use crate::store::BoxFuture;
 
@@ -51,7 +52,9 @@ pub(super) fn free(shelf: &Shelf, writer: &Writer, epoch: u64, freed: &Arc<Atomi
 /// Moves all for whoever came from another process, and tells him so.
 pub(super) fn answer_visits(shelf: &Shelf, writer: &Writer) {
     drop(move_out(shelf, writer, Which::All));
-    drop(writer.submit(Promise::Visible, 0, |work: &mut Work<'_>| {
+    let shelf = shelf.clone();
+    drop(writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
+        shelf.store_keys(work, u64::MAX)?;
         work.connection
             .prepare_cached("UPDATE counter SET visits_answered = visits WHERE visits_answered <> visits")?
             .execute([])?;
@@ -110,6 +113,7 @@ impl Labour<()> for Freeing {
                 return Err(QueueError::Busy { code: 0 }.into());
             }
         }
+        self.shelf.store_keys(work, self.epoch)?;
         self.before = live_epoch(work.connection)?;
         raise(work.connection, self.before, self.epoch.cast_signed())
     }
@@ -121,6 +125,7 @@ impl Labour<()> for Freeing {
 
     fn ended(&mut self, ended: Result<(), QueueError>) {
         if ended.is_ok() {
+            self.shelf.keys_are_stored(self.epoch);
             self.freed.fetch_max(self.epoch, Ordering::AcqRel);
         }
         if let Some(then) = self.then.take() {
@@ -212,6 +217,11 @@ fn insert(work: &mut Work<'_>, moving: &Moving) -> Result<i64, Fault> {
                 moving.lent.map(|_| moving.owner.as_str()),
             ))?;
     }
+    if moving.keyed
+        && let Some(key) = &moving.message.source_key
+    {
+        enqueue::remember(work, key, &[MessageId::from_u64(message.cast_unsigned())])?;
+    }
     work.connection
         .prepare_cached("INSERT OR REPLACE INTO moved (message, epoch) VALUES (?1, ?2)")?
         .execute((
@@ -240,8 +250,10 @@ fn raise(connection: &Connection, before: i64, epoch: i64) -> Result<(), Fault> 
 fn recover(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, MessageId), Fault> {
     let live = live_epoch(work.connection)?;
     let segments = folder.read(live.cast_unsigned())?;
-    let mut left: BTreeMap<MessageId, (&Segment, &Record)> = BTreeMap::new();
+    let mut accepted: BTreeMap<MessageId, (&Segment, &NewMessage)> = BTreeMap::new();
     let mut lent: BTreeMap<MessageId, &Lent> = BTreeMap::new();
+    let mut left: BTreeSet<MessageId> = BTreeSet::new();
+    let mut forgotten: BTreeSet<MessageId> = BTreeSet::new();
     let mut next = live;
     for segment in &segments {
         next = next.max(segment.epoch.cast_signed() + 1);
@@ -249,32 +261,39 @@ fn recover(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, MessageId), Fau
             match record {
                 Record::Accepted(message) => {
                     if let Some(id) = message.id {
-                        left.insert(id, (segment, record));
+                        accepted.insert(id, (segment, message));
                     }
                 }
                 Record::Lent(lending) => {
                     lent.insert(MessageId::from_u64(lending.message), lending);
                 }
                 Record::Left(id) => {
-                    left.remove(id);
+                    left.insert(*id);
                 }
+                Record::Forgotten(ids) => forgotten.extend(ids),
             }
         }
     }
-    for (id, (segment, record)) in left {
-        let Record::Accepted(message) = record else { continue };
-        if has_moved(work.connection, id)? {
+    for (id, (segment, message)) in accepted {
+        let key = message.source_key.as_ref().filter(|_| !forgotten.contains(&id));
+        let has_left = left.contains(&id);
+        if (has_left && key.is_none()) || has_moved(work.connection, id)? {
+            continue;
+        }
+        if has_left {
+            key.map_or(Ok(()), |key| enqueue::remember(work, key, &[id]))?;
             continue;
         }
         let lending = lent.get(&id);
         insert(
             work,
             &Moving {
-                message: Arc::new((**message).clone()),
+                message: Arc::new(message.clone()),
                 epoch: segment.epoch,
                 generation: lending.map_or(0, |lent| lent.generation),
                 lent: lending.map(|lent| postroad_message::Timestamp::from_unix_millis(lent.until)),
                 owner: lending.map_or_else(String::new, |lent| lent.owner.clone()),
+                keyed: key.is_some(),
             },
         )?;
     }

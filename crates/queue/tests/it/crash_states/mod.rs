@@ -60,10 +60,15 @@ async fn run(path: &Path) {
         // Two of three come by the log.
         let mail = match number % 3 {
             0 => message("example.com", &mail),
-            _ => named(number as u32, "example.com", &mail),
+            _ => keyed(number, &mail),
         };
+        let keyed = mail.source_key.clone();
         let id = store.enqueue(mail).await.expect("room");
         println!("!queued {id} {number}");
+        if let Some(key) = keyed.filter(|_| number % 4 == 2) {
+            println!("!forgetting {number}");
+            store.forget_source_keys(vec![key]).await.expect("forgotten");
+        }
         if number % 4 == 1 {
             for lease in
                 store.claim(Claim::due(hop("example.com"), 1, at(1), at(60))).await.expect("lent").leases
@@ -106,6 +111,13 @@ async fn run(path: &Path) {
     }
     store.close();
     println!("!closed");
+}
+
+/// A message that comes by the log, from a file.
+fn keyed(number: usize, mail: &[u8]) -> postroad_queue::NewMessage {
+    let mut message = named(number as u32, "example.com", mail);
+    message.source_key = Some(format!("pickup:{number}"));
+    message
 }
 
 /// Many small ones, and one in five large enough for a file of its own.
@@ -209,6 +221,8 @@ fn runtime() -> tokio::runtime::Runtime {
 #[derive(Default)]
 struct Promises {
     messages: BTreeMap<MessageId, Promised>,
+    /// Those whose sources may come with them again.
+    keyed: BTreeMap<usize, MessageId>,
 }
 
 struct Promised {
@@ -226,9 +240,13 @@ impl Promises {
         let id = |text: &str| text.parse::<MessageId>().expect("an id");
         match words[..] {
             ["queued", message, number] => {
-                let number = number.parse().expect("a number");
+                let number: usize = number.parse().expect("a number");
+                if !number.is_multiple_of(3) {
+                    self.keyed.insert(number, id(message));
+                }
                 self.messages.insert(id(message), Promised { number, leaving: false, ended: None });
             }
+            ["forgetting", number] => drop(self.keyed.remove(&number.parse().expect("a number"))),
             [word, message] => {
                 let promised = self.messages.get_mut(&id(message)).expect("it was queued");
                 promised.leaving = true;
@@ -277,6 +295,12 @@ impl Promises {
                 assert_eq!(content, Err(QueueError::UnknownMessage { message: *id }), "{what}");
             }
         }
+        // All calls first: they share their syncs.
+        let again = |(number, id): (&usize, &MessageId)| (*id, store.enqueue(keyed(*number, b"once more")));
+        for (id, again) in self.keyed.iter().map(again).collect::<Vec<_>>() {
+            assert_eq!(again.await, Ok(id), "a source came again, and was not known at {what}");
+        }
+        assert_eq!(list(&store).await.len(), listed.len(), "queued twice at {what}");
         let new = store.enqueue(message("example.com", b"goes on")).await.expect("a store that takes more");
         assert!(!self.messages.contains_key(&new), "an id is never used twice: {what}");
         store.close();
