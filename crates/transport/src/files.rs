@@ -264,6 +264,8 @@ impl Shared {
             admitted => admitted?,
         }
         let mut submission = Submission::new(envelope, content, reader.source());
+        // Named ahead, so that the queue's log takes it in.
+        submission.id = Some(self.name_ahead());
         submission.source_key = Some(key.to_owned());
         submission.rejected = rejected;
         let (messages, intake) = Intake::plan(self, submission)?;

@@ -1,7 +1,7 @@
 //! The pipeline: a message goes in by one door, is routed, and is durable before the door closes behind it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use postroad_connector::RoutingTable;
@@ -223,6 +223,11 @@ impl Shared {
         now: postroad_message::Timestamp,
     ) -> postroad_message::Timestamp {
         if next_hop.is_unreachable() { self.in_force().settings.timers.expires_at(received_at) } else { now }
+    }
+
+    /// The id of a message that is not queued yet.
+    pub(crate) fn name_ahead(&self) -> MessageId {
+        MessageId::ahead(self.world.now(), self.named_ahead.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Refuses what has come too often, or finds no room.

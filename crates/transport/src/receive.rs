@@ -1,10 +1,8 @@
 //! The SMTP door: what a receive connector accepted gets its `Received` line and goes into the queue.
 
-use std::sync::atomic::Ordering;
-
 use postroad_message::trace::{Protocol, Received, Source};
 use postroad_message::{Content, Edits, EnhancedStatus, Envelope, HeaderBlock, ReversePath, firewall};
-use postroad_queue::{MessageId, QueueError};
+use postroad_queue::QueueError;
 use postroad_smtp_server::{BoxFuture, Client, Refusal, Submit};
 
 use crate::pipeline::{Pipeline, Submission, SubmitError};
@@ -29,8 +27,7 @@ impl Submit for Pipeline {
     ) -> BoxFuture<'a, Result<String, Refusal>> {
         Box::pin(async move {
             // Named before it is queued, so that the name stands in its Received field.
-            let number = self.shared.named_ahead.fetch_add(1, Ordering::Relaxed);
-            let id = MessageId::ahead(self.shared.world.now(), number);
+            let id = self.shared.name_ahead();
             let content = self.with_trace(client, &envelope, content, &id.to_string());
             // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
             // Hops were counted by the receive connector, against its own MaxHopCount.
