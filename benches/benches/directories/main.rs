@@ -8,7 +8,6 @@ mod rivals;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,7 +15,7 @@ use mail_parser::MessageParser;
 use postroad_address_space::{Domain, Mailbox};
 use postroad_connector::{Connector, RoutingTable, SendConnector, Topology};
 use postroad_message_directory::{DropDirectory, pickup};
-use postroad_queue::SqliteStore;
+use postroad_queue::{QueueStore, SqliteStore};
 use postroad_transport::{
     Delivers, DropDeliver, NobodyWatches, Pipeline, Settings, SystemWorld, WatchedDirectory,
 };
@@ -156,7 +155,9 @@ fn our_pickup(files: usize) -> Turn {
     let folder = filled(files);
     let path = folder.path().join("Pickup");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let pipeline = pipeline(folder.path());
+    let store = SqliteStore::open(folder.path().join("queue.db")).expect("a store");
+    runtime.block_on(store.start("Hub01")).expect("it starts");
+    let pipeline = pipeline(store);
     let watched = WatchedDirectory::pickup(&path, pickup::Rules::default()).at_most(u32::MAX);
     let turn = timed(files, || {
         runtime.block_on(async {
@@ -174,14 +175,13 @@ fn our_pickup(files: usize) -> Turn {
 }
 
 /// Takes mail in and delivers none.
-fn pipeline(folder: &Path) -> Pipeline {
+fn pipeline(store: SqliteStore) -> Pipeline {
     let domain = || Domain::parse("contoso.example").expect("a domain");
     let postmaster = Mailbox::parse("postmaster@contoso.example").expect("a mailbox");
     let settings = Settings::new("Hub01", domain(), domain(), postmaster);
     let mut send = SendConnector::new("Everybody", vec!["*".parse().expect("a space")]);
     send.smart_hosts = vec!["[192.0.2.1]".parse().expect("a host")];
     let table = RoutingTable::build(vec![Connector::Send(send)], Topology::new("Hub01"), vec![]);
-    let store = SqliteStore::open(folder.join("queue.db")).expect("a store");
     let world = Arc::new(SystemWorld);
     let nowhere = Arc::new(DropDeliver::new(BTreeMap::new(), domain()));
     let delivers = Delivers { smtp: nowhere.clone(), drop: nowhere.clone(), agent: nowhere };
