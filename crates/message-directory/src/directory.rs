@@ -288,6 +288,7 @@ impl Directory {
             path,
             directory: self.path.clone(),
             stem,
+            name: candidate.name.clone(),
             facts,
             max_file_size: self.max_file_size,
         };
@@ -329,6 +330,8 @@ pub struct Claimed {
     path: PathBuf,
     directory: PathBuf,
     stem: OsString,
+    /// What it was called when it came.
+    name: OsString,
     facts: Facts,
     max_file_size: u64,
 }
@@ -385,7 +388,8 @@ impl Claimed {
         reason: &str,
         now: Timestamp,
     ) -> io::Result<PathBuf> {
-        let file = self.path.to_string_lossy();
+        let file = self.directory.join(&self.name);
+        let file = file.to_string_lossy();
         let triplet = Triplet {
             unique: self.identity().to_bytes(),
             bad: Bad::File(&self.path),

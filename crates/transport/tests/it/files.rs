@@ -173,6 +173,8 @@ async fn iis_keeps_a_bad_file_in_three() {
     let ends: Vec<&str> = kept.iter().map(|name| &name[32..]).collect();
     assert_eq!(ends, [".BAD", ".BDP", ".BDR"]);
     assert_eq!(std::fs::read_to_string(badmail.join(&kept[0])).unwrap(), letter);
+    let properties = std::fs::read_to_string(badmail.join(&kept[1])).unwrap();
+    assert!(properties.ends_with("Pickup/nobody.eml\r\n"), "by the name that its writer knows: {properties}");
     assert_eq!(std::fs::read_to_string(badmail.join(&kept[2])).unwrap(), "no sender\r\n");
 }
 
