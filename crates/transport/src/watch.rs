@@ -126,6 +126,7 @@ impl Pipeline {
     pub async fn watch(self, watched: WatchedDirectory, shutdown: impl Future<Output = ()> + Send) {
         let WatchedDirectory { mut directory, reader, poll_interval, per_minute, badmail } = watched;
         let door = Arc::new(FileDoor { reader, badmail });
+        tracing::info!(directory = shown(directory.path()), source = door.reader.source(), "watching");
         let mut hints = Hints::of(directory.path());
         let mut rate = RateLimit::new(per_minute, instant());
         let mut troubled = false;
