@@ -38,6 +38,7 @@ fn pickup_files_that_are_no_messages_become_bad_with_a_reason_in_the_log() {
             let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
             names.find(|found| found.starts_with(name) && found.ends_with(".bad"))
         });
-        assert!(relay.log().contains(name), "the log does not name {name}:\n{}", relay.log());
+        // It is told when its name is safe on the disk.
+        patience::until(&format!("{name} in the log"), || relay.log().contains(name).then_some(()));
     }
 }
