@@ -26,6 +26,8 @@ const BATCH_FILES: usize = 128;
 const BATCH_BYTES: u64 = 16 << 20;
 /// Batches that were read and are not gone yet.
 const ON_THEIR_WAY: usize = 2;
+/// So many files share a sync of their directory, and their keys are forgotten after it.
+const FORGOTTEN_TOGETHER: usize = 2048;
 /// A buffer that a large file has left behind is not kept for the next.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -45,6 +47,22 @@ struct Read {
     /// What the queue knows it by.
     key: String,
     asks: Result<(Vec<NewMessage>, Told), Fate>,
+}
+
+/// What became of the files of some batches.
+#[derive(Default)]
+struct Settled {
+    /// One is back under its name.
+    put_back: bool,
+    /// Under which keys the queue knows those that are deleted.
+    gone: Vec<String>,
+}
+
+impl Settled {
+    fn add(&mut self, mut other: Self) {
+        self.put_back |= other.put_back;
+        self.gone.append(&mut other.gone);
+    }
 }
 
 /// Who is told once the queue has it.
@@ -71,7 +89,7 @@ impl Pipeline {
             let file = directory.path().join(&oddity.name);
             tracing::warn!(file = shown(&file), why = %oddity.why, "left where it is");
         }
-        let mut put_back = false;
+        let mut settled = Settled::default();
         let mut on_their_way = JoinSet::new();
         let mut candidates = poll.candidates.into_iter().peekable();
         while let Some(batch) = next_batch(&mut candidates) {
@@ -81,20 +99,23 @@ impl Pipeline {
                 blocking(directory, move |directory| pipeline.read_batch(directory, &reading.reader, &batch))
                     .await;
             while on_their_way.len() >= ON_THEIR_WAY {
-                put_back |= arrived(&mut on_their_way).await;
+                settled.add(arrived(&mut on_their_way).await);
+            }
+            if settled.gone.len() >= FORGOTTEN_TOGETHER {
+                self.forget(directory.path(), std::mem::take(&mut settled.gone)).await;
             }
             let (pipeline, door) = (self.clone(), Arc::clone(door));
             on_their_way.spawn(async move {
                 let decided = pipeline.queue_batch(read).await;
                 let put_back = decided.iter().any(|(_, fate)| matches!(fate, Fate::Later));
-                pipeline.settle_files(&door, decided).await;
-                put_back
+                Settled { put_back, gone: pipeline.settle_files(&door, decided).await }
             });
         }
         while !on_their_way.is_empty() {
-            put_back |= arrived(&mut on_their_way).await;
+            settled.add(arrived(&mut on_their_way).await);
         }
-        (directory, put_back)
+        self.forget(directory.path(), settled.gone).await;
+        (directory, settled.put_back)
     }
 
     /// Claims, reads, decodes and routes. Blocks.
@@ -154,28 +175,25 @@ impl Pipeline {
         decided
     }
 
-    async fn settle_files(&self, door: &Arc<FileDoor>, decided: Vec<(Claimed, Fate)>) {
+    /// Gives the keys of the files that were deleted.
+    async fn settle_files(&self, door: &Arc<FileDoor>, decided: Vec<(Claimed, Fate)>) -> Vec<String> {
         let now = self.shared.world.now();
         let (source, door) = (door.reader.source(), Arc::clone(door));
         let moved = tokio::task::spawn_blocking(move || {
-            let directory =
-                decided.first().and_then(|(claimed, _)| claimed.path().parent().map(Path::to_owned));
             let moved = decided.into_iter().map(|(claimed, fate)| move_file(&door, claimed, fate, now));
-            let moved: Vec<_> = moved.collect();
-            // Else a power failure could bring a file back whose key is forgotten, and it would be sent twice.
-            let synced =
-                directory.is_some_and(|path| File::open(path).and_then(|file| file.sync_all()).is_ok());
-            (moved, synced)
+            moved.collect::<Vec<_>>()
         });
-        let (moved, synced) = match moved.await {
+        let moved = match moved.await {
             Ok(moved) => moved,
-            Err(error) => return tracing::error!(%error, "a batch of files could not be settled"),
+            Err(error) => {
+                tracing::error!(%error, "a batch of files could not be settled");
+                return Vec::new();
+            }
         };
         let mut gone = Vec::with_capacity(moved.len());
         for (file, fate, done) in moved {
             match (done, fate) {
-                // Nobody will come with it again.
-                (Ok(_), Fate::Taken(key)) if synced => gone.push(key),
+                (Ok(_), Fate::Taken(key)) => gone.push(key),
                 (Ok(bad), Fate::Bad(why)) => {
                     tracing::warn!(
                         file = shown(&bad),
@@ -185,13 +203,24 @@ impl Pipeline {
                     );
                     self.shared.observer.bad_mail(now, source, &shown(&bad), &why);
                 }
-                (Ok(_), Fate::Taken(_) | Fate::Later) => {}
+                (Ok(_), Fate::Later) => {}
                 (Err(error), _) => {
                     tracing::error!(file = shown(&file), %error, "a file could not be moved or deleted; it is not sent twice");
                 }
             }
         }
-        if !gone.is_empty() {
+        gone
+    }
+
+    /// Nobody will come with these files again.
+    async fn forget(&self, directory: &Path, gone: Vec<String>) {
+        if gone.is_empty() {
+            return;
+        }
+        let directory = directory.to_owned();
+        let sync = move || File::open(directory).and_then(|directory| directory.sync_all()).is_ok();
+        // Else a power failure could bring a file back whose key is forgotten, and it would be sent twice.
+        if tokio::task::spawn_blocking(sync).await.is_ok_and(|synced| synced) {
             // A key that stays because the queue could not be written keeps a file from coming twice, as before.
             let _ = self.shared.store.forget_source_keys(gone).await;
         }
@@ -219,15 +248,15 @@ fn next_batch(candidates: &mut Peekable<impl Iterator<Item = Candidate>>) -> Opt
     Some(batch)
 }
 
-/// Waits for a batch; whether a file of it was put back.
-async fn arrived(on_their_way: &mut JoinSet<bool>) -> bool {
+/// Waits for a batch.
+async fn arrived(on_their_way: &mut JoinSet<Settled>) -> Settled {
     match on_their_way.join_next().await {
-        Some(Ok(put_back)) => put_back,
+        Some(Ok(settled)) => settled,
         Some(Err(error)) => {
             tracing::error!(%error, "a batch of files could not be queued");
-            false
+            Settled::default()
         }
-        None => false,
+        None => Settled::default(),
     }
 }
 
