@@ -169,8 +169,7 @@ impl Directory {
     pub fn recover(&self, now: Timestamp) -> Result<usize, DirectoryError> {
         let mut recovered = 0;
         for entry in self.entries()? {
-            let Ok(entry) = entry else { continue };
-            let name = entry.file_name();
+            let name = entry.map_err(|error| self.error(&error))?.file_name();
             if has_extension(&name, "tmp") && self.take_back(&name, now).is_ok() {
                 recovered += 1;
             }
@@ -205,9 +204,16 @@ impl Directory {
         let mut oldest: BinaryHeap<Candidate> = BinaryHeap::with_capacity(limit.min(MOST_LOOKED_AT) + 1);
         let mut standing = HashSet::new();
         let (mut looked_at, mut to_pass, mut is_whole) = (0, self.passed, self.passed == 0);
+        let mut fault = None;
         for entry in self.entries()? {
-            // An entry that cannot be read is gone, or will be there at the next poll.
-            let Ok(entry) = entry else { continue };
+            let entry = match entry {
+                Ok(entry) => entry,
+                // Nothing comes behind it. What stands before it can be taken all the same.
+                Err(error) => {
+                    (fault, is_whole) = (Some(error), false);
+                    break;
+                }
+            };
             let name = entry.file_name();
             if !self.dialect.takes(&name) {
                 continue;
@@ -242,6 +248,9 @@ impl Directory {
                 oldest.pop();
                 found.more = true;
             }
+        }
+        if let Some(error) = fault.filter(|_| oldest.is_empty()) {
+            return Err(self.error(&error));
         }
         let ended_early = looked_at == MOST_LOOKED_AT && found.more;
         self.passed = match ended_early {
@@ -304,11 +313,11 @@ impl Directory {
     }
 
     fn entries(&self) -> Result<std::fs::ReadDir, DirectoryError> {
-        std::fs::read_dir(&self.path).map_err(|error| DirectoryError {
-            path: self.path.clone(),
-            kind: error.kind(),
-            reason: error.to_string(),
-        })
+        std::fs::read_dir(&self.path).map_err(|error| self.error(&error))
+    }
+
+    fn error(&self, error: &io::Error) -> DirectoryError {
+        DirectoryError { path: self.path.clone(), kind: error.kind(), reason: error.to_string() }
     }
 
     /// When a file has been left alone for long enough.

@@ -163,6 +163,25 @@ fn a_letter_that_cannot_be_deleted_is_not_sent_twice_not_even_by_the_next_start(
 }
 
 #[test]
+#[ignore = "needs strace"]
+fn a_directory_that_opens_and_cannot_be_listed_is_told_of_once_and_its_letters_wait() {
+    let house = house();
+    let pickup = house.scratch.path().join("Pickup").to_string_lossy().into_owned();
+    let options = ["-qq", "-P", &pickup, "-e", "trace=getdents64", "-e", "inject=getdents64:error=EIO"];
+    let trace = house.scratch.path().join("trace");
+    let relay = Relay::run_traced(program(), &house.configuration, &options, &trace);
+    house.scratch.write("Pickup/a.eml", letter("a"));
+    until_told(&relay, "the directory cannot be read", "Input/output error");
+    let looks = || fs::read_to_string(&trace).unwrap_or_default().matches("getdents64").count();
+    let before = looks();
+    patience::until("two more looks", || (looks() >= before + 2).then_some(()));
+    assert_eq!(told(&relay, "the directory cannot be read", "Pickup"), 1, "{}", relay.log());
+    relay.kill();
+    let _relay = house.start();
+    arrived(&house, 1);
+}
+
+#[test]
 #[ignore = "needs root, for a disk of its own"]
 fn a_bad_file_that_badmail_has_no_room_for_stays_whole_where_it_was() {
     let house = house();
