@@ -137,7 +137,9 @@ impl Pipeline {
 
 /// One of its threads ended by a panic. Whoever asked it something was told, and nothing was promised.
 fn closed() {
-    tracing::error!("the queue has closed: nothing can be taken or delivered before the next start");
+    tracing::error!(
+        "the queue has closed (its disk failed, see the system log, or one of its threads did): nothing can be taken or delivered before the next start"
+    );
 }
 
 /// How often the store is asked which next hops have mail that is due. It answers in the time that all of them take, so

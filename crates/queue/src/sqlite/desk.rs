@@ -1,7 +1,10 @@
 //! The writing thread: whoever calls while a commit runs shares the next one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -9,6 +12,8 @@ use std::time::Duration;
 
 use postroad_message::NextHop;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 use rusqlite::hooks::Wal;
 use tokio::sync::watch;
 
@@ -59,6 +64,9 @@ pub(super) struct Desk {
     suspect: bool,
     /// How often the log was begun anew for that reason.
     epoch: u64,
+    /// SQLite could not sync what it carried over: see [`carry`](Self::carry).
+    forsaken: bool,
+    log: PathBuf,
     /// How many pages the log has, and with how many it is carried over.
     log_pages: Arc<AtomicI32>,
     log_limit: i32,
@@ -87,8 +95,11 @@ impl Desk {
         let log_limit = i32::try_from(options.log_size / page_size.max(1) as usize).unwrap_or(i32::MAX);
         // As SQLite resolved it: its log lies beside what a link points to.
         let path = Path::new(connection.path().ok_or(QueueError::Io { code: 0 })?);
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let log = PathBuf::from(log);
         let unsynced = Unsynced::default();
-        let syncer = Syncer::start(path, unsynced.clone(), watch::Sender::clone(&version), files, letters)?;
+        let syncer = Syncer::start(&log, unsynced.clone(), watch::Sender::clone(&version), files, letters)?;
         Ok(Self {
             connection,
             options,
@@ -102,6 +113,8 @@ impl Desk {
             unsynced,
             suspect: false,
             epoch: 0,
+            forsaken: false,
+            log,
             log_pages,
             log_limit,
             damage: Damage::default(),
@@ -112,14 +125,14 @@ impl Desk {
     pub(super) fn serve(&mut self) {
         let pause = self.options.poll_interval.min(Duration::from_secs(1));
         // Without syncs nothing can be promised: whoever waits then, or comes later, is told that the store is closed.
-        while !(self.closed && self.waiting.is_empty())
+        while !(self.forsaken || self.closed && self.waiting.is_empty())
             && self.syncer.as_ref().is_some_and(Syncer::is_running)
         {
             match self.inbox.recv_timeout(pause) {
                 Ok(letter) => self.take(letter),
                 Err(_) => self.idle(),
             }
-            loop {
+            while !self.forsaken {
                 while let Ok(letter) = self.inbox.try_recv() {
                     self.take(letter);
                 }
@@ -377,8 +390,8 @@ impl Desk {
             return Ok(());
         }
         self.roll_back()?;
-        let busy: bool =
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        self.write_the_log_anew()?;
+        let busy = self.carry("PRAGMA wal_checkpoint(TRUNCATE)")?;
         if busy && self.suspect {
             return Err(QueueError::Busy { code: 0 }.into());
         }
@@ -388,21 +401,48 @@ impl Desk {
         Ok(())
     }
 
+    /// After a sync that failed the kernel takes for written what is not. All of the log is written over itself and synced, so
+    /// that it is whole on the disk while it is carried over: otherwise a crash meanwhile would tear the database.
+    fn write_the_log_anew(&self) -> Result<(), Fault> {
+        if self.forsaken {
+            return Ok(());
+        }
+        let log = File::options().read(true).write(true).open(&self.log)?;
+        // Nobody else may write there meanwhile.
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let written = write_anew(&log);
+        self.roll_back()?;
+        written.map_err(|error| QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into())
+    }
+
     /// Carries a long log over into the database, after the callers have their answers. Where somebody reads the log
     /// at the moment, the rest follows after the next commit.
     fn carry_over(&mut self) {
         if self.log_pages.load(Ordering::Relaxed) < self.log_limit {
             return;
         }
-        let done = self
-            .connection
-            .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
-            .and_then(|mut statement| statement.query_row([], |_| Ok(())));
-        if let Err(error) = done
-            && let Fault(QueueError::Io { .. }) = error.into()
-        {
+        if let Err(Fault(QueueError::Io { .. })) = self.carry("PRAGMA wal_checkpoint(PASSIVE)") {
             self.suspect = true;
         }
+    }
+
+    /// Gives whether somebody was in the way.
+    ///
+    /// A sync that fails here ends the store. SQLite counts pages as carried over before they are synced where somebody reads
+    /// the rest, and the kernel tells once of those that it could not write and forgets them: the next sync would succeed, and
+    /// the log be written over that alone has them. So nothing is carried over any more, not at the end either, and whoever
+    /// opens the store next, when all have closed it, finds the log whole and carries all of it over anew.
+    fn carry(&mut self, how: &str) -> Result<bool, Fault> {
+        if self.forsaken {
+            return Err(QueueError::Io { code: SQLITE_IOERR_FSYNC }.into());
+        }
+        let carried = self.connection.prepare_cached(how)?.query_row([], |row| row.get(0));
+        let carried = carried.map_err(Fault::from);
+        if let Err(Fault(QueueError::Io { code: SQLITE_IOERR_FSYNC })) = carried {
+            self.forsaken = true;
+            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        carried
     }
 
     /// Nothing to do: sees whether another process wrote, and gives a little free space back.
@@ -441,6 +481,18 @@ impl Effects {
         self.new.extend(other.new);
         self.doomed.extend(other.doomed);
         self.owner = other.owner.or(self.owner.take());
+    }
+}
+
+fn write_anew(file: &File) -> io::Result<()> {
+    let (mut place, mut bytes) = (0, vec![0; 1 << 20]);
+    loop {
+        let read = file.read_at(&mut bytes, place)?;
+        if read == 0 {
+            return file.sync_data();
+        }
+        file.write_all_at(&bytes[..read], place)?;
+        place += read as u64;
     }
 }
 

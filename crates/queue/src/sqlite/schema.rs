@@ -121,6 +121,8 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     )?;
     connection.busy_timeout(options.busy_timeout)?;
     settle_plans(&connection)?;
+    // SQLite's own way of carrying the log over would keep a sync that failed to itself.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let version = known_version(&connection)?;
     if version == 0 {
         // Both have to be said before the first table, and cost nothing where there is one.
@@ -156,6 +158,8 @@ pub(super) fn open_reader(path: &Path, busy_timeout: Duration) -> Result<Connect
     connection.busy_timeout(busy_timeout)?;
     settle_plans(&connection)?;
     connection.execute_batch("PRAGMA query_only = ON;")?;
+    // Whoever writes knows whether the log may be carried over, and whether that came about.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // The first look opens the log as well: later there may be no descriptor left for it.
     let _: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(connection)

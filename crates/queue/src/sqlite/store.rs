@@ -39,6 +39,9 @@ use crate::store::{BoxFuture, QueueStore};
 /// A clone is another handle to the same store. When the last handle is dropped, what was submitted before is
 /// finished first; nothing is lost where that does not happen (kill -9), for nothing was promised yet.
 ///
+/// A sync that failed is never asked for again and believed: the log is written anew first, and a sync of the database that
+/// fails closes the store for good. Whoever opens it next, once all have closed it, finds all that was promised in the log.
+///
 /// Any number of processes may have the same file open on one machine. The file must not lie on a network share.
 #[derive(Clone)]
 pub struct SqliteStore {

@@ -101,16 +101,14 @@ pub(super) struct Syncer {
 }
 
 impl Syncer {
-    /// Starts the thread for the log of the database at `path`, which must be there.
+    /// Starts the thread for the log, which must be there.
     pub(super) fn start(
-        path: &Path,
+        log: &Path,
         unsynced: Unsynced,
         version: watch::Sender<u64>,
         files: ContentFiles,
         desk: SyncSender<Letter>,
     ) -> Result<Self, Fault> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
         let (batches, inbox) = channel();
         let (failed, busy) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
         let bench = Bench {

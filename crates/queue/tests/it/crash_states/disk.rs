@@ -91,6 +91,12 @@ impl Disk {
                 }
                 None => self.sync_names(path),
             },
+            // Of a folder nothing is forgotten: its journal would stop the file system.
+            Step::SyncFailed { path } => {
+                if let Some(file) = self.file(path) {
+                    file.since.clear();
+                }
+            }
             Step::Create { .. } | Step::Said(_) => {}
         }
     }

@@ -35,19 +35,13 @@ fn at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised() {
     }
     let wanted = std::env::var(STATES).ok().and_then(|count| count.parse().ok()).unwrap_or(10_000);
     let folder = tempfile::tempdir().expect("a folder");
-    let steps = record(folder.path());
+    let test = "crash_states::at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised";
+    let steps = record(folder.path(), test, &[]);
     let syncs = steps.iter().filter(|step| matches!(step, Step::Sync { .. })).count();
     assert!(steps.len() > 500 && syncs > MESSAGES, "{} steps, {syncs} syncs", steps.len());
 
-    let tried = AtomicUsize::new(0);
-    let workers = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
-        for worker in 0..workers {
-            let (steps, tried, original) = (&steps, &tried, folder.path());
-            scope.spawn(move || try_states(steps, original, wanted, (worker, workers), tried));
-        }
-    });
-    println!("{} states of {} steps: lost 0, corrupt 0", tried.into_inner(), steps.len());
+    let tried = try_all(&steps, folder.path(), wanted);
+    println!("{tried} states of {} steps: lost 0, corrupt 0", steps.len());
 }
 
 /// The whole life of messages, one call after another: every promise is printed as soon as it is made.
@@ -142,15 +136,17 @@ fn open(path: &Path) -> SqliteStore {
     SqliteStore::open_with(path, options).expect("the store opens")
 }
 
-fn record(folder: &Path) -> Vec<Step> {
+/// Runs `test` with [`CHILD`] set, under `strace` with these options too.
+fn record(folder: &Path, test: &str, options: &[&str]) -> Vec<Step> {
     let trace = folder.with_extension("trace");
     let calls = "trace=openat,unlink,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat2,writev,pwritev,fallocate";
     let status = Command::new("strace")
-        .args(["-f", "-y", "-xx", "-s", "10000000", "-e", calls, "-o"])
+        .args(["-f", "-y", "-xx", "-s", "10000000", "-e", calls])
+        .args(options)
+        .arg("-o")
         .arg(&trace)
         .arg(std::env::current_exe().expect("this test"))
-        .args(["--exact", "crash_states::at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised"])
-        .args(["--nocapture", "--ignored"])
+        .args(["--exact", test, "--nocapture", "--ignored"])
         .env(CHILD, folder.join("queue.db"))
         .stdout(Stdio::null())
         .status()
@@ -162,6 +158,19 @@ fn record(folder: &Path) -> Vec<Step> {
         |line: &&str| ["rename", "writev(", "pwritev", "fallocate("].iter().any(|call| line.contains(call));
     assert_eq!(text.lines().find(unknown), None, "a call that this test does not rebuild");
     trace::read(&text, folder)
+}
+
+/// Tries about so many states, and gives how many they were.
+fn try_all(steps: &[Step], original: &Path, wanted: usize) -> usize {
+    let tried = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(2, usize::from);
+    thread::scope(|scope| {
+        for worker in 0..workers {
+            let tried = &tried;
+            scope.spawn(move || try_states(steps, original, wanted, (worker, workers), tried));
+        }
+    });
+    tried.into_inner()
 }
 
 /// Every `workers`th state is this one's to try.

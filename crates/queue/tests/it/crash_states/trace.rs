@@ -28,6 +28,10 @@ pub(crate) enum Step {
     Sync {
         path: PathBuf,
     },
+    /// The kernel said that it could not write what was not synced, and has forgotten it.
+    SyncFailed {
+        path: PathBuf,
+    },
     /// A line on standard output, from its `!` on.
     Said(String),
 }
@@ -50,7 +54,11 @@ pub(crate) fn read(trace: &str, folder: &Path) -> Vec<Step> {
         } else if call.starts_with("<... ") {
             if let Some(index) = unfinished.iter().position(|(other, _)| *other == thread) {
                 let (_, head) = unfinished.swap_remove(index);
-                steps.extend(step(head, folder).filter(|_| call.ends_with("= 0")));
+                steps.extend(step(head, folder).and_then(|step| match step {
+                    step if call.ends_with("= 0") => Some(step),
+                    Step::Sync { path } => Some(Step::SyncFailed { path }),
+                    _ => None,
+                }));
             }
         } else {
             steps.extend(step(call, folder));
@@ -113,7 +121,9 @@ fn step(call: &str, folder: &Path) -> Option<Step> {
         }
         "fsync" | "fdatasync" => {
             let (_, path) = file(rest)?;
-            (inside(&path) && !failed(call)).then_some(Step::Sync { path })
+            let inside = inside(&path);
+            let step = if failed(call) { Step::SyncFailed { path } } else { Step::Sync { path } };
+            inside.then_some(step)
         }
         _ => None,
     }
