@@ -2,6 +2,7 @@
 
 use postroad_message::{Body, Notify, OriginalRecipient, Return};
 
+use crate::path::LONGEST_ADDRESS;
 use crate::xtext;
 
 /// Which parameters a server has offered; one that was not offered is refused.
@@ -22,6 +23,8 @@ pub struct Offered {
     pub auth: bool,
     /// `REQUIRETLS` (RFC 8689)
     pub require_tls: bool,
+    /// `XLONGADDR`: an original recipient may be as long as a recipient.
+    pub long_addresses: bool,
 }
 
 impl Offered {
@@ -34,6 +37,7 @@ impl Offered {
         dsn: true,
         auth: true,
         require_tls: false,
+        long_addresses: false,
     };
 }
 
@@ -138,7 +142,7 @@ pub fn recipient(text: &str, offered: Offered) -> Result<RecipientParameters, Pa
             }
             "ORCPT" if offered.dsn => {
                 seen.once("ORCPT")?;
-                found.original = Some(original(value)?);
+                found.original = Some(original(value, offered)?);
             }
             _ => return Err(ParameterError::Unknown),
         }
@@ -220,15 +224,19 @@ fn notify(value: Option<&str>) -> Result<Notify, ParameterError> {
     Ok(wishes)
 }
 
-/// `original-recipient-address = addr-type ";" xtext`, at most 500 characters (RFC 3461 section 4.2)
-fn original(value: Option<&str>) -> Result<OriginalRecipient, ParameterError> {
+/// Characters of an original recipient (RFC 3461 section 4.2).
+pub(crate) const LONGEST_ORIGINAL: usize = 500;
+
+/// `original-recipient-address = addr-type ";" xtext`
+fn original(value: Option<&str>, offered: Offered) -> Result<OriginalRecipient, ParameterError> {
     const MALFORMED: ParameterError = ParameterError::Malformed("ORCPT");
-    let (address_type, address) =
-        value.filter(|text| text.len() <= 500).and_then(|text| text.split_once(';')).ok_or(MALFORMED)?;
+    let text = value.ok_or(MALFORMED)?;
+    let (address_type, address) = text.split_once(';').ok_or(MALFORMED)?;
     let is_atom = !address_type.is_empty()
         && address_type.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let address = xtext::decode(address).map_err(|_| MALFORMED)?;
-    if !is_atom || address.is_empty() {
+    let fits = text.len() <= LONGEST_ORIGINAL || (offered.long_addresses && address.len() <= LONGEST_ADDRESS);
+    if !is_atom || address.is_empty() || !fits {
         return Err(MALFORMED);
     }
     Ok(OriginalRecipient { address_type: address_type.to_owned(), address })
@@ -326,5 +334,20 @@ mod tests {
             Some(("rfc822".into(), "Bob+x@example.com".into()))
         );
         assert_eq!(of_recipient("NOTIFY=never").map(|r| r.notify), Ok(Some(Notify::NEVER)));
+    }
+
+    #[test]
+    fn an_original_recipient_is_as_long_as_an_address_where_long_addresses_are_offered() {
+        let long = Offered { long_addresses: true, ..Offered::ALL_TEXT };
+        let of = |address: String, offered| recipient(&format!("ORCPT=x400;{address}"), offered).is_ok();
+        // Five for `x400;`; a character that is encoded counts as the three it is written with, but for a long address.
+        for (address, usual, where_long) in [
+            ("x".repeat(495), true, true),
+            ("x".repeat(496), false, true),
+            ("+2B".repeat(1860), false, true),
+            ("x".repeat(1861), false, false),
+        ] {
+            assert_eq!((of(address.clone(), Offered::ALL_TEXT), of(address, long)), (usual, where_long));
+        }
     }
 }

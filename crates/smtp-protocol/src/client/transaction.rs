@@ -14,6 +14,7 @@ use postroad_message::{
 use crate::capability::{Capabilities, SizeLimit};
 use crate::client::settings::EightBitContent;
 use crate::client::shape::Shape;
+use crate::parameter::LONGEST_ORIGINAL;
 use crate::xtext;
 
 /// A message, its sender and those of its recipients that this server is to take, ready for any server.
@@ -339,14 +340,17 @@ impl Path {
 impl Forward {
     fn new(recipient: &Recipient, imcea_domain: Option<&Domain>, text: &mut String) -> Self {
         let path = forward_path(&recipient.address, imcea_domain, text);
-        // Other address types than rfc822 are ASCII; one that is not has no place in xtext and stays home.
+        // Other address types than rfc822 are ASCII; one that is not has no place in xtext and stays home. So does one that is
+        // too long (XLONGADDR takes it): it is for reports only, and the recipient must not be refused for it.
         let original = recipient
             .original
             .as_ref()
             .filter(|original| original.address.is_ascii() && is_atom(&original.address_type))
+            .map(|original| format!("{};{}", original.address_type, xtext::encode(&original.address)))
+            .filter(|original| original.len() <= LONGEST_ORIGINAL)
             .map(|original| {
                 let start = text.len();
-                let _ = write!(text, "{};{}", original.address_type, xtext::encode(&original.address));
+                text.push_str(&original);
                 start..text.len()
             });
         Self { path, notify: recipient.notify, original, wants_success: recipient.wants_success() }

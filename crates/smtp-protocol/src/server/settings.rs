@@ -131,6 +131,7 @@ impl Settings {
             dsn: self.dsn,
             auth: self.logon.is_some(),
             require_tls: self.require_tls_onward && in_tls,
+            long_addresses: self.long_addresses,
         }
     }
 
