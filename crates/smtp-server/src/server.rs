@@ -210,8 +210,9 @@ impl Door {
             .min_by_key(|(span, _)| *span);
         let Some((_, reception)) = closest else { return Err("554 5.7.1 Access denied\r\n") };
         let connector = &reception.service.connector;
-        // A load balancer is many sources: each is counted when its PROXY header has come.
-        let source = (!connector.awaits_proxy_header(peer)).then(|| peer.to_canonical());
+        // A load balancer or a front is many sources: each is counted when it has been named.
+        let speaks_for_others = connector.awaits_proxy_header(peer) || connector.takes_xclient(peer);
+        let source = (!speaks_for_others).then(|| peer.to_canonical());
         let admitted = reception.admission.admit(connector, source).ok_or(TOO_MANY)?;
         if !self.rate.admits(self.settings.max_connection_rate_per_minute) {
             return Err("421 4.3.2 Too many connections a minute, try again later\r\n");
@@ -252,9 +253,11 @@ async fn session(
         if front::await_header(&mut stream, &mut client).instrument(span.clone()).await.is_err() {
             return;
         }
-        // From here on it counts as its own source.
-        let source = client.through.map(|_| client.peer.ip()).filter(|source| !source.is_unspecified());
-        match admitted.again(&reception.service.connector, source) {
+        // From here on it counts as its own source, unless it is a front that names another.
+        let connector = &reception.service.connector;
+        let is_source = |client: &IpAddr| !client.is_unspecified() && !connector.takes_xclient(*client);
+        let source = client.through.map(|_| client.peer.ip()).filter(is_source);
+        match admitted.again(connector, source) {
             Some(again) => admitted = again,
             None => return turn_away(&stream, implicit_tls, TOO_MANY),
         }

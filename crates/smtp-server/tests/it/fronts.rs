@@ -180,6 +180,38 @@ async fn a_client_whom_a_front_names_counts_as_his_own_source() {
 }
 
 #[tokio::test]
+async fn a_front_may_open_many_connections_before_it_names_a_client() {
+    for proxied in [false, true] {
+        let house = House::with(behind_a_front(|connector| {
+            connector.xclient_ip_ranges = vec!["127.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap()];
+            if proxied {
+                connector.proxy_protocol_ip_ranges = vec!["127.0.0.1".parse().unwrap()];
+            }
+            connector.max_inbound_connection = Some(30);
+            connector.max_inbound_connection_per_source = Some(2);
+        }))
+        .await;
+        let mut burst = Vec::new();
+        for _ in 0..30 {
+            let mut caller = house.dial().await;
+            if proxied {
+                caller.say("PROXY TCP4 192.0.2.1 10.0.0.1 40000 25\r\n").await;
+            }
+            caller.expect("220 ").await;
+            burst.push(caller);
+        }
+        // In all there are as many as the connector has, whoever asks.
+        house.dial().await.expect("421 4.3.2 ").await;
+        // Each client is counted by what it is itself: at two per cent of few that remain, one connection.
+        for (caller, (client, answer)) in
+            burst.iter_mut().zip([(37, "220 "), (38, "220 "), (37, "421 4.3.2 ")])
+        {
+            caller.ask(&format!("XCLIENT ADDR=192.0.2.{client}"), answer).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_else_may() {
     let house = House::with(behind_a_front(|_| ())).await;
     let mut caller = house.connect().await;
