@@ -30,7 +30,10 @@ pub(crate) fn check(connector: &ReceiveConnector, fqdn: &str, content: &[u8]) ->
 fn names_us(value: &[u8], fqdn: &str) -> bool {
     let mut words = value.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
     words.by_ref().any(|word| word.eq_ignore_ascii_case(b"by"))
-        && words.next().is_some_and(|name| name.eq_ignore_ascii_case(fqdn.as_bytes()))
+        && words.next().is_some_and(|name| {
+            // Where nothing is said of how it came, the date follows at once: `by hub01.contoso.com; Mon, 1 ...`.
+            name.strip_suffix(b";").unwrap_or(name).eq_ignore_ascii_case(fqdn.as_bytes())
+        })
 }
 
 #[cfg(test)]
@@ -53,6 +56,8 @@ mod tests {
         assert_eq!(code(&format!("{}\r\n", hop.repeat(11))), Some(554));
         assert_eq!(code(&format!("{}\r\n", ours.repeat(2))), None);
         assert_eq!(code(&format!("{}\r\n", ours.repeat(3))), Some(554));
+        let bare = "Received: by hub01.contoso.com; x\r\n";
+        assert_eq!(code(&format!("{}\r\n", bare.repeat(3))), Some(554));
         assert_eq!(code(&format!("Subject: {}\r\n\r\n", "x".repeat(1000))), Some(552));
         assert_eq!(code(&format!("Subject: a\r\n\r\n{}", "x".repeat(2000))), None);
         assert_eq!(code(""), None);

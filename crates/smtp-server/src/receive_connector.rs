@@ -151,7 +151,8 @@ pub struct ReceiveConnector {
     pub reject_reserved_second_level_recipient_domains: bool,
     /// `RejectSingleLabelRecipientDomains`.
     pub reject_single_label_recipient_domains: bool,
-    /// `DefaultDomain`: IMCEA recipients are opened for it, `<postmaster>` is in it; `None` takes the first accepted domain.
+    /// `DefaultDomain`: IMCEA recipients are opened for it, and where it is accepted `<postmaster>` is in it. `None` opens them
+    /// for the first accepted domain and sends `<postmaster>` to the server's.
     pub default_domain: Option<Domain>,
     /// `EnableAuthGSSAPI`.
     pub enable_auth_gssapi: bool,

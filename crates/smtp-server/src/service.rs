@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use postroad_address_space::Mailbox;
 use postroad_smtp_protocol::server::{Settings, SizeKeyword};
 use postroad_smtp_protocol::transcript::{Conversation, Transcript};
 
@@ -40,7 +41,7 @@ pub(crate) fn transcript(service: &Service, client: &Client) -> Transcript {
 pub(crate) fn session_settings(service: &Service) -> Settings {
     let connector = &service.connector;
     let fqdn = connector.fqdn.as_ref().unwrap_or(&service.settings.fqdn);
-    let mut settings = Settings::new(fqdn.clone(), service.settings.postmaster.clone());
+    let mut settings = Settings::new(fqdn.clone(), postmaster(service));
     settings.lmtp = connector.protocol == ReceiveProtocol::Lmtp;
     settings.banner.clone_from(&connector.banner);
     settings.pipelining = connector.pipelining_enabled;
@@ -64,4 +65,13 @@ pub(crate) fn session_settings(service: &Service) -> Settings {
     settings.limits.protocol_errors = connector.max_protocol_errors;
     settings.limits.logon_failures = connector.max_logon_failures;
     settings
+}
+
+/// Where `<postmaster>` goes: into the connector's own domain, if mail for that domain is ours to take.
+fn postmaster(service: &Service) -> Mailbox {
+    let domain = service.connector.default_domain.as_ref();
+    domain
+        .filter(|domain| service.settings.accepted_domains.contains(domain))
+        .and_then(|domain| Mailbox::parse(&format!("postmaster@{domain}")).ok())
+        .unwrap_or_else(|| service.settings.postmaster.clone())
 }

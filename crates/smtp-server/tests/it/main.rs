@@ -4,6 +4,7 @@ mod certificates;
 #[cfg(unix)]
 mod descriptors;
 mod doorkeeper;
+mod effects;
 mod fronts;
 mod house;
 #[cfg(target_os = "linux")]
