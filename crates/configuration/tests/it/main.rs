@@ -8,3 +8,4 @@ mod defaults;
 mod disk;
 mod guides;
 mod keys;
+mod receive_connector;
