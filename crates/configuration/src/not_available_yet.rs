@@ -69,13 +69,13 @@ const ROWS: &[Row] = &[
     row("send_connector", "linked_receive_connector", AllBut(&[""]), "it was Exchange 2010's alone"),
     row("send_connector", "is_coexistence_connector", AllBut(&["false"]), "it was Exchange 2010's alone"),
 
-    row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
-    row("receive_connector", "permission_groups", Only(&["exchange-legacy-servers", "partners", "custom"]), "there are anonymous-users, exchange-users and exchange-servers only"),
-    row("receive_connector", "enable_auth_gssapi", AllBut(&["false"]), "there is no Kerberos"),
-    row("receive_connector", "extended_protection_policy", AllBut(&["none"]), "there is no integrated Windows authentication"),
-    row("receive_connector", "tls_domain_capabilities", AllBut(&[]), "there is no hybrid organisation"),
-    row("receive_connector", "max_acknowledgement_delay", AllBut(&["30s", "0s"]), "no answer waits for the next server: a message is on the disk before it is answered"),
-    row("receive_connector", "orar_enabled", AllBut(&["false"]), "what XORAR carries is published nowhere"),
+    row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos; let clients log on with \"basic-auth\", or name them in relay_ip_ranges"),
+    row("receive_connector", "permission_groups", Only(&["exchange-legacy-servers", "partners", "custom"]), "there are anonymous-users, exchange-users and exchange-servers only; a partner is anonymous, with require_tls and tls_client_certificates on a connector of his own"),
+    row("receive_connector", "enable_auth_gssapi", AllBut(&["false"]), "there is no Kerberos; let clients log on with \"basic-auth\", SCRAM needs no password in the clear"),
+    row("receive_connector", "extended_protection_policy", AllBut(&["none"]), "it is part of integrated Windows authentication, which there is not; SCRAM-SHA-256-PLUS binds a logon to its TLS without it"),
+    row("receive_connector", "tls_domain_capabilities", AllBut(&[]), "there is no hybrid organisation; leave the key out, and ask for certificates with tls_client_certificates"),
+    row("receive_connector", "max_acknowledgement_delay", AllBut(&["30s", "0s"]), "no answer waits for the next server, because a message is on the disk before it is answered; leave the key out"),
+    row("receive_connector", "orar_enabled", AllBut(&["false"]), "what XORAR carries is published nowhere; leave the key out, ORCPT keeps the original recipient"),
 ];
 
 /// Why this value of `key` in `section` cannot be had yet; `None` when it can.
@@ -162,6 +162,30 @@ mod tests {
                     assert_eq!(told, None, "{} {} = {word}", row.section, row.key);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn each_thing_a_receive_connector_cannot_do_is_refused_with_what_to_do_instead() {
+        let asked = [
+            ("auth_mechanism", "integrated", "log on with \"basic-auth\""),
+            ("auth_mechanism", "exchange-server", "relay_ip_ranges"),
+            ("permission_groups", "exchange-legacy-servers", "exchange-servers only"),
+            ("permission_groups", "partners", "tls_client_certificates"),
+            ("permission_groups", "custom", "exchange-users"),
+            ("enable_auth_gssapi", "true", "log on with \"basic-auth\""),
+            ("extended_protection_policy", "allow", "SCRAM-SHA-256-PLUS"),
+            ("extended_protection_policy", "require", "SCRAM-SHA-256-PLUS"),
+            ("tls_domain_capabilities", "contoso.com:AcceptOorgProtocol", "leave the key out"),
+            ("max_acknowledgement_delay", "29s", "leave the key out"),
+            ("orar_enabled", "true", "leave the key out"),
+        ];
+        for (key, word, instead) in asked {
+            let row = ROWS.iter().find(|row| row.section == "receive_connector" && row.key == key);
+            let told = told(row.expect("a row"), word);
+            let refusal = told.iter().find(|problem| problem.kind == ProblemKind::NotAvailableYet);
+            let refusal = refusal.unwrap_or_else(|| panic!("{key} = {word} is taken: {told:?}"));
+            assert!(refusal.is_error() && refusal.message.contains(instead), "{refusal}");
         }
     }
 
