@@ -73,8 +73,11 @@ impl Intake {
     /// See [`Labour::ended`].
     pub(super) fn ended(&mut self, ended: Result<(), QueueError>) {
         if ended.is_ok() {
-            for (id, message) in self.new.iter().zip(&self.messages) {
-                self.recent.put(*id, &message.content);
+            // A large one is read from its file, where its pages are still: it would be as long in memory as many others.
+            for (index, (id, message)) in self.new.iter().zip(&self.messages).enumerate() {
+                if self.drafts.name(index).is_none() {
+                    self.recent.put(*id, &message.content);
+                }
             }
         }
         self.drafts.ended(ended);

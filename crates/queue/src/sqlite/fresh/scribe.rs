@@ -182,22 +182,26 @@ impl Scribe {
     }
 
     /// Waits a little for as many messages as came together lately: with many clients most of a message's time is the
-    /// waking of threads, and these share it as well as the sync. The messages of a few clients wait for nobody.
+    /// waking of threads, and these share it as well as the sync. The messages of a few clients wait for nobody, and those
+    /// that have left for a moment only: whoever delivered them goes on then.
     fn gather(&mut self, letters: &mut VecDeque<Letter>) {
         let count = |letters: &VecDeque<Letter>| {
             letters.iter().filter(|letter| matches!(letter, Letter::Accept(_))).count()
         };
         let mut accepted = count(letters);
-        if accepted == 0 {
-            return;
-        }
-        let mut moments = if self.lately < MANY { 0 } else { MOMENTS };
+        let mut moments = match accepted {
+            _ if letters.is_empty() || self.lately < MANY => 0,
+            0 => 1,
+            _ => MOMENTS,
+        };
         while accepted < self.lately && moments > 0 {
             thread::sleep(MOMENT);
             letters.extend(self.inbox.try_iter());
             (accepted, moments) = (count(letters), moments - 1);
         }
-        self.lately = accepted.max(self.lately.saturating_sub(1));
+        if accepted > 0 {
+            self.lately = accepted.max(self.lately.saturating_sub(1));
+        }
     }
 
     /// Takes as many letters as share one write.
