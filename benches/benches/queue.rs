@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::future::Future;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,22 +14,40 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use postroad_address_space::Address;
 use postroad_message::{Content, Envelope, NextHop, Recipient, ReversePath, Timestamp};
-use postroad_queue::{Claim, Lease, NewDelivery, NewMessage, QueueStore, Settlement, SqliteStore};
+use postroad_queue::{
+    Claim, Lease, MessageId, NewDelivery, NewMessage, QueueStore, Settlement, SqliteOptions, SqliteStore,
+};
 
 const SUBMITTERS: u64 = 64;
 const LENGTH: usize = 10 * 1024;
+
+/// Which way a message takes.
+#[derive(Clone, Copy)]
+struct Way {
+    name: &'static str,
+    fresh_log: usize,
+}
+
+/// By the tables alone, as what goes to several next hops does; or by the log, as most of what a server takes in.
+const WAYS: [Way; 2] = [
+    Way { name: "sqlite store, by the tables", fresh_log: 0 },
+    Way { name: "sqlite store, by its log", fresh_log: 128 << 20 },
+];
 
 /// 64 submitters, each waiting for its own message to be durable before it comes with the next.
 fn enqueue(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue/enqueue 10 KiB by 64");
     group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(4));
     static WAITS: Mutex<Vec<Duration>> = Mutex::new(Vec::new());
-    group.bench_function("sqlite store", |bencher| {
-        bencher.iter_custom(|messages| {
-            with_store(|store| time(messages, |count| take_in(store.clone(), count, &WAITS)))
+    for way in WAYS {
+        WAITS.lock().expect("no panic").clear();
+        group.bench_function(way.name, |bencher| {
+            bencher.iter_custom(|messages| {
+                with_store(way, |store| time(messages, |count| take_in(store.clone(), count, &WAITS)))
+            });
         });
-    });
-    print_waits(&WAITS);
+        print_waits(&WAITS);
+    }
     group.bench_function("bare sqlite, two tables, one committer", |bencher| {
         bencher.iter_custom(|messages| {
             let folder = folder();
@@ -61,10 +80,13 @@ fn enqueue(criterion: &mut Criterion) {
 fn through(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue/enqueue, claim, read, settle 10 KiB by 64");
     group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(4));
-    group.bench_function("sqlite store", |bencher| {
-        bencher
-            .iter_custom(|messages| with_store(|store| time(messages, |count| carry(store.clone(), count))));
-    });
+    for way in WAYS {
+        group.bench_function(way.name, |bencher| {
+            bencher.iter_custom(|messages| {
+                with_store(way, |store| time(messages, |count| carry(store.clone(), count)))
+            });
+        });
+    }
     group.finish();
 }
 
@@ -110,8 +132,9 @@ async fn take_in(store: SqliteStore, count: u64, waits: &'static Mutex<Vec<Durat
     let message = message();
     let mut waited = Vec::new();
     for _ in 0..count {
+        let message = named(&message);
         let start = now();
-        store.enqueue(message.clone()).await.expect("room");
+        store.enqueue(message).await.expect("room");
         waited.push(start.elapsed());
     }
     waits.lock().expect("no panic").extend(waited);
@@ -120,7 +143,7 @@ async fn take_in(store: SqliteStore, count: u64, waits: &'static Mutex<Vec<Durat
 async fn carry(store: SqliteStore, count: u64) {
     let message = message();
     for _ in 0..count {
-        store.enqueue(message.clone()).await.expect("room");
+        store.enqueue(named(&message)).await.expect("room");
         for lease in claim_one(&store).await {
             store.content(lease.message).await.expect("it is there");
             store.settle(lease, Settlement::all_leave()).await.expect("it is ours");
@@ -148,6 +171,18 @@ fn message() -> NewMessage {
     )
 }
 
+/// The same with an id, as the doors of a server give it: without one nothing goes by the log.
+fn named(message: &NewMessage) -> NewMessage {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let (mut message, number) = (message.clone(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    // So many fit into a millisecond.
+    message.id = Some(MessageId::ahead(
+        message.received_at.after(Duration::from_millis(u64::from(number >> 20))),
+        number,
+    ));
+    message
+}
+
 fn next_hop() -> NextHop {
     NextHop::new("Internet", "example.com")
 }
@@ -157,9 +192,12 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder")
 }
 
-fn with_store(run: impl FnOnce(SqliteStore) -> Duration) -> Duration {
+fn with_store(way: Way, run: impl FnOnce(SqliteStore) -> Duration) -> Duration {
     let folder = folder();
-    let store = SqliteStore::open(folder.path().join("queue.db")).expect("it opens");
+    let mut options = SqliteOptions::default();
+    options.fresh_log = way.fresh_log;
+    let store = SqliteStore::open_with(folder.path().join("queue.db"), options).expect("it opens");
+    runtime().block_on(store.start("Hub01")).expect("it starts");
     let elapsed = run(store.clone());
     store.close();
     elapsed
