@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use postroad_interop::{Sample, Sink, mailbox, patience, port};
+use postroad_interop::{Application, Relay, Sample, Sink, mailbox, patience, port};
 
-use crate::configuration::{EVERYTHING_TO_DROP, House, everything_to};
+use crate::configuration::{EVERYTHING_TO_DROP, House, everything_to, program};
 
 #[test]
 fn killed_while_the_drop_directory_is_missing() {
@@ -155,6 +155,38 @@ fn forty_kills_lose_nothing_and_double_only_what_was_in_flight() {
     );
     // Whatever was written to Drop and not yet written down as delivered: one at the most, taken over many kills.
     assert!(twice <= kills, "{twice} duplicates in {kills} kills");
+}
+
+/// Prints how soon it greets: under 0.2 s as it is shipped, where Postfix takes 0.54 with nearly nothing queued.
+#[test]
+#[ignore = "queues ten thousand messages"]
+#[expect(clippy::disallowed_methods, reason = "it says how long a start takes")]
+fn it_greets_again_with_ten_thousand_queued() {
+    let queued: usize = 10_000;
+    let house = House::with(&everything_to(port::free()));
+    house.without_retries();
+    let relay = house.start();
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            let mut connection = house.application();
+            scope.spawn(move || {
+                for _ in 0..queued / 20 {
+                    let content = &Sample::plain().content;
+                    connection.send("joe@contoso.com", &["jane@example.com"], content).expect("a 250");
+                }
+            });
+        }
+    });
+    relay.kill();
+    let start = Instant::now();
+    let _relay = Relay::spawn(program(), &house.configuration);
+    let greeted = patience::until("220", || match Application::connect(house.listener) {
+        Ok(_) => Some(start.elapsed()),
+        Err(_) => None,
+    });
+    let (listed, _) = house.command(&["queue", "list"], &["--json"]);
+    println!("220 after {greeted:?} with {queued} queued");
+    assert_eq!(listed.matches("jane@example.com").count(), queued);
 }
 
 /// How often each recipient's message is in Drop.
