@@ -191,7 +191,7 @@ pub(super) fn take(
     drop(writer.submit(Promise::Durable, 0, Recovery::new(folder.clone(), Box::new(then))));
 }
 
-fn answered<T: Send + 'static>(
+pub(super) fn answered<T: Send + 'static>(
     sent: Result<(), QueueError>,
     answer: oneshot::Receiver<Result<T, QueueError>>,
 ) -> BoxFuture<'static, T> {

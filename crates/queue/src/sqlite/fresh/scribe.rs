@@ -76,6 +76,8 @@ struct Ours {
     _lock: File,
     /// A write or a sync failed: nothing more is taken in before all that it holds has moved.
     broken: bool,
+    /// It is being left: what still comes goes into the database, for its segments become void.
+    ending: bool,
 }
 
 pub(super) struct Scribe {
@@ -255,7 +257,7 @@ impl Scribe {
 
     /// The segment that a message fits into: this one, or the next, which is the current one then.
     fn room_for(&mut self, line: &[u8], message: &NewMessage) -> Option<&mut Log> {
-        let ours = self.ours.as_ref().filter(|ours| !ours.broken)?;
+        let ours = self.ours.as_ref().filter(|ours| !ours.broken && !ours.ending)?;
         if !ours.log.has_room(line, &message.content) {
             let next = ours.log.epoch() + 1;
             let is_free = next < SEGMENTS || next - SEGMENTS < self.freed.load(Ordering::Acquire);
@@ -366,7 +368,7 @@ impl Scribe {
                     Log::begin(self.folder.clone(), epoch, segment_size).map_err(|Fault(error)| error)?;
                 self.freed.store(epoch, Ordering::Release);
                 self.lookup.open();
-                self.ours = Some(Ours { log, _lock: lock, broken: false });
+                self.ours = Some(Ours { log, _lock: lock, broken: false, ending: false });
                 self.shelf.open(self.log_size / 4, floor);
             }
             Ok(())
@@ -376,13 +378,14 @@ impl Scribe {
         }
     }
 
-    fn end(&self, reply: Reply<()>) {
+    fn end(&mut self, reply: Reply<()>) {
         let letters = self.letters.clone();
         let then: Then<()> = Box::new(move |moved| {
             let _ = letters.send(Letter::Ended { reply, moved });
         });
-        match &self.ours {
-            Some(Ours { log, .. }) => {
+        match &mut self.ours {
+            Some(Ours { log, ending, .. }) => {
+                *ending = true;
                 transfer::free(&self.shelf, &self.writer, log.epoch(), &self.freed, then);
             }
             None => then(Ok(())),

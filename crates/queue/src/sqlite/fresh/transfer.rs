@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use super::super::enqueue;
 use super::super::fault::Fault;
 use super::super::writer::{Labour, Promise, Work, Writer};
 use super::format::{Lent, Record};
+use super::keeper;
 use super::log::{Folder, Segment};
 use super::moving::{Moving, Which};
 use super::shelf::Shelf;
@@ -31,7 +33,14 @@ pub(in super::super) fn move_out(
     let mut moves = Vec::new();
     let _sending = shelf.sending();
     while let Some(job) = Transfer::take(shelf, which, BYTES) {
-        moves.push(writer.submit(Promise::Visible, 0, job));
+        let (reply, answer) = oneshot::channel();
+        let sent = writer.submit_for(reply, Promise::Visible, 0, job);
+        // What cannot be sent lies here again, and would be taken again.
+        let goes_on = sent.is_ok();
+        moves.push(keeper::answered(sent, answer));
+        if !goes_on {
+            break;
+        }
     }
     moves
 }
@@ -306,4 +315,46 @@ fn recover(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, MessageId), Fau
         .prepare_cached("SELECT coalesce(max(id), 0) FROM message")?
         .query_row([], |row| row.get(0))?;
     Ok((next.cast_unsigned(), MessageId::from_u64(highest.cast_unsigned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use postroad_message::{Content, Envelope, NextHop, Recipient, ReversePath, Timestamp};
+
+    use super::super::super::content_file::ContentFiles;
+    use super::super::super::options::SqliteOptions;
+    use super::super::super::schema;
+    use super::super::scribe::clock;
+    use super::*;
+    use crate::item::NewDelivery;
+
+    #[test]
+    fn what_cannot_move_because_the_database_is_closed_stays_and_is_tried_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, options) = (folder.path().join("queue.db"), SqliteOptions::default());
+        let connection =
+            schema::open_writer(&path, &options).map_err(|Fault(error)| error).expect("it opens");
+        let (files, _) = ContentFiles::start(&path, 1).map_err(|Fault(error)| error).expect("threads");
+        let shelf = Shelf::default();
+        let started = Writer::start(connection, options, files, shelf.clone());
+        let (writer, thread) = started.map_err(|Fault(error)| error).expect("a thread");
+        drop(
+            writer.submit(Promise::Visible, 0, |_: &mut Work<'_>| -> Result<(), Fault> { panic!("its end") }),
+        );
+        assert!(thread.join().is_err());
+
+        let id = MessageId::from_u64(7);
+        let recipient = Recipient::new("jane@example.com".parse().expect("an address"));
+        let (next_hop, due) = (NextHop::new("Internet", "example.com"), Timestamp::from_unix_millis(0));
+        let delivery = NewDelivery { next_hop, recipients: vec![recipient], due };
+        let (envelope, content) = (Envelope::new(ReversePath::Null, vec![]), Content::from(b"\r\n".to_vec()));
+        let mut message = NewMessage::new(envelope, content, due, "test", vec![delivery]);
+        message.id = Some(id);
+        shelf.open(1 << 20, MessageId::from_u64(0));
+        assert!(shelf.announce(id, &Arc::new(message), 100, clock()));
+        shelf.arrived([(id, 1)].into_iter());
+
+        assert_eq!(move_out(&shelf, &writer, Which::All).len(), 1);
+        assert!(shelf.in_segments_below(2).contains(&id), "it lies where it lay");
+    }
 }
