@@ -12,6 +12,8 @@ use crate::server::verdict::{Refusal, Verdict};
 
 /// Content this many times larger than the limit is not read to its end.
 const PATIENCE: u64 = 2;
+/// A chunk of fewer octets is mostly its command: thirty million of one octet would be a message within its size.
+const WORTH_A_COMMAND: u64 = 512;
 
 impl Session {
     pub(super) fn data(&mut self) {
@@ -254,7 +256,7 @@ impl Session {
             }
             return;
         }
-        if chunk.size > 0 {
+        if chunk.size >= WORTH_A_COMMAND {
             // The size of the message is its limit.
             self.idle_commands = self.idle_commands.saturating_sub(1);
         }

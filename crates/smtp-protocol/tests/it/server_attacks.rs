@@ -13,16 +13,17 @@ fn what_a_message_is_made_of_is_no_idle_command() {
     let mut play = Play::new(Session::new(settings));
     play.send(b"HELO a\r\nMAIL FROM:<joe@contoso.com>\r\n");
     (0..5000).for_each(|_| play.send(b"RCPT TO:<jane@contoso.com>\r\n"));
-    (0..5000).for_each(|_| play.send(b"BDAT 3\r\nx\r\n"));
+    let chunk = format!("BDAT 512\r\n{}\r\n", "x".repeat(510));
+    (0..5000).for_each(|_| play.send(chunk.as_bytes()));
     play.send(b"BDAT 0 LAST\r\n");
     let [(envelope, content)] = play.messages.as_slice() else { panic!("{}", play.messages.len()) };
-    assert_eq!((envelope.recipients.len(), content.len()), (5000, 15_000));
+    assert_eq!((envelope.recipients.len(), content.len()), (5000, 5000 * 512));
     assert!(!play.closed);
 }
 
 #[test]
-fn recipients_refused_and_chunks_of_nothing_are_idle_commands() {
-    for line in ["RCPT TO:<bob@elsewhere.net>\r\n", "BDAT 0\r\n"] {
+fn recipients_refused_and_chunks_of_nearly_nothing_are_idle_commands() {
+    for line in ["RCPT TO:<bob@elsewhere.net>\r\n", "BDAT 0\r\n", "BDAT 1\r\nx"] {
         let mut play = Play::new(Dialogue::default().server());
         play.send(FIRST.as_bytes());
         line.as_bytes().repeat(1001).chunks(4096).for_each(|piece| play.send(piece));
