@@ -22,6 +22,10 @@ use postroad_transport::{
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
+/// As in the relay.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZE: usize = 4096;
 /// Files that are written to Drop together.
 const BATCH: usize = 64;
