@@ -10,18 +10,12 @@ use postroad_queue::{
 use rusqlite::Connection;
 
 use crate::crash_states::memory;
-use crate::mail::{at, body, claim, hop, list, message, named, open};
+use crate::mail::{at, body, claim, hop, list, message, named, open, started, started_with_log};
 
 /// How many messages the tables hold.
 fn stored(path: &Path) -> i64 {
     let connection = Connection::open(path).expect("it opens");
     connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0)).expect("a number")
-}
-
-async fn started(path: &Path) -> SqliteStore {
-    let store = open(path);
-    store.start("Hub01").await.expect("it starts");
-    store
 }
 
 #[tokio::test]
@@ -127,10 +121,7 @@ async fn a_postmaster_finds_all_of_it() {
 async fn a_log_that_is_full_makes_room_by_moving_what_is_left() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
-    let mut options = SqliteOptions::default();
-    options.fresh_log = 64 << 10;
-    let store = SqliteStore::open_with(&path, options).expect("it opens");
-    store.start("Hub01").await.expect("it starts");
+    let store = started_with_log(&path, 64 << 10).await;
     let mut waiting = Vec::new();
     for number in 0..400_u32 {
         let hop = if number.is_multiple_of(3) { "slow.test" } else { "example.com" };

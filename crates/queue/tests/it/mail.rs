@@ -5,7 +5,7 @@ use std::path::Path;
 use postroad_address_space::Address;
 use postroad_message::{Content, Envelope, NextHop, Recipient, ReversePath, Timestamp};
 use postroad_queue::{
-    Claim, Filter, Lease, Listed, MessageId, NewDelivery, NewMessage, QueueStore, SqliteStore,
+    Claim, Filter, Lease, Listed, MessageId, NewDelivery, NewMessage, QueueStore, SqliteOptions, SqliteStore,
 };
 
 /// So many minutes after the tests' midnight.
@@ -48,6 +48,20 @@ pub(crate) fn body(number: usize, length: usize) -> Vec<u8> {
 
 pub(crate) fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path).expect("the store opens")
+}
+
+/// Opened by a server that starts, so that fresh mail lies in its log.
+pub(crate) async fn started(path: &Path) -> SqliteStore {
+    started_with_log(path, SqliteOptions::default().fresh_log).await
+}
+
+/// The same with a log of so many bytes.
+pub(crate) async fn started_with_log(path: &Path, bytes: usize) -> SqliteStore {
+    let mut options = SqliteOptions::default();
+    options.fresh_log = bytes;
+    let store = SqliteStore::open_with(path, options).expect("it opens");
+    store.start("Hub01").await.expect("it starts");
+    store
 }
 
 pub(crate) async fn list(store: &SqliteStore) -> Vec<Listed> {

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use postroad_queue::{Kept, MessageId, NewMessage, QueueStore, Settlement, SqliteOptions, SqliteStore};
+use postroad_queue::{Kept, MessageId, NewMessage, QueueStore, Settlement, SqliteStore};
 use rusqlite::Connection;
 
-use crate::mail::{at, body, claim, list, named, open};
+use crate::mail::{at, body, claim, list, named, open, started, started_with_log};
 
 /// A message that comes by the log, from a file; it has another name each time.
 fn keyed(number: u32) -> NewMessage {
@@ -26,12 +26,6 @@ fn stored(path: &Path) -> (i64, i64) {
     let sql = "SELECT (SELECT count(*) FROM source_key), (SELECT count(*) FROM message)";
     let connection = Connection::open(path).expect("it opens");
     connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("two numbers")
-}
-
-async fn started(path: &Path) -> SqliteStore {
-    let store = open(path);
-    store.start("Hub01").await.expect("it starts");
-    store
 }
 
 async fn come(store: &SqliteStore, number: u32) -> MessageId {
@@ -107,15 +101,32 @@ async fn a_key_that_moved_with_its_message_is_forgotten_there() {
     assert_eq!(stored(&path), (0, 2), "what was forgotten first did not come back");
 }
 
+/// The message that first came with it has not left yet.
+#[tokio::test]
+async fn a_key_that_was_forgotten_and_used_again_is_the_later_messages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    let first = come(&store, 1).await;
+    store.forget_source_keys(vec![key(1)]).await.expect("forgotten");
+    let second = come(&store, 1).await;
+    for lease in claim(&store, "example.com").await {
+        let stays = Settlement::keep(vec![Kept::waiting(0, at(15))]);
+        let settlement = if lease.message == first { stays } else { Settlement::all_leave() };
+        store.settle(lease, settlement).await.expect("settled");
+    }
+    store.close();
+    let store = open(&path);
+    assert_eq!(come(&store, 1).await, second);
+    assert_eq!(list(&store).await.len(), 1);
+}
+
 /// The segment that remembered it was written over long ago.
 #[tokio::test]
 async fn a_segment_that_is_used_again_leaves_its_keys_in_the_tables() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
-    let mut options = SqliteOptions::default();
-    options.fresh_log = 64 << 10;
-    let store = SqliteStore::open_with(&path, options).expect("it opens");
-    store.start("Hub01").await.expect("it starts");
+    let store = started_with_log(&path, 64 << 10).await;
     let mut ids = Vec::new();
     for number in 0..300 {
         ids.push(come(&store, number).await);

@@ -77,7 +77,7 @@ impl Shelf {
             }
             let known = message.source_key.as_ref().and_then(|key| shared.keys.get_mut(key));
             let keyed = match known {
-                Some(Known::Here { stored, .. }) => {
+                Some(Known::Here { message, stored, .. }) if *message == id => {
                     *stored = true;
                     true
                 }
