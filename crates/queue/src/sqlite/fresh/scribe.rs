@@ -164,7 +164,8 @@ impl Scribe {
         while !self.closed {
             match self.inbox.recv_timeout(TICK) {
                 Ok(letter) => letters.push_back(letter),
-                Err(RecvTimeoutError::Timeout) => {}
+                // Whoever came together lately is gone.
+                Err(RecvTimeoutError::Timeout) => self.lately = 0,
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             letters.extend(self.inbox.try_iter());
@@ -184,8 +185,8 @@ impl Scribe {
     }
 
     /// Waits a little for as many messages as came together lately: with many clients most of a message's time is the
-    /// waking of threads, and these share it as well as the sync. The messages of a few clients wait for nobody, and those
-    /// that have left for a moment only: whoever delivered them goes on then.
+    /// waking of threads, and these share it as well as the sync. The messages of a few clients wait for nobody, once the many
+    /// have been quiet for a moment; those that have left wait for a moment only: whoever delivered them goes on then.
     fn gather(&mut self, letters: &mut VecDeque<Letter>) {
         let count = |letters: &VecDeque<Letter>| {
             letters.iter().filter(|letter| matches!(letter, Letter::Accept(_))).count()
