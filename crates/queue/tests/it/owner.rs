@@ -13,7 +13,7 @@ const LARGE: usize = 20_000;
 const RELAY: (u32, u32) = (65_534, 65_533);
 
 #[tokio::test]
-#[ignore = "needs root"]
+#[ignore = "needs root; .ci/run runs it"]
 async fn what_root_makes_belongs_to_whoever_has_the_store() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
@@ -40,7 +40,7 @@ async fn what_root_makes_belongs_to_whoever_has_the_store() {
 }
 
 #[tokio::test]
-#[ignore = "needs root"]
+#[ignore = "needs root; .ci/run runs it"]
 async fn a_link_that_the_owner_put_into_the_log_is_not_followed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
@@ -55,7 +55,7 @@ async fn a_link_that_the_owner_put_into_the_log_is_not_followed() {
 }
 
 #[tokio::test]
-#[ignore = "needs root"]
+#[ignore = "needs root; .ci/run runs it"]
 async fn a_store_that_root_makes_belongs_to_whoever_has_its_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     give(folder.path());

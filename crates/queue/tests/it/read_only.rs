@@ -13,7 +13,7 @@ const LARGE: usize = 20_000;
 
 /// With a disk in memory, which nobody outside of the test's own mount namespace sees.
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root; .ci/run runs it"]
 fn a_store_on_a_read_only_disk_is_refused_for_now_and_whole_afterwards() {
     if let Ok(folder) = std::env::var(CHILD) {
         return tokio::runtime::Builder::new_current_thread()

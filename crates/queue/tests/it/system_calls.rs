@@ -29,7 +29,7 @@ const FAULTS: [(&str, &str, &str); 9] = [
 ];
 
 #[test]
-#[ignore = "needs strace"]
+#[ignore = "needs strace; .ci/run runs it"]
 fn a_call_that_fails_costs_no_promise_and_no_mail() {
     if let Ok(path) = std::env::var(CHILD) {
         return runtime().block_on(take_in(Path::new(&path)));

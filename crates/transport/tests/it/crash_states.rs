@@ -34,7 +34,7 @@ const WAVES: usize = 4;
 const IN_WAVE: usize = 4;
 
 #[test]
-#[ignore = "needs strace"]
+#[ignore = "needs strace; .ci/run runs it"]
 fn at_every_step_of_a_run_a_crash_loses_no_file_and_takes_none_twice() {
     if let Ok(path) = std::env::var(CHILD) {
         return wall_clock().block_on(run(Path::new(&path)));

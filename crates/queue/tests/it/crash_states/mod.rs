@@ -28,7 +28,7 @@ const STATES: &str = "POSTROAD_CRASH_STATES";
 const MESSAGES: usize = 60;
 
 #[test]
-#[ignore = "needs strace"]
+#[ignore = "needs strace; .ci/run runs it"]
 fn at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised() {
     if let Ok(path) = std::env::var(CHILD) {
         return runtime().block_on(run(Path::new(&path)));
