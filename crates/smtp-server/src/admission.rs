@@ -23,10 +23,10 @@ struct Counts {
 
 /// Lets the log say once a minute what may happen a thousand times.
 #[derive(Debug, Default)]
-struct OnceAMinute(Option<Instant>);
+pub(crate) struct OnceAMinute(Option<Instant>);
 
 impl OnceAMinute {
-    fn is_due(&mut self) -> bool {
+    pub(crate) fn is_due(&mut self) -> bool {
         let now = Instant::now();
         let due = self.0.is_none_or(|told| now - told >= Duration::from_secs(60));
         if due {
@@ -79,6 +79,11 @@ impl Admission {
 }
 
 impl Admitted {
+    /// Whose it is, as far as that is known.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
     /// Counts the connection as this source's from here on, now that it is known, or refuses it.
     pub(crate) fn again(self, connector: &ReceiveConnector, source: Option<IpAddr>) -> Option<Self> {
         let admission = Arc::clone(&self.admission);

@@ -122,13 +122,13 @@ impl<'a> Connection<'a> {
         Self {
             session,
             client,
-            admitted: Some(admitted),
             reverse_path: ReversePath::Null,
             declared: 0,
             shutdown,
             deadline: Instant::now() + service.connector.connection_timeout,
             outgoing: Vec::new(),
-            memory: Held { all: &service.memory, mine: 0 },
+            memory: Held::nothing(&service.memory, admitted.source()),
+            admitted: Some(admitted),
             logons: Logons::default(),
             service,
         }
@@ -301,7 +301,7 @@ impl<'a> Connection<'a> {
         let limit = self.service.settings.max_content_in_memory;
         if !self.memory.set(self.session.content_held() as u64, limit) {
             self.session.handle(Input::RefuseContent(no_room()));
-            self.memory.set(self.session.content_held() as u64, u64::MAX);
+            self.memory.force(self.session.content_held() as u64);
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use crate::admission::{Admission, ConnectionRate};
+use crate::content_memory::ContentMemory;
 use crate::message_rate::MessageRate;
 
 /// The counts of a server and of its connectors; a clone counts with the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Bytes of content that all connections hold.
-    pub(crate) memory: Arc<AtomicU64>,
+    /// The content that all connections hold.
+    pub(crate) memory: Arc<ContentMemory>,
     /// Connections by the minute.
     pub(crate) connections: Arc<ConnectionRate>,
     by_connector: HashMap<String, ConnectorCounts>,

@@ -1,13 +1,12 @@
 //! What a session asks, answered: who may send to whom, whether there is room, and where the message goes.
 
-use std::sync::atomic::Ordering;
-
 use postroad_address_space::MailDomain;
 use postroad_message::{Content, EnhancedStatus, Envelope, ReversePath};
 use postroad_smtp_protocol::server::{Event, Refusal, Verdict};
 
 use crate::connection::Connection;
 use crate::content_check;
+use crate::content_memory::Held;
 use crate::front;
 use crate::relay_right;
 
@@ -31,9 +30,8 @@ impl Connection<'_> {
                 let source = Some(self.client.peer.ip()).filter(|source| !source.is_unspecified());
                 let admitted = self.admitted.take();
                 self.admitted = admitted.and_then(|admitted| admitted.again(&self.service.connector, source));
-                if self.admitted.is_none() {
-                    return Verdict::Refuse(too_many());
-                }
+                let Some(admitted) = &self.admitted else { return Verdict::Refuse(too_many()) };
+                self.memory = Held::nothing(&self.service.memory, admitted.source());
                 self.service.submit.accept_client(&self.client).await.into()
             }
             Event::Mail { reverse_path, parameters, .. } => {
@@ -61,9 +59,8 @@ impl Connection<'_> {
             }
             // What is said to come must fit, but is not kept free: who says much and sends nothing takes nothing from others.
             Event::ContentStart => {
-                let held = self.service.memory.load(Ordering::Relaxed);
-                let fits =
-                    held.saturating_add(self.declared.max(1)) <= self.service.settings.max_content_in_memory;
+                let limit = self.service.settings.max_content_in_memory;
+                let fits = self.memory.has_room(self.declared.max(1), limit);
                 if fits { Verdict::Accept } else { Verdict::Refuse(no_room()) }
             }
             Event::Message { envelope, content } => self.submit(envelope, content).await,
@@ -121,7 +118,7 @@ impl Connection<'_> {
             return Verdict::Refuse(no_room());
         }
         let submitted = service.submit.accept_message(&self.client, envelope, Content::from(content)).await;
-        self.memory.set(0, u64::MAX);
+        self.memory.force(0);
         match submitted {
             Ok(id) => {
                 tracing::debug!(%id, size, recipients, "message accepted");

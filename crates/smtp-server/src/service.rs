@@ -1,13 +1,13 @@
 //! What the connections of one receive connector share, and its parameters as a session understands them.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use postroad_address_space::Mailbox;
 use postroad_smtp_protocol::server::{Settings, SizeKeyword};
 use postroad_smtp_protocol::transcript::{Conversation, Transcript};
 
 use crate::client::Client;
+use crate::content_memory::ContentMemory;
 use crate::message_rate::MessageRate;
 use crate::parameters::{AuthMechanism, ProtocolLoggingLevel, ReceiveProtocol, SizeEnabled};
 use crate::receive_connector::ReceiveConnector;
@@ -25,8 +25,8 @@ pub(crate) struct Service {
     pub(crate) verify: Arc<dyn Verify>,
     /// Messages begun by the minute.
     pub(crate) rate: Arc<MessageRate>,
-    /// Bytes of content that all connections of the server hold.
-    pub(crate) memory: Arc<AtomicU64>,
+    /// The content that all connections of the server hold.
+    pub(crate) memory: Arc<ContentMemory>,
 }
 
 /// Where what a client and we say is written down, if the connector wants that.

@@ -11,6 +11,8 @@ use postroad_smtp_server::{
     TlsMaterial, Verification, Verify,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+#[cfg(target_os = "linux")]
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -125,6 +127,17 @@ impl House {
 
     pub(crate) async fn connect(&self) -> Caller<TcpStream> {
         let mut caller = self.dial().await;
+        caller.expect("220 ").await;
+        caller
+    }
+
+    /// From an address of ours other than 127.0.0.1.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn connect_from(&self, source: [u8; 4]) -> Caller<TcpStream> {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("it is ours");
+        let stream = socket.connect(self.address).await.expect("it listens");
+        let mut caller = Caller { stream, held: Vec::new() };
         caller.expect("220 ").await;
         caller
     }

@@ -76,12 +76,42 @@ async fn a_chunk_that_was_taken_counts_while_its_client_is_silent() {
         caller
     };
     let mut silent = begun(0).await;
-    silent.say(&format!("BDAT 60000\r\n{}", "x".repeat(60_000))).await;
-    silent.expect("250 2.0.0 60000 octets received").await;
-    begun(40_001).await.ask("DATA", "452 4.3.1 ").await;
-    begun(40_000).await.ask("DATA", "354 ").await;
+    silent.say(&format!("BDAT 30000\r\n{}", "x".repeat(30_000))).await;
+    silent.expect("250 2.0.0 30000 octets received").await;
+    // Two of one source: together they leave as much to others as they take.
+    begun(20_001).await.ask("DATA", "452 4.3.1 ").await;
+    begun(20_000).await.ask("DATA", "354 ").await;
     silent.ask("RSET", "250 ").await;
     begun(100_000).await.ask("DATA", "354 ").await;
+}
+
+/// 127.0.0.2 is ours on Linux without more ado.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_source_with_twenty_connections_leaves_room_for_the_others() {
+    let mut tight = settings();
+    tight.max_content_in_memory = 100_000;
+    let house = House::open(vec![(connector("Default"), TlsMaterial::none())], tight).await;
+    let chunk_from = async |source: [u8; 4]| {
+        let mut caller = house.connect_from(source).await;
+        caller.ask("EHLO a", "250-").await;
+        caller.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+        caller.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+        caller.say(&format!("BDAT 10000\r\n{}", "x".repeat(10_000))).await;
+        let reply = caller.reply().await.expect("a reply");
+        (reply[..3].to_owned(), caller)
+    };
+    let mut greedy = Vec::new();
+    for _ in 0..20 {
+        greedy.push(chunk_from([127, 0, 0, 2]).await);
+    }
+    let taken = greedy.iter().filter(|(reply, _)| reply == "250").count();
+    assert!(greedy.iter().all(|(reply, _)| reply == "250" || reply == "452"));
+    assert_eq!(taken, 5);
+    let (reply, mut caller) = chunk_from([127, 0, 0, 1]).await;
+    assert_eq!(reply, "250");
+    caller.say(&format!("BDAT 40000 LAST\r\n{}", "1234567\r\n".repeat(4444) + "12\r\n")).await;
+    caller.expect("250 2.6.0 ").await;
 }
 
 #[tokio::test]
