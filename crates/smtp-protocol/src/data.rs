@@ -40,6 +40,7 @@ pub struct Decoder {
     limit: usize,
     state: State,
     content: Vec<u8>,
+    taken: u64,
     bare_seen: bool,
     total: u64,
 }
@@ -73,7 +74,7 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Decoded {
-    /// The bytes, unstuffed; empty when `too_large`.
+    /// The bytes that were not [taken](Decoder::take) before, unstuffed; empty when `too_large`.
     pub bytes: Vec<u8>,
     /// Whether there was a CR or LF that stood alone.
     pub bare_line_ends: bool,
@@ -84,15 +85,38 @@ pub struct Decoded {
 impl Decoder {
     /// A decoder that holds at most `limit` bytes and lets the rest pass by.
     pub fn new(bare: BareLineEnds, limit: usize) -> Self {
-        Self { bare, limit, state: State::LineStart, content: Vec::new(), bare_seen: false, total: 0 }
+        let content = Vec::new();
+        Self { bare, limit, state: State::LineStart, content, taken: 0, bare_seen: false, total: 0 }
     }
 
-    /// Bytes held.
-    pub fn held(&self) -> usize {
-        self.content.len()
+    /// What is held.
+    pub fn held(&self) -> &[u8] {
+        &self.content
     }
 
-    /// Bytes of content seen so far, held or not.
+    /// Gives out what is held, so that it need not be held any longer. It counts as before: towards the limit, and in the
+    /// judgement of line ends.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.taken += self.content.len() as u64;
+        std::mem::take(&mut self.content)
+    }
+
+    /// Bytes that were taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether there was a CR or LF that stood alone so far.
+    pub fn bare_line_ends(&self) -> bool {
+        self.bare_seen
+    }
+
+    /// Whether there was more than the limit so far.
+    pub fn too_large(&self) -> bool {
+        self.total > self.limit as u64
+    }
+
+    /// Bytes of content seen so far, held or taken or neither.
     pub fn total(&self) -> u64 {
         self.total
     }
@@ -140,9 +164,7 @@ impl Decoder {
 
     /// Gives the content out. Without a final dot before it there is no message: drop what this returns.
     pub fn finish(self) -> Decoded {
-        let too_large = self.total > self.content.len() as u64;
-        let bytes = if too_large { Vec::new() } else { self.content };
-        Decoded { bytes, bare_line_ends: self.bare_seen, too_large }
+        Decoded { bare_line_ends: self.bare_seen, too_large: self.too_large(), bytes: self.content }
     }
 
     /// Takes everything up to the final dot, or up to the last byte that can be judged without its successor; at least one
@@ -152,7 +174,7 @@ impl Decoder {
         let mut hits = DotLines { input, at: 0 };
         // Where a line opens with a dot the content before it goes on, and the dot stays behind.
         for dot in &mut hits {
-            self.take(input.get(from..dot).unwrap_or_default());
+            self.part(input.get(from..dot).unwrap_or_default());
             from = dot + 1;
             let state = match (input.get(from), input.get(from + 1)) {
                 (None, _) => State::Dot,
@@ -169,14 +191,14 @@ impl Decoder {
             [.., b'\r'] => (input.len() - 1, State::CarriageReturn),
             _ => (input.len(), State::Line),
         };
-        self.take(input.get(from..end).unwrap_or_default());
+        self.part(input.get(from..end).unwrap_or_default());
         self.state = state;
         self.bare_seen |= !are_crlf(input.get(..end).unwrap_or_default());
         input.len()
     }
 
     /// A part of the content, its line ends not judged yet.
-    fn take(&mut self, part: &[u8]) {
+    fn part(&mut self, part: &[u8]) {
         match self.bare {
             BareLineEnds::MakeCrlf if !are_crlf(part) => self.push(&with_crlf(part)),
             BareLineEnds::MakeCrlf | BareLineEnds::Keep => self.push(part),
@@ -193,7 +215,7 @@ impl Decoder {
 
     fn push(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
-        if self.total <= self.limit as u64 {
+        if !self.too_large() {
             if self.content.capacity() - self.content.len() < bytes.len() {
                 self.grow(bytes.len());
             }
@@ -345,7 +367,7 @@ mod tests {
         let mut decoder = Decoder::new(BareLineEnds::Keep, 10);
         for _ in 0..1000 {
             decoder.decode(b"0123456789\r\n");
-            assert!(decoder.held() <= 10);
+            assert!(decoder.held().len() <= 10);
         }
         assert!(decoder.decode(b".\r\n").ended);
         let content = decoder.finish();

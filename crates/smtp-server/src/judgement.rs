@@ -63,7 +63,7 @@ impl Connection<'_> {
                 let fits = self.memory.has_room(self.declared.max(1), limit);
                 if fits { Verdict::Accept } else { Verdict::Refuse(no_room()) }
             }
-            Event::Message { envelope, content } => self.submit(envelope, content).await,
+            Event::Message { envelope, content, .. } => self.submit(envelope, content).await,
             _ => Verdict::Refuse(Refusal::transient(3, 0, "Not known here")),
         }
     }

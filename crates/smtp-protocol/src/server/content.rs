@@ -3,11 +3,12 @@
 use postroad_message::{Body, EnhancedStatus, Envelope};
 
 use crate::data::Decoder;
+use crate::server::chunks::Chunks;
 use crate::server::event::Event;
 use crate::server::reply_line::ReplyLine;
 use crate::server::session::Session;
 use crate::server::state::{Chunk, Dropped, Question, State};
-use crate::server::transaction::{BareLineEnd, Transaction};
+use crate::server::transaction::Transaction;
 use crate::server::verdict::{Refusal, Verdict};
 
 /// Content this many times larger than the limit is not read to its end.
@@ -15,7 +16,54 @@ const PATIENCE: u64 = 2;
 /// A chunk of fewer octets is mostly its command: thirty million of one octet would be a message within its size.
 const WORTH_A_COMMAND: u64 = 512;
 
+/// A large content need not be held: its owner may take out what has come whenever the session wants to
+/// [receive](crate::server::Output::Receive), and keep it elsewhere.
 impl Session {
+    /// The envelope of the transaction under way; once content is, nobody is added to it.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        self.transaction.as_ref().map(Transaction::envelope)
+    }
+
+    /// What may be [taken](Self::take_content) of the content under way: as [`Event::Message`] would give it. Of a BINARYMIME message
+    /// that is nothing until its header is whole.
+    pub fn content(&self) -> &[u8] {
+        match &self.state {
+            State::Data(decoder, _) => decoder.held(),
+            _ => self.transaction.as_ref().and_then(Transaction::chunks).map_or(&[], Chunks::ready),
+        }
+    }
+
+    /// Takes [`content`](Self::content) out. It goes before what comes later, and counts as if it were held.
+    pub fn take_content(&mut self) -> Vec<u8> {
+        match &mut self.state {
+            State::Data(decoder, _) => decoder.take(),
+            _ => self.transaction.as_mut().map(Transaction::take_chunks).unwrap_or_default(),
+        }
+    }
+
+    /// How many bytes of the content under way were taken. 0 as soon as it is sure that no message will come of it (it is refused,
+    /// too large, given up by the client): then what was taken is to be thrown away, at any rate before the next is taken.
+    pub fn content_taken(&self) -> u64 {
+        let refuse_bare = self.settings.refuse_bare_line_ends;
+        match &self.state {
+            State::Data(_, Some(_)) => 0,
+            State::Data(decoder, None) if decoder.too_large() => 0,
+            State::Data(decoder, None) if decoder.bare_line_ends() && refuse_bare => 0,
+            State::Data(decoder, None) => decoder.taken(),
+            State::Ask(Event::Message { taken, .. }, _) => *taken,
+            _ => self.transaction.as_ref().and_then(Transaction::chunks).map_or(0, |chunks| chunks.taken()),
+        }
+    }
+
+    /// Bytes of content held so far: chunks between their commands too, and a message until [`poll`](Self::poll) gives it out.
+    pub fn content_held(&self) -> usize {
+        match &self.state {
+            State::Data(decoder, _) => decoder.held().len(),
+            State::Ask(Event::Message { content, .. }, _) => content.len(),
+            _ => self.transaction.as_ref().and_then(Transaction::chunks).map_or(0, Chunks::held),
+        }
+    }
+
     pub(super) fn data(&mut self) {
         match &self.transaction {
             None => self.out_of_order("Send MAIL first"),
@@ -45,6 +93,9 @@ impl Session {
     pub(super) fn continue_data(&mut self, mut decoder: Decoder, refusal: Option<Refusal>) -> bool {
         let progress = decoder.decode(self.buffer.rest());
         self.buffer.consume(progress.used);
+        if decoder.bare_line_ends() && self.settings.refuse_bare_line_ends {
+            decoder.discard();
+        }
         let endless = (self.settings.limits.message_size as u64).saturating_mul(PATIENCE);
         if progress.ended {
             self.end_data(decoder, refusal);
@@ -58,17 +109,18 @@ impl Session {
     }
 
     fn end_data(&mut self, decoder: Decoder, refusal: Option<Refusal>) {
+        let taken = decoder.taken();
         let content = decoder.finish();
         let Some(transaction) = self.transaction.take() else { return };
         let recipients = transaction.envelope().recipients.len();
         if let Some(refusal) = refusal {
             self.refuse_message(recipients, &refusal);
-        } else if content.too_large {
-            self.refuse_message(recipients, &too_large());
         } else if content.bare_line_ends && self.settings.refuse_bare_line_ends {
             self.refuse_bare_line_ends(recipients);
+        } else if content.too_large {
+            self.refuse_message(recipients, &too_large());
         } else {
-            self.message(transaction.into_envelope(), content.bytes);
+            self.message(transaction.into_envelope(), content.bytes, taken);
         }
     }
 
@@ -79,10 +131,10 @@ impl Session {
         self.refuse_message(recipients, &if self.user.is_some() { refusal } else { refusal.closing() });
     }
 
-    fn message(&mut self, envelope: Envelope, content: Vec<u8>) {
-        self.transcript.note_with(|| format!("content of {} bytes", content.len()));
+    fn message(&mut self, envelope: Envelope, content: Vec<u8>, taken: u64) {
+        self.transcript.note_with(|| format!("content of {} bytes", taken + content.len() as u64));
         let recipients = envelope.recipients.len();
-        self.ask(Event::Message { envelope, content }, Question::Message { recipients });
+        self.ask(Event::Message { envelope, content, taken }, Question::Message { recipients });
     }
 
     /// How many replies the end of content has: one, or in LMTP one for each recipient (RFC 2033 sections 4.2 and 4.3).
@@ -181,7 +233,9 @@ impl Session {
             Some(transaction) if transaction.envelope().recipients.is_empty() => {
                 self.eat_chunk(size, last, order)
             }
-            Some(transaction) if size > limit.saturating_sub(transaction.chunks_held() as u64) => {
+            Some(transaction)
+                if size > limit.saturating_sub(transaction.chunks().map_or(0, Chunks::octets)) =>
+            {
                 self.eat_chunk(size, last, too_large());
             }
             Some(transaction) if transaction.has_chunks() => self.start_chunk(size, last),
@@ -190,9 +244,7 @@ impl Session {
     }
 
     pub(super) fn start_chunk(&mut self, size: u64, last: bool) {
-        if let Some(transaction) = &mut self.transaction {
-            transaction.add_chunk(&[]);
-        }
+        self.add_chunk(0);
         let replies = self.chunk_replies(last);
         self.state = State::Chunk(Chunk { remaining: size, size, last, refused: None, replies });
     }
@@ -219,6 +271,14 @@ impl Session {
         self.state = State::Chunk(Chunk { remaining: size, size, last, refused: Some(refusal), replies });
     }
 
+    /// The next `count` octets of the buffer.
+    fn add_chunk(&mut self, count: usize) {
+        let octets = self.buffer.rest().get(..count).unwrap_or_default();
+        if let Some(transaction) = &mut self.transaction {
+            transaction.add_chunk(octets, self.settings.bare_line_ends());
+        }
+    }
+
     /// How many replies this chunk has: the last may have none, where nobody was accepted, but not where there was no MAIL
     /// (RFC 3030 section 2).
     fn chunk_replies(&self, last: bool) -> usize {
@@ -233,10 +293,9 @@ impl Session {
 
     /// Reads on; false when more must come.
     pub(super) fn continue_chunk(&mut self, mut chunk: Chunk) -> bool {
-        let held = self.buffer.rest();
-        let count = usize::try_from(chunk.remaining).unwrap_or(usize::MAX).min(held.len());
-        if let (None, Some(transaction)) = (&chunk.refused, &mut self.transaction) {
-            transaction.add_chunk(held.get(..count).unwrap_or_default());
+        let count = usize::try_from(chunk.remaining).unwrap_or(usize::MAX).min(self.buffer.rest().len());
+        if chunk.refused.is_none() {
+            self.add_chunk(count);
         }
         self.buffer.consume(count);
         chunk.remaining -= count as u64;
@@ -265,9 +324,11 @@ impl Session {
             return self.reply(250, EnhancedStatus::success(0, 0), &text);
         }
         let Some(transaction) = self.transaction.take() else { return };
-        match transaction.finish_chunks(self.settings.refuse_bare_line_ends) {
-            Ok((envelope, content)) => self.message(envelope, content),
-            Err(BareLineEnd { recipients }) => self.refuse_bare_line_ends(recipients),
+        let (envelope, chunks) = transaction.finish_chunks();
+        let taken = chunks.taken();
+        match chunks.finish() {
+            Some(content) => self.message(envelope, content, taken),
+            None => self.refuse_bare_line_ends(envelope.recipients.len()),
         }
     }
 }

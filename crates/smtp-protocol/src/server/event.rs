@@ -110,6 +110,8 @@ pub enum Event {
         /// Unstuffed; every line end is CRLF. Where the envelope's body is `BinaryMime` that is so of the header only, and the
         /// rest is whatever came.
         content: Vec<u8>,
+        /// How many bytes come before it: those that [`take_content`](crate::server::Session::take_content) gave. 0 where nobody calls that.
+        taken: u64,
     },
 }
 
@@ -134,8 +136,9 @@ impl fmt::Debug for Event {
                 .field("postmaster", postmaster)
                 .finish(),
             Self::ContentStart => f.write_str("ContentStart"),
-            Self::Message { envelope, content } => {
-                f.debug_struct("Message").field("envelope", envelope).field("length", &content.len()).finish()
+            Self::Message { envelope, content, taken } => {
+                let length = taken + content.len() as u64;
+                f.debug_struct("Message").field("envelope", envelope).field("length", &length).finish()
             }
         }
     }

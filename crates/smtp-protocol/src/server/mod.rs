@@ -34,10 +34,14 @@
 //! assert!(replies.ends_with(b"250 2.6.0 Queued as id-1\r\n221 2.0.0 Closing the connection\r\n"));
 //! ```
 //!
+//! A large content may be [taken out](Session::take_content) in pieces while it comes, so that it is never held as a whole; where nobody
+//! does, [`Event::Message`] has all of it.
+//!
 //! With [`Settings::lmtp`] it speaks LMTP: LHLO, and after the content a reply for each recipient, all alike or each its own by
 //! [`Verdict::Each`]. With [`Settings::xclient`] it believes XCLIENT; a PROXY header comes before any session and is read by
 //! [`proxy::Reader`](crate::proxy::Reader).
 
+mod chunks;
 mod commands;
 mod content;
 pub mod event;

@@ -31,15 +31,31 @@ pub struct Rehearsal {
 /// assert_eq!(rehearse(settings(), [wire.as_slice()]), rehearse(settings(), wire.chunks(1)));
 /// ```
 pub fn rehearse<'a>(settings: Settings, pieces: impl IntoIterator<Item = &'a [u8]>) -> Rehearsal {
+    rehearse_taking(settings, pieces.into_iter().map(|piece| (piece, false)))
+}
+
+/// The same by an owner who takes the content out before those pieces that say so.
+///
+/// # Panics
+/// Where the session counts what was taken otherwise than its owner.
+pub fn rehearse_taking<'a>(
+    settings: Settings,
+    pieces: impl IntoIterator<Item = (&'a [u8], bool)>,
+) -> Rehearsal {
     let mut session = Session::new(settings);
     let mut found = Rehearsal::default();
     let mut pieces = pieces.into_iter();
-    let mut logon = None;
+    let (mut logon, mut taken) = (None, Vec::new());
     loop {
+        if session.content_taken() == 0 {
+            taken.clear();
+        }
+        assert_eq!(session.content_taken(), taken.len() as u64, "what was taken is counted");
         match session.poll() {
             Output::Transmit { bytes, .. } => found.replies.extend(bytes),
-            Output::Event(Event::Message { envelope, content }) => {
-                found.messages.push((envelope, content));
+            Output::Event(Event::Message { envelope, content, taken: before }) => {
+                assert_eq!(before, taken.len() as u64, "what was taken belongs to this message");
+                found.messages.push((envelope, [std::mem::take(&mut taken), content].concat()));
                 session.handle(Input::Verdict(Verdict::Accept));
             }
             Output::Event(Event::Logon { mechanism, response }) => {
@@ -55,7 +71,12 @@ pub fn rehearse<'a>(settings: Settings, pieces: impl IntoIterator<Item = &'a [u8
             }
             Output::Event(_) => session.handle(Input::Verdict(Verdict::Accept)),
             Output::Receive => match pieces.next() {
-                Some(piece) => session.handle(Input::Received(piece)),
+                Some((piece, take)) => {
+                    if take {
+                        taken.extend(session.take_content());
+                    }
+                    session.handle(Input::Received(piece));
+                }
                 None => return found,
             },
             Output::StartTls | Output::Close | Output::AwaitVerdict => {

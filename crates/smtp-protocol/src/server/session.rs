@@ -101,16 +101,6 @@ impl Session {
             && self.buffer.is_empty()
     }
 
-    /// Bytes of content held so far: chunks between their commands too, and a message until [`poll`](Self::poll) gives it out.
-    pub fn content_held(&self) -> usize {
-        let chunks = self.transaction.as_ref().map_or(0, Transaction::chunks_held);
-        match &self.state {
-            State::Data(decoder, _) => decoder.held(),
-            State::Ask(Event::Message { content, .. }, _) => content.len(),
-            _ => chunks,
-        }
-    }
-
     /// Offers these logons from now on: before the handshake is told, what is served inside TLS.
     pub fn offer_logon(&mut self, offer: Option<LogonOffer>) {
         self.settings.logon = offer;

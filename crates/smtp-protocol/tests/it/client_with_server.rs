@@ -98,7 +98,7 @@ impl Pair {
             {
                 server::Verdict::Refuse(server::Refusal::permanent(1, 1, "unknown"))
             }
-            server::Event::Message { envelope, content } => {
+            server::Event::Message { envelope, content, .. } => {
                 self.messages.push((envelope, content));
                 server::Verdict::Queued("1".into())
             }

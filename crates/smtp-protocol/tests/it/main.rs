@@ -14,5 +14,6 @@ mod server_attacks;
 mod server_cuts;
 mod server_dialogue;
 mod server_dialogues;
+mod taken_content;
 mod there_and_back;
 mod transcripts;

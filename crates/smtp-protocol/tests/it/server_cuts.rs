@@ -1,4 +1,4 @@
-//! Whatever a client says: how its bytes are cut into packets changes nothing.
+//! Whatever a client says: how its bytes are cut into packets, and whether content is taken out while it comes, changes nothing.
 
 use proptest::prelude::*;
 
@@ -48,14 +48,19 @@ const PARTS: &[&str] = &[
     "*\r\n",
     "\0",
     "Subject: a\r\n\r\nbody\r\n.\r\n",
+    "Subject: a\r\n\r\nbody\n.\r\n",
+    "BDAT 18\r\nSubject: a\r\n\r\nab\r",
+    "BDAT 5 LAST\r\n\nab\r\n",
 ];
 
-/// Says it in pieces of these sizes, round and round; a PROXY header is read as its owner would read it.
-fn say(settings: &[&str], header: &[u8], wire: &[u8], cuts: &[usize]) -> (Option<Header>, Play) {
+/// Says it in pieces of these sizes, round and round; a PROXY header is read as its owner would read it. Before some of the pieces
+/// the content is taken out.
+fn say(settings: &[&str], header: &[u8], wire: &[u8], cuts: &[(usize, bool)]) -> (Option<Header>, Play) {
     let mut play = Play::new(Dialogue::with(settings).server());
     let wire = [header, wire].concat();
     let (mut rest, mut reader, mut found) = (wire.as_slice(), Reader::default(), None);
-    for &cut in cuts.iter().cycle() {
+    for &(cut, takes) in cuts.iter().cycle() {
+        play.takes = takes;
         let awaited = !header.is_empty() && found.is_none();
         let most = if awaited { reader.wants() } else { usize::MAX };
         let (piece, after) = rest.split_at(cut.min(most).min(rest.len()));
@@ -73,9 +78,9 @@ fn say(settings: &[&str], header: &[u8], wire: &[u8], cuts: &[usize]) -> (Option
 
 proptest! {
     #[test]
-    fn the_outcome_does_not_depend_on_the_cuts(
+    fn the_outcome_depends_neither_on_the_cuts_nor_on_whether_the_content_is_taken_out(
         parts in proptest::collection::vec(0..PARTS.len(), 0..24),
-        cuts in proptest::collection::vec(1usize..40, 1..8),
+        cuts in proptest::collection::vec((1usize..40, any::<bool>()), 1..8),
         flags in any::<[bool; 6]>(),
         write in prop_oneof![Just(None), Just(Some(true)), Just(Some(false))],
     ) {
@@ -91,7 +96,7 @@ proptest! {
             Some(false) => endpoints.write_v2(&mut header),
             None => {}
         }
-        let (_, whole) = say(&settings, &header, &wire, &[usize::MAX]);
+        let (_, whole) = say(&settings, &header, &wire, &[(usize::MAX, false)]);
         let (told, pieces) = say(&settings, &header, &wire, &cuts);
         prop_assert_eq!(told, write.map(|_| endpoints));
         prop_assert_eq!(String::from_utf8_lossy(&whole.replies), String::from_utf8_lossy(&pieces.replies));

@@ -159,6 +159,9 @@ pub(crate) struct Play {
     heard: u64,
     told: usize,
     most_held: usize,
+    /// Whether content is taken out wherever it can be, and what was.
+    pub(crate) takes: bool,
+    taken: Vec<u8>,
     pub(crate) handshake: bool,
     pub(crate) closed: bool,
 }
@@ -174,6 +177,8 @@ impl Play {
             heard: 0,
             told: 0,
             most_held: 0,
+            takes: false,
+            taken: Vec::new(),
             handshake: false,
             closed: false,
         };
@@ -212,6 +217,9 @@ impl Play {
 
     fn run(&mut self) {
         loop {
+            if self.session.content_taken() == 0 {
+                self.taken.clear();
+            }
             match self.session.poll() {
                 Output::Transmit { bytes, .. } => {
                     self.told += bytes.len();
@@ -221,6 +229,7 @@ impl Play {
                     let verdict = self.judge(event);
                     self.session.handle(Input::Verdict(verdict));
                 }
+                Output::Receive if self.takes => return self.taken.extend(self.session.take_content()),
                 Output::Receive => return,
                 Output::StartTls => {
                     self.handshake = true;
@@ -254,7 +263,9 @@ impl Play {
                     Verdict::Refuse(Refusal::permanent(7, 1, "Unable to relay"))
                 }
             }
-            Event::Message { envelope, content } => {
+            Event::Message { envelope, content, taken } => {
+                assert_eq!(taken, self.taken.len() as u64, "what was taken belongs to this message");
+                let content = [std::mem::take(&mut self.taken), content].concat();
                 let named = |to: &Recipient, name: &str| {
                     to.address.mailbox().is_some_and(|mailbox| mailbox.local_part() == name)
                 };

@@ -103,7 +103,7 @@ fn play(
             server::Output::Transmit { bytes, .. } => to_client.extend(bytes),
             server::Output::Event(event) => {
                 let verdict = match event {
-                    server::Event::Message { envelope, content } => {
+                    server::Event::Message { envelope, content, .. } => {
                         arrived.push((envelope, content));
                         server::Verdict::Queued("1".into())
                     }

@@ -26,19 +26,22 @@ fn transcript(lines: &Arc<Lines>) -> Transcript {
     Transcript::begin(lines.clone(), Conversation::new("Default", 7, local, remote))
 }
 
-/// What a server session that was told this writes down.
+/// What a server session that was told this writes down, whose content is taken out while it comes.
 fn heard(wire: &str) -> String {
     let lines = Arc::new(Lines::default());
     let mut settings = server::Settings::new("hub01", "postmaster@contoso.com".parse().expect("an address"));
     settings.logon = Some(LogonOffer::basic(false));
     let mut session = server::Session::new(settings);
     session.transcribe(transcript(&lines));
-    let mut unheard = Some(wire.as_bytes());
+    let mut unheard = wire.as_bytes().chunks(64);
     loop {
         match session.poll() {
             server::Output::Event(_) => session.handle(server::Input::Verdict(Verdict::Accept)),
-            server::Output::Receive => match unheard.take() {
-                Some(bytes) => session.handle(server::Input::Received(bytes)),
+            server::Output::Receive => match unheard.next() {
+                Some(bytes) => {
+                    session.take_content();
+                    session.handle(server::Input::Received(bytes));
+                }
                 None => break,
             },
             server::Output::Close => break,
