@@ -1,16 +1,20 @@
 //! Walks through the parts of a message and writes each as seven bits can carry it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memmem;
 
 use super::content_type::ContentType;
+use super::wide::{WideBytes, is_seven_bit};
 use super::{base64, quoted_printable};
 use crate::header::{Field, HeaderBlock};
 use crate::line_end::{are_crlf, with_crlf};
 
 /// Parts within parts; what nests deeper is no mail that anybody reads.
 const DEEPEST: usize = 50;
+/// Parts in all. A part may be an empty line: millions of them fit into a message, and each costs more than its bytes.
+const MOST: usize = 10_000;
 
 /// What is done with a message whose signature covers the bytes that would change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,9 @@ pub enum Unconvertible {
     /// Its parts can't be told apart, or are of a kind that may not be encoded.
     #[error("the structure of its parts can't be read")]
     Structure,
+    /// It has more than 10,000 parts, or more than 50 within each other.
+    #[error("it has too many parts, or parts within parts")]
+    TooManyParts,
     /// A part is declared to be in an encoding that it is not in.
     #[error("a part is not in the encoding that it declares")]
     Encoding,
@@ -49,8 +56,15 @@ pub fn to_seven_bit(content: &[u8], signatures: Signatures) -> Result<Vec<u8>, U
     if spare && header.fields().any(|field| fields.iter().any(|name| field.is(name))) {
         return Err(Unconvertible::Signed);
     }
-    let mut out = Vec::with_capacity(content.len() + content.len() / 2);
-    write_entity(content, Kind::Message, Depth { parts: 0, spare }, &mut out)?;
+    let mut conversion = Conversion {
+        content,
+        wide: WideBytes::of(content),
+        parts: 0,
+        spare,
+        out: Vec::with_capacity(content.len() + content.len() / 2),
+    };
+    conversion.write_entity(0..content.len(), Kind::Message, 0)?;
+    let mut out = conversion.out;
     if !out.ends_with(b"\r\n") {
         out.extend_from_slice(b"\r\n");
     }
@@ -75,19 +89,6 @@ impl Kind {
     }
 }
 
-/// How many parts stand around this one, and whether what is signed is left alone.
-#[derive(Clone, Copy)]
-struct Depth {
-    parts: usize,
-    spare: bool,
-}
-
-impl Depth {
-    fn deeper(self) -> Self {
-        Self { parts: self.parts + 1, ..self }
-    }
-}
-
 /// How a part is declared to be encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -97,72 +98,138 @@ enum Encoding {
     Other,
 }
 
-fn write_entity(entity: &[u8], kind: Kind, depth: Depth, out: &mut Vec<u8>) -> Result<(), Unconvertible> {
-    let header = HeaderBlock::scan(entity);
-    let body = header.body();
-    let content_type = one(&header, "content-type")?;
-    let parsed = content_type.as_ref().map(|field| ContentType::parse(&field.unfolded()));
-    let media_type = parsed.as_ref().map_or(kind.default_type(), |parsed| parsed.media_type.as_str());
-    let encoding = one(&header, "content-transfer-encoding")?;
-    let is_composite =
-        media_type.starts_with("multipart/") || matches!(media_type, "message/rfc822" | "message/global");
-    if is_seven_bit(body) && !declares_wide(encoding.as_ref()) {
-        out.extend_from_slice(entity);
-        return Ok(());
-    }
-    if depth.parts == DEEPEST {
-        return Err(Unconvertible::Structure);
-    }
-    let declared = declared(encoding.as_ref());
-    if is_composite {
-        if declared != Encoding::Identity {
-            return Err(Unconvertible::Encoding);
+/// One message on its way into seven bits, part by part, from its start to its end.
+struct Conversion<'a> {
+    content: &'a [u8],
+    wide: WideBytes<'a>,
+    parts: usize,
+    /// Whether what is signed is left alone.
+    spare: bool,
+    out: Vec<u8>,
+}
+
+impl Conversion<'_> {
+    fn write_entity(&mut self, range: Range<usize>, kind: Kind, depth: usize) -> Result<(), Unconvertible> {
+        self.parts += 1;
+        if self.parts > MOST {
+            return Err(Unconvertible::TooManyParts);
         }
-        write_header(&header, encoding.as_ref(), "7bit", kind, None, out);
-        return if media_type == "multipart/signed" && depth.spare {
-            // Its field stands outside, what it signs does not.
+        let entity = self.content.get(range.clone()).unwrap_or_default();
+        let header = HeaderBlock::scan(entity);
+        let body = header.body();
+        let body_range = range.start + header.body_start()..range.end;
+        let is_narrow = !self.wide.are_in(&body_range);
+        let content_type = one(&header, "content-type")?;
+        let parsed = content_type.as_ref().map(|field| ContentType::parse(&field.unfolded()));
+        let media_type = parsed.as_ref().map_or(kind.default_type(), |parsed| parsed.media_type.as_str());
+        let encoding = one(&header, "content-transfer-encoding")?;
+        let is_composite =
+            media_type.starts_with("multipart/") || matches!(media_type, "message/rfc822" | "message/global");
+        if is_narrow && !declares_wide(encoding.as_ref()) {
+            self.out.extend_from_slice(entity);
+            return Ok(());
+        }
+        if depth == DEEPEST {
+            return Err(Unconvertible::TooManyParts);
+        }
+        let declared = declared(encoding.as_ref());
+        if is_composite {
+            if declared != Encoding::Identity {
+                return Err(Unconvertible::Encoding);
+            }
+            write_header(&header, encoding.as_ref(), "7bit", kind, None, &mut self.out);
+            return if media_type == "multipart/signed" && self.spare {
+                // Its field stands outside, what it signs does not.
+                self.out.extend_from_slice(body);
+                if is_narrow { Ok(()) } else { Err(Unconvertible::Signed) }
+            } else if media_type.starts_with("multipart/") {
+                let parts = if media_type == "multipart/digest" { Kind::DigestPart } else { Kind::Part };
+                let boundary = parsed.and_then(|parsed| parsed.boundary).ok_or(Unconvertible::Structure)?;
+                self.write_parts(body_range, &boundary, parts, depth + 1)
+            } else {
+                self.write_entity(body_range, Kind::Message, depth + 1)
+            };
+        }
+        self.write_leaf(&header, content_type.is_none(), media_type, encoding.as_ref(), kind, is_narrow)
+    }
+
+    /// A part that holds no others.
+    fn write_leaf(
+        &mut self,
+        header: &HeaderBlock<'_>,
+        is_untyped: bool,
+        media_type: &str,
+        encoding: Option<&Field<'_>>,
+        kind: Kind,
+        is_narrow: bool,
+    ) -> Result<(), Unconvertible> {
+        let (body, out) = (header.body(), &mut self.out);
+        // Its line ends are data, if they are line ends at all (charset=utf-16): mending them would be its end.
+        let is_raw = is_binary(encoding) && !are_crlf(body);
+        if is_narrow && !is_raw {
+            // 8bit or binary in name only.
+            write_header(header, encoding, "7bit", kind, None, out);
             out.extend_from_slice(body);
-            if is_seven_bit(body) { Ok(()) } else { Err(Unconvertible::Signed) }
-        } else if media_type.starts_with("multipart/") {
-            let parts = if media_type == "multipart/digest" { Kind::DigestPart } else { Kind::Part };
-            let boundary = parsed.and_then(|parsed| parsed.boundary).ok_or(Unconvertible::Structure)?;
-            write_parts(body, &boundary, parts, depth, out)
-        } else {
-            write_entity(body, Kind::Message, depth.deeper(), out)
-        };
-    }
-    // Its line ends are data, if they are line ends at all (charset=utf-16): mending them would be its end.
-    let is_raw = is_binary(encoding.as_ref()) && !are_crlf(body);
-    if is_seven_bit(body) && !is_raw {
-        // 8bit or binary in name only.
-        write_header(&header, encoding.as_ref(), "7bit", kind, None, out);
-        out.extend_from_slice(body);
-        return Ok(());
-    }
-    if matches!(media_type, "message/partial" | "message/external-body") {
-        return Err(Unconvertible::Structure);
-    }
-    match declared {
-        Encoding::Other => Err(Unconvertible::Encoding),
-        Encoding::QuotedPrintable => {
-            out.extend_from_slice(entity.get(..header.body_start()).unwrap_or_default());
-            mend_quoted_printable(body, out);
-            Ok(())
+            return Ok(());
         }
-        Encoding::Identity
-            if !is_raw && (media_type.starts_with("text/") || media_type.starts_with("message/")) =>
-        {
-            let charset = content_type.is_none().then(|| charset_of(body));
-            write_header(&header, encoding.as_ref(), "quoted-printable", kind, charset, out);
-            quoted_printable::encode(&lines(body), out);
-            Ok(())
+        if matches!(media_type, "message/partial" | "message/external-body") {
+            return Err(Unconvertible::Structure);
         }
-        Encoding::Identity => {
-            write_header(&header, encoding.as_ref(), "base64", kind, None, out);
-            let bytes = if is_raw { Cow::Borrowed(body) } else { lines(body) };
-            base64::encode(&bytes, out);
-            Ok(())
+        match declared(encoding) {
+            Encoding::Other => Err(Unconvertible::Encoding),
+            Encoding::QuotedPrintable => {
+                out.extend_from_slice(header.content().get(..header.body_start()).unwrap_or_default());
+                mend_quoted_printable(body, out);
+                Ok(())
+            }
+            Encoding::Identity
+                if !is_raw && (media_type.starts_with("text/") || media_type.starts_with("message/")) =>
+            {
+                let charset = is_untyped.then(|| charset_of(body));
+                write_header(header, encoding, "quoted-printable", kind, charset, out);
+                quoted_printable::encode(&lines(body), out);
+                Ok(())
+            }
+            Encoding::Identity => {
+                write_header(header, encoding, "base64", kind, None, out);
+                let bytes = if is_raw { Cow::Borrowed(body) } else { lines(body) };
+                base64::encode(&bytes, out);
+                Ok(())
+            }
         }
+    }
+
+    /// `multipart-body` (RFC 2046 section 5.1.1): what stands before the first and behind the last part is for nobody.
+    fn write_parts(
+        &mut self,
+        range: Range<usize>,
+        boundary: &str,
+        kind: Kind,
+        depth: usize,
+    ) -> Result<(), Unconvertible> {
+        let body = self.content.get(range.clone()).unwrap_or_default();
+        let delimiter = format!("--{boundary}");
+        let mut part_start = None;
+        for line in delimiter_lines(body, delimiter.as_bytes()) {
+            if let Some(start) = part_start {
+                // The line end before a delimiter is the delimiter's.
+                let part = body.get(start..line.start).unwrap_or_default();
+                let ended = part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part);
+                let start = range.start + start;
+                self.write_entity(start..start + ended.len(), kind, depth)?;
+                if ended.len() < part.len() {
+                    self.out.extend_from_slice(b"\r\n");
+                }
+            }
+            self.out.extend_from_slice(delimiter.as_bytes());
+            if line.is_last {
+                self.out.extend_from_slice(b"--");
+                return Ok(());
+            }
+            self.out.extend_from_slice(b"\r\n");
+            part_start = Some(line.end);
+        }
+        Err(Unconvertible::Structure)
     }
 }
 
@@ -225,37 +292,6 @@ fn write_header(
     out.extend_from_slice(b"\r\n");
 }
 
-/// `multipart-body` (RFC 2046 section 5.1.1): what stands before the first and behind the last part is for nobody.
-fn write_parts(
-    body: &[u8],
-    boundary: &str,
-    kind: Kind,
-    depth: Depth,
-    out: &mut Vec<u8>,
-) -> Result<(), Unconvertible> {
-    let delimiter = format!("--{boundary}");
-    let mut part_start = None;
-    for line in delimiter_lines(body, delimiter.as_bytes()) {
-        if let Some(start) = part_start {
-            // The line end before a delimiter is the delimiter's.
-            let part = body.get(start..line.start).unwrap_or_default();
-            let ended = part.strip_suffix(b"\r\n").or_else(|| part.strip_suffix(b"\n")).unwrap_or(part);
-            write_entity(ended, kind, depth.deeper(), out)?;
-            if ended.len() < part.len() {
-                out.extend_from_slice(b"\r\n");
-            }
-        }
-        out.extend_from_slice(delimiter.as_bytes());
-        if line.is_last {
-            out.extend_from_slice(b"--");
-            return Ok(());
-        }
-        out.extend_from_slice(b"\r\n");
-        part_start = Some(line.end);
-    }
-    Err(Unconvertible::Structure)
-}
-
 struct DelimiterLine {
     start: usize,
     end: usize,
@@ -287,10 +323,6 @@ fn mend_quoted_printable(body: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(format!("={byte:02X}").as_bytes());
         }
     }
-}
-
-fn is_seven_bit(bytes: &[u8]) -> bool {
-    bytes.is_ascii() && memchr::memchr(0, bytes).is_none()
 }
 
 fn lines(bytes: &[u8]) -> Cow<'_, [u8]> {

@@ -22,11 +22,14 @@
 //! | `multipart/*`, `message/rfc822` | the same, its parts converted; declared 7bit |
 //! | a message that is no MIME | MIME, its charset told as UTF-8 if it is that, else as `unknown-8bit` (RFC 1428) |
 //!
+//! What has more than 10,000 parts, or more than 50 within each other, is not converted: parts cost more than their bytes.
+//!
 //! Header fields stay as they are, bytes above 127 among them: no encoding could be undone by who does not expect it.
 
 mod base64;
 mod content_type;
 mod convert;
 mod quoted_printable;
+mod wide;
 
 pub use convert::{Signatures, Unconvertible, to_seven_bit};

@@ -57,7 +57,7 @@ fn what_needs_no_change_gets_none() {
 
 #[test]
 fn what_would_do_harm_is_refused() {
-    use Unconvertible::{Encoding, Signed, Structure};
+    use Unconvertible::{Encoding, Signed, Structure, TooManyParts};
     let signed = "Content-Type: multipart/signed; boundary=b\n\n--b\n\n\u{e4}\n--b\n\nx\n--b--\n";
     for (content, why) in [
         ("DKIM-Signature: v=1\n\n\u{e4}\n", Signed),
@@ -74,10 +74,22 @@ fn what_would_do_harm_is_refused() {
             "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n--b\n\n\u{e4}\n--b--\n",
             Encoding,
         ),
-        (&"Content-Type: message/rfc822\n\n".repeat(60), Structure),
+        (&"Content-Type: message/rfc822\n\n".repeat(60), TooManyParts),
     ] {
         let content = if content.is_ascii() { format!("{content}\n\n\u{e4}\n") } else { content.to_owned() };
         assert_eq!(convert(&content), Err(why), "{content}");
+    }
+}
+
+#[test]
+fn parts_are_gone_through_up_to_ten_thousand() {
+    // One of them is the message itself.
+    for (parts, expected) in [(9_998, Ok(())), (9_999, Err(Unconvertible::TooManyParts))] {
+        let content = format!(
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n\u{e4}\n{}--b--\n",
+            "--b\n\n\n".repeat(parts)
+        );
+        assert_eq!(convert(&content).map(|_| ()), expected, "{parts}");
     }
 }
 

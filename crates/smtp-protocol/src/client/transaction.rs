@@ -31,6 +31,8 @@ pub struct Transaction {
     shape: Shape,
     header_needs_smtputf8: bool,
     body: Body,
+    /// Why it could not be put into seven bits, once that was tried.
+    unconvertible: Option<Unconvertible>,
     ret: Option<Return>,
     envelope_id: Option<String>,
     require_tls: bool,
@@ -90,6 +92,7 @@ impl Transaction {
             // Without the sender's SMTPUTF8 an 8-bit header is an old program's habit, and every relay lets it pass.
             header_needs_smtputf8: envelope.smtputf8 && header_block_is_8bit(content.as_bytes()),
             body: envelope.body,
+            unconvertible: None,
             ret: envelope.ret,
             envelope_id: envelope.envelope_id.clone(),
             require_tls: envelope.require_tls,
@@ -126,12 +129,16 @@ impl Transaction {
 
     /// Puts the content into seven bits, where this server takes no others and no harm is done (RFC 6152 section 3).
     pub(crate) fn adapt(&mut self, offered: &Capabilities, eight_bit: EightBitContent) {
-        if self.is_too_wide(offered, eight_bit)
-            && let Ok(converted) = self.converted(eight_bit)
-        {
-            self.shape = Shape::of(&converted);
-            self.content = Content::from(converted);
-            self.body = Body::SevenBit;
+        if !self.is_too_wide(offered, eight_bit) {
+            return;
+        }
+        match self.converted(eight_bit) {
+            Ok(converted) => {
+                self.shape = Shape::of(&converted);
+                self.content = Content::from(converted);
+                self.body = Body::SevenBit;
+            }
+            Err(why) => self.unconvertible = Some(why),
         }
     }
 
@@ -194,8 +201,8 @@ impl Transaction {
             );
         }
         if self.is_too_wide(offered, eight_bit) {
-            let why = self.converted(eight_bit).err().map_or_else(String::new, |why| why.to_string());
-            let text = format!("the next host takes 7-bit content only, and this can't be made that: {why}");
+            let why = self.unconvertible.map_or_else(String::new, |why| format!(": {why}"));
+            let text = format!("the next host takes 7-bit content only, and this can't be made that{why}");
             return refuse(status(6, 3), Phase::Data, &text);
         }
         None
