@@ -28,6 +28,9 @@ impl Session {
     }
 
     fn obey(&mut self, line: &[u8]) {
+        if self.is_tired() {
+            return;
+        }
         let is_logon = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
         if line.len() + 2 > self.settings.longest_line() && !is_logon {
             return self.protocol_error(500, EnhancedStatus::permanent(5, 2), "The line is too long");
@@ -36,11 +39,6 @@ impl Session {
             Ok(command) => command,
             Err(error) => return self.not_a_command(error),
         };
-        self.idle_commands += 1;
-        if self.idle_commands > self.settings.limits.idle_commands {
-            self.reply(421, EnhancedStatus::transient(7, 0), "Too many commands without a message");
-            return self.close();
-        }
         let harmless = matches!(
             command,
             Command::Hello { .. }
@@ -61,6 +59,17 @@ impl Session {
             );
         }
         self.dispatch(command);
+    }
+
+    /// Counts a line, command or not; says 421 and closes where that was one too many.
+    pub(super) fn is_tired(&mut self) -> bool {
+        self.idle_commands = self.idle_commands.saturating_add(1);
+        let tired = self.idle_commands > self.settings.limits.idle_commands;
+        if tired {
+            self.reply(421, EnhancedStatus::transient(7, 0), "Too many commands without a message");
+            self.close();
+        }
+        tired
     }
 
     fn dispatch(&mut self, command: Command<'_>) {

@@ -20,7 +20,7 @@ pub struct Limits {
     pub protocol_errors: Option<u32>,
     /// Failed logons until the session ends; 0 for any number. 3, as Exchange.
     pub logon_failures: u32,
-    /// Commands without a message between them, but for accepted recipients and chunks of 512 octets and more, which have limits of
+    /// Commands and lines that are none without a message between them, but for accepted recipients and chunks of 512 octets and more, which have limits of
     /// their own. 1000, above what any client of the trade needs.
     pub idle_commands: u32,
 }

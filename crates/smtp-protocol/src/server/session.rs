@@ -203,6 +203,7 @@ impl Session {
                 self.logon_response(line);
             }
             (Line::TooLong, true) => self.logon_error(500, EnhancedStatus::permanent(5, 2), TOO_LONG),
+            (Line::TooLong, false) if self.is_tired() => {}
             (Line::TooLong, false) => {
                 self.protocol_error(500, EnhancedStatus::permanent(5, 2), TOO_LONG);
                 // It may have been XCLIENT.

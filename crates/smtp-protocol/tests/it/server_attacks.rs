@@ -32,6 +32,20 @@ fn recipients_refused_and_chunks_of_nearly_nothing_are_idle_commands() {
 }
 
 #[test]
+fn lines_that_are_no_commands_end_where_any_number_of_errors_is_borne() {
+    let long = format!("NOOP {}\r\n", "x".repeat(13_000));
+    for line in ["XYZZY\r\n", "TURN\r\n", "NOOP \0\r\n", "MAIL FROM\r\n", "\r\n", long.as_str()] {
+        let mut settings = Settings::new("mail.contoso.com", "admin@contoso.com".parse().expect("a mailbox"));
+        settings.limits.protocol_errors = None;
+        let mut play = Play::new(Session::new(settings));
+        (0..1000).for_each(|_| play.send(line.as_bytes()));
+        assert!(!play.closed, "{line:?}");
+        play.send(line.as_bytes());
+        assert!(play.closed && play.replies.ends_with(b"421 4.7.0 Too many commands without a message\r\n"));
+    }
+}
+
+#[test]
 fn chunks_held_between_two_commands_are_counted_and_let_go() {
     for last in ["", " LAST"] {
         let mut play = Play::new(Dialogue::default().server());
