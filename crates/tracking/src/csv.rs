@@ -15,6 +15,11 @@ pub(crate) fn head(layout: &Layout, at: Timestamp) -> String {
     )
 }
 
+/// So many rows are missing where this line stands: like the lines on top, none that a reader takes for a row.
+pub(crate) fn lost(count: u64) -> String {
+    format!("#Lost: {count}\r\n")
+}
+
 /// One row: the moment, then a value for each field behind it.
 ///
 /// ```text

@@ -5,6 +5,11 @@ use postroad_message::Timestamp;
 use crate::layout::Layout;
 use crate::value::Value;
 
+/// So many rows are missing where this line stands.
+pub(crate) fn lost(layout: &Layout, at: Timestamp, count: u64) -> String {
+    format!("{{\"{}\":\"{at}\",\"lost\":{count}}}\n", layout.fields.first().unwrap_or(&"date-time"))
+}
+
 /// One row; empty fields are left out.
 pub(crate) fn row(layout: &Layout, at: Timestamp, values: &[Value]) -> String {
     let mut line = format!("{{\"{}\":\"{at}\"", layout.fields.first().unwrap_or(&"date-time"));

@@ -45,7 +45,9 @@
 //! * Lists are joined by `;`; one that an entry brings is `\u{3b}`. In JSON they are arrays.
 //! * Nothing is synced: a power failure can cost the last seconds of a log, and a torn last line is ended at the next start.
 //! * A disk that is full or slow costs rows, never mail: that is logged as an error, once a minute while it lasts, and counted
-//!   in [`Log::lost`].
+//!   in [`Log::lost`]. Where rows are missing the file says how many: a line `#Lost: 12`, in JSON an object with `lost`.
+//! * Of the rows that may wait for the disk, one partner of conversations ([`Log::write_about`]) has no more than he leaves to
+//!   the others: who floods a protocol log loses his own rows.
 //!
 //! # Where the forms come from
 //!
@@ -63,6 +65,7 @@ mod protocol;
 mod rotation;
 pub mod settings;
 pub mod value;
+mod waiting;
 mod writer;
 
 pub use layout::Layout;

@@ -1,6 +1,7 @@
 //! The handle that rows are given to: never in the way of mail.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -14,6 +15,7 @@ use crate::layout::Layout;
 use crate::rotation::Rotation;
 use crate::settings::LogSettings;
 use crate::value::Value;
+use crate::waiting::{Partner, Waiting};
 use crate::writer::{self, Told};
 
 /// Rows that may wait for the disk; more are lost.
@@ -33,6 +35,7 @@ struct Running {
     settings: LogSettings,
     /// `None` once it is to end.
     tell: Option<SyncSender<Told>>,
+    waiting: Arc<Waiting>,
     ended: Mutex<Receiver<()>>,
 }
 
@@ -67,11 +70,23 @@ impl Log {
     /// Gives it a row, which is only made where it is wanted: the fields of the layout behind the moment. Returns at once; where
     /// too many wait, the row is lost and counted.
     pub fn write(&self, at: Timestamp, values: impl FnOnce() -> Vec<Value>) {
+        self.give(None, at, values);
+    }
+
+    /// The same for a row about a conversation with that address, which has a share only of the rows that may wait.
+    pub fn write_about(&self, address: IpAddr, at: Timestamp, values: impl FnOnce() -> Vec<Value>) {
+        self.give(Some(address.into()), at, values);
+    }
+
+    fn give(&self, partner: Option<Partner>, at: Timestamp, values: impl FnOnce() -> Vec<Value>) {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(tell) = running.as_ref().and_then(|running| running.tell.as_ref()) else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            tell.try_send(Told::Row((at, values())))
+        let Some(Running { tell: Some(tell), waiting, .. }) = running.as_ref() else { return };
+        if partner.is_some_and(|partner| !waiting.admits(partner, WAITING)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        } else if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            tell.try_send(Told::Row((at, values()), partner))
         {
+            waiting.forget(partner);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -97,13 +112,17 @@ impl Log {
         let (tell, told) = sync_channel(WAITING);
         let (end, ended) = channel();
         let rotation = Rotation::new(folder, self.layout, settings.clone());
-        let lost = Arc::clone(&self.lost);
+        let (lost, waiting) = (Arc::clone(&self.lost), Arc::<Waiting>::default());
+        let waiting_there = Arc::clone(&waiting);
         let thread = thread::Builder::new().name(format!("log {}", self.layout.prefix)).spawn(move || {
-            writer::run(rotation, &told, &lost);
+            writer::run(rotation, &told, &waiting_there, &lost);
             drop(end);
         });
         match thread {
-            Ok(_) => Some(Running { settings: settings.clone(), tell: Some(tell), ended: Mutex::new(ended) }),
+            Ok(_) => {
+                let settings = settings.clone();
+                Some(Running { settings, tell: Some(tell), waiting, ended: Mutex::new(ended) })
+            }
             Err(error) => {
                 tracing::error!(%error, log = self.layout.log_type, "no thread could be started for this log");
                 None
@@ -160,6 +179,24 @@ mod tests {
         }
     }
 
+    /// A disk that does nothing until it is told to.
+    struct Slow(OnDisk, Receiver<()>);
+
+    impl Folder for Slow {
+        fn files(&self) -> io::Result<Vec<(String, u64)>> {
+            let _ = self.1.recv();
+            self.0.files()
+        }
+
+        fn append(&self, name: &str) -> io::Result<(Box<dyn Write + Send>, u64)> {
+            self.0.append(name)
+        }
+
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.0.remove(name)
+        }
+    }
+
     fn broken(hung: Option<Receiver<()>>) -> Log {
         let log = Log::new(LAYOUT);
         *log.running.write().unwrap() = log.start(&LogSettings::new("unused"), Broken(hung));
@@ -193,6 +230,37 @@ mod tests {
         drop(wake);
         log.flush();
         assert_eq!(log.lost(), 3 * WAITING as u64);
+    }
+
+    #[test]
+    fn who_floods_a_log_loses_his_own_rows_and_it_is_said_how_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let (wake, hung) = mpsc::channel();
+        let log = Log::new(LAYOUT);
+        let slow = Slow(OnDisk(folder.path().to_owned()), hung);
+        *log.running.write().unwrap() = log.start(&LogSettings::new("unused"), slow);
+        let write = |source: [u8; 4], text: &'static str, rows: usize| {
+            for _ in 0..rows {
+                log.write_about(source.into(), AT, || vec![Value::Word(text)]);
+            }
+        };
+        write([192, 0, 2, 1], "flood", 3 * WAITING);
+        write([192, 0, 2, 2], "other", 1000);
+        let lost = log.lost();
+        assert!(lost >= 2 * WAITING as u64, "{lost}");
+        drop(wake);
+        log.flush();
+        assert_eq!(log.lost(), lost);
+        write([192, 0, 2, 1], "again", 1);
+        log.flush();
+        let written = std::fs::read_to_string(folder.path().join("T20240331-1.LOG")).unwrap();
+        let count = |text: &str| written.lines().filter(|line| line.ends_with(text)).count();
+        assert_eq!(count(",other"), 1000);
+        assert_eq!(count(",flood") as u64 + lost, 3 * WAITING as u64);
+        assert_eq!(count(",again"), 1);
+        let said: u64 =
+            written.lines().filter_map(|line| line.strip_prefix("#Lost: ")?.parse::<u64>().ok()).sum();
+        assert_eq!(said, lost);
     }
 
     #[test]

@@ -41,22 +41,27 @@ impl<F: Folder> Rotation<F> {
     }
 
     /// Writes the rows, each whole, in as few pieces as there are files. After an error the file is opened anew the next time;
-    /// which of these rows it has nobody knows.
-    pub(crate) fn write(&mut self, rows: &[Row]) -> io::Result<()> {
-        let written = self.write_into_files(rows);
+    /// which of these rows it has nobody knows. Before them it says how many were `lost`.
+    pub(crate) fn write(&mut self, rows: &[Row], lost: u64) -> io::Result<()> {
+        let written = self.write_into_files(rows, lost);
         if written.is_err() {
             self.open = None;
         }
         written
     }
 
-    fn write_into_files(&mut self, rows: &[Row]) -> io::Result<()> {
+    fn write_into_files(&mut self, rows: &[Row], mut lost: u64) -> io::Result<()> {
         let mut piece = String::new();
         for (at, values) in rows {
-            let line = match self.settings.format {
+            let mut line = match (self.settings.format, std::mem::take(&mut lost)) {
+                (_, 0) => String::new(),
+                (Format::Csv, lost) => csv::lost(lost),
+                (Format::Json, lost) => json::lost(&self.layout, *at, lost),
+            };
+            line.push_str(&match self.settings.format {
                 Format::Csv => csv::row(*at, values),
                 Format::Json => json::row(&self.layout, *at, values),
-            };
+            });
             let day = day(*at);
             let held = self.open.as_ref().is_some_and(|open| {
                 // A clock that was set back writes on in the file that is open.
@@ -265,7 +270,7 @@ mod tests {
     fn a_new_day_begins_a_new_file_with_its_own_head() {
         let folder = Pretend::default();
         let mut log = log(&folder, settings(10_000, 100_000));
-        log.write(&[text(NOON, "one"), text(NOON.after(DAY), "two"), text(NOON, "late")]).unwrap();
+        log.write(&[text(NOON, "one"), text(NOON.after(DAY), "two"), text(NOON, "late")], 0).unwrap();
         assert_eq!(folder.names(), ["MSGTRK20240331-1.LOG", "MSGTRK20240401-1.LOG"]);
         assert_eq!(
             folder.text("MSGTRK20240401-1.LOG"),
@@ -278,7 +283,7 @@ mod tests {
     fn a_full_file_is_followed_by_the_next_number_and_no_row_is_torn() {
         let folder = Pretend::default();
         let mut log = log(&folder, settings(230, 10_000));
-        log.write(&(0..9).map(|n| text(NOON, &format!("row {n}"))).collect::<Vec<_>>()).unwrap();
+        log.write(&(0..9).map(|n| text(NOON, &format!("row {n}"))).collect::<Vec<_>>(), 0).unwrap();
         let names = folder.names();
         assert_eq!(names, ["MSGTRK20240331-1.LOG", "MSGTRK20240331-2.LOG", "MSGTRK20240331-3.LOG"]);
         let rows: String = names.iter().map(|name| folder.text(name)).collect();
@@ -295,10 +300,24 @@ mod tests {
             ("MSGTRK20240331-10.LOG", 150),
             ("MSGTRK20240330-1.LOG", 1),
         ]);
-        log(&folder, settings(190, 10_000)).write(&[text(NOON, "on")]).unwrap();
+        log(&folder, settings(190, 10_000)).write(&[text(NOON, "on")], 0).unwrap();
         assert!(folder.text("MSGTRK20240331-10.LOG").ends_with("x2024-03-31T12:00:00.000Z,on\r\n"));
-        log(&folder, settings(190, 10_000)).write(&[text(NOON, "next")]).unwrap();
+        log(&folder, settings(190, 10_000)).write(&[text(NOON, "next")], 0).unwrap();
         assert!(folder.text("MSGTRK20240331-11.LOG").ends_with(",next\r\n"));
+    }
+
+    #[test]
+    fn where_rows_are_missing_it_says_how_many() {
+        let folder = Pretend::default();
+        let mut settings = settings(10_000, 100_000);
+        log(&folder, settings.clone()).write(&[text(NOON, "one"), text(NOON, "two")], 12).unwrap();
+        let rows = "#Lost: 12\r\n2024-03-31T12:00:00.000Z,one\r\n2024-03-31T12:00:00.000Z,two\r\n";
+        assert!(folder.text("MSGTRK20240331-1.LOG").ends_with(rows));
+        settings.format = Format::Json;
+        log(&folder, settings).write(&[text(NOON, "one")], 12).unwrap();
+        let lines = "{\"date-time\":\"2024-03-31T12:00:00.000Z\",\"lost\":12}\n\
+                     {\"date-time\":\"2024-03-31T12:00:00.000Z\",\"text\":\"one\"}\n";
+        assert_eq!(folder.text("MSGTRK20240331-2.JSON"), lines);
     }
 
     #[test]
@@ -306,7 +325,7 @@ mod tests {
         let folder = Pretend::with(&[("MSGTRK20240331-1.LOG", 10)]);
         let mut settings = settings(10_000, 100_000);
         settings.format = Format::Json;
-        log(&folder, settings).write(&[text(NOON, "on")]).unwrap();
+        log(&folder, settings).write(&[text(NOON, "on")], 0).unwrap();
         let line = "{\"date-time\":\"2024-03-31T12:00:00.000Z\",\"text\":\"on\"}\n";
         assert_eq!(folder.text("MSGTRK20240331-2.JSON"), line);
     }
@@ -321,14 +340,14 @@ mod tests {
         ];
         let ours = [("MSGTRK20240229-7.LOG", 1), ("MSGTRK20240301-1.LOG", 1), ("MSGTRK20240330-1.JSON", 1)];
         let folder = Pretend::with(&[&others[..], &ours[..]].concat());
-        log(&folder, settings(10_000, 100_000)).write(&[text(NOON, "on")]).unwrap();
+        log(&folder, settings(10_000, 100_000)).write(&[text(NOON, "on")], 0).unwrap();
         let mut left = folder.names();
         left.retain(|name| name.starts_with("MSGTRK2"));
         assert_eq!(left, ["MSGTRK20240301-1.LOG", "MSGTRK20240330-1.JSON", "MSGTRK20240331-1.LOG"]);
         assert_eq!(folder.names().len(), left.len() + others.len());
         let mut for_ever = settings(10_000, 100_000);
         for_ever.max_age = Duration::ZERO;
-        log(&folder, for_ever).write(&[text(NOON.after(DAY * 900), "on")]).unwrap();
+        log(&folder, for_ever).write(&[text(NOON.after(DAY * 900), "on")], 0).unwrap();
         assert!(folder.names().contains(&"MSGTRK20240301-1.LOG".to_owned()));
     }
 
@@ -339,11 +358,11 @@ mod tests {
             ("MSGTRK20240330-2.LOG", 100),
             ("MSGTRK20240330-10.LOG", 100),
         ]);
-        log(&folder, settings(200, 400)).write(&[text(NOON, "on")]).unwrap();
+        log(&folder, settings(200, 400)).write(&[text(NOON, "on")], 0).unwrap();
         let left = ["MSGTRK20240330-10.LOG", "MSGTRK20240330-2.LOG", "MSGTRK20240331-1.LOG"];
         assert_eq!(folder.names(), left);
         let mut log = log(&folder, settings(200, 400));
-        log.write(&(0..40).map(|n| text(NOON, &format!("row {n}"))).collect::<Vec<_>>()).unwrap();
+        log.write(&(0..40).map(|n| text(NOON, &format!("row {n}"))).collect::<Vec<_>>(), 0).unwrap();
         let total: u64 = folder.files().unwrap().iter().map(|(_, size)| size).sum();
         assert!(total <= 400, "{total} in {:?}", folder.names());
     }
@@ -352,11 +371,11 @@ mod tests {
     fn after_a_full_disk_it_goes_on() {
         let folder = Pretend::default();
         let mut log = log(&folder, settings(10_000, 100_000));
-        log.write(&[text(NOON, "one")]).unwrap();
+        log.write(&[text(NOON, "one")], 0).unwrap();
         folder.0.lock().unwrap().1 = true;
-        assert!(log.write(&[text(NOON, "lost")]).is_err());
+        assert!(log.write(&[text(NOON, "lost")], 0).is_err());
         folder.0.lock().unwrap().1 = false;
-        log.write(&[text(NOON, "two")]).unwrap();
+        log.write(&[text(NOON, "two")], 0).unwrap();
         let written = folder.text("MSGTRK20240331-1.LOG");
         assert!(written.contains(",one\r\n") && written.ends_with(",two\r\n") && !written.contains("lost"));
     }

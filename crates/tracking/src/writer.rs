@@ -1,6 +1,5 @@
 //! The thread that writes: takes rows as they come, says loudly what it cannot write, and never stops for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
@@ -9,10 +8,12 @@ use postroad_message::Timestamp;
 
 use crate::folder::Folder;
 use crate::rotation::{Rotation, Row};
+use crate::waiting::{Partner, Waiting};
 
 /// What the thread is told.
 pub(crate) enum Told {
-    Row(Row),
+    /// With whom it was said, where that counts.
+    Row(Row, Option<Partner>),
     /// Answer when everything before this is written.
     Flush(SyncSender<()>),
 }
@@ -23,15 +24,25 @@ const BATCH: usize = 256;
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Writes until nobody is left to tell.
-pub(crate) fn run<F: Folder>(mut rotation: Rotation<F>, told: &Receiver<Told>, lost: &Arc<AtomicU64>) {
+pub(crate) fn run<F: Folder>(
+    mut rotation: Rotation<F>,
+    told: &Receiver<Told>,
+    waiting: &Waiting,
+    lost: &AtomicU64,
+) {
     let mut complaint = Complaint::default();
-    let mut rows = Vec::new();
+    let (mut rows, mut partners) = (Vec::new(), Vec::new());
+    // So many lost rows the log itself tells of.
+    let mut admitted = lost.load(Ordering::Relaxed);
     while let Ok(first) = told.recv() {
         let mut next = Some(first);
         let mut flush = None;
         while let Some(told_now) = next.take() {
             match told_now {
-                Told::Row(row) => rows.push(row),
+                Told::Row(row, partner) => {
+                    rows.push(row);
+                    partners.extend(partner);
+                }
                 Told::Flush(done) => flush = Some(done),
             }
             if rows.len() < BATCH && flush.is_none() {
@@ -40,9 +51,12 @@ pub(crate) fn run<F: Folder>(mut rotation: Rotation<F>, told: &Receiver<Told>, l
         }
         if let Some((at, _)) = rows.last() {
             let at = *at;
-            let written = rotation.write(&rows);
-            if written.is_err() {
-                lost.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            waiting.forget(partners.drain(..));
+            let so_far = lost.load(Ordering::Relaxed);
+            let written = rotation.write(&rows, so_far - admitted);
+            match written {
+                Ok(()) => admitted = so_far,
+                Err(_) => _ = lost.fetch_add(rows.len() as u64, Ordering::Relaxed),
             }
             complaint.consider(at, written.err().as_ref(), lost.load(Ordering::Relaxed));
         }
@@ -50,6 +64,10 @@ pub(crate) fn run<F: Folder>(mut rotation: Rotation<F>, told: &Receiver<Told>, l
         if let Some(done) = flush {
             let _ = done.send(());
         }
+    }
+    let lost = lost.load(Ordering::Relaxed);
+    if lost > admitted.max(complaint.said) {
+        tracing::error!(lost, "a log ends, and its last rows are lost; mail goes on");
     }
 }
 

@@ -38,7 +38,7 @@ impl ProtocolLog for ProtocolFile {
             data: entry.data(),
             context: entry.context(),
         };
-        self.log.write(self.world.now(), || line.values());
+        self.log.write_about(conversation.remote.ip(), self.world.now(), || line.values());
     }
 }
 
