@@ -130,7 +130,7 @@ async fn send_bare_messages<S: AsyncBufRead + AsyncWrite + Unpin>(mut stream: S,
     let mut line = Vec::new();
     say(&mut stream, b"EHLO bench.example\r\n").await;
     reply(&mut stream, &mut line).await;
-    let body = [work.content.as_bytes(), b".\r\n"].concat();
+    let body = [work.content.head(), b".\r\n"].concat();
     for _ in 0..work.each {
         say(&mut stream, b"MAIL FROM:<a@bench.example>\r\nRCPT TO:<b@bench.example>\r\nDATA\r\n").await;
         for _ in 0..3 {
@@ -219,7 +219,7 @@ async fn send_lettre(mailer: Mailer, work: Work) {
         lettre::address::Envelope::new(Some(address("a@bench.example")), vec![address("b@bench.example")])
             .expect("an envelope");
     for _ in 0..work.each {
-        mailer.send_raw(&envelope, work.content.as_bytes()).await.expect("a receiver");
+        mailer.send_raw(&envelope, work.content.head()).await.expect("a receiver");
         if !work.sent() {
             break;
         }
@@ -247,7 +247,7 @@ async fn send_mail_send_messages<S: AsyncRead + AsyncWrite + Unpin>(
     work: &Work,
 ) {
     for _ in 0..work.each {
-        let content = work.content.as_bytes();
+        let content = work.content.head();
         let message = mail_send::smtp::message::Message::new("a@bench.example", ["b@bench.example"], content);
         client.send(message).await.expect("a receiver");
         if !work.sent() {

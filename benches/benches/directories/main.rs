@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mail_parser::MessageParser;
 use postroad_address_space::{Domain, Mailbox};
 use postroad_connector::{Connector, RoutingTable, SendConnector, Topology};
+use postroad_message::Content;
 use postroad_message_directory::{DropDirectory, pickup};
 use postroad_queue::{QueueStore, SqliteStore};
 use postroad_transport::{
@@ -224,11 +225,11 @@ fn our_drop(files: usize) -> Turn {
 }
 
 fn our_batches(files: usize) -> Turn {
-    let (folder, letter) = (tempfile::tempdir().expect("a folder"), letter());
+    let (folder, letter) = (tempfile::tempdir().expect("a folder"), Content::from(letter()));
     let directory = DropDirectory::new(folder.path());
     timed(files, || {
         for first in (0..files).step_by(BATCH) {
-            let batch = (first..files.min(first + BATCH)).map(|number| (number as u128, letter.as_slice()));
+            let batch = (first..files.min(first + BATCH)).map(|number| (number as u128, &letter));
             assert!(directory.write_all(batch).iter().all(Result::is_ok));
         }
     })

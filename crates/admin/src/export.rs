@@ -120,7 +120,7 @@ fn write(
     let written = (|| {
         // What an earlier export left half done is begun anew.
         let mut to = OpenOptions::new().write(true).create(true).truncate(true).open(&part)?;
-        to.write_all(&file)?;
+        file.pieces(|piece| to.write_all(piece))?;
         to.sync_all()
     })();
     if let Err(error) = written {

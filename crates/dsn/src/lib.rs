@@ -25,7 +25,7 @@
 //!     report(&Report::new(&envelope, &content, &recipients, "hub01.contoso.com", &postmaster), &stamp).expect("owed");
 //! assert!(to.reverse_path.is_null());
 //! assert_eq!(to.recipients[0].address.to_string(), "app@contoso.com");
-//! let back = String::from_utf8_lossy(back.as_bytes()).into_owned();
+//! let back = String::from_utf8_lossy(back.head()).into_owned();
 //! assert!(back.contains("\r\nSubject: Undeliverable: Tea\r\n"));
 //! assert!(back.contains("\r\nFinal-Recipient: rfc822;jane@fabrikam.com\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
 //! # Ok::<(), postroad_address_space::ParseError>(())

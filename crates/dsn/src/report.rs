@@ -100,14 +100,14 @@ pub struct Stamp<'a> {
 /// to report about.
 ///
 /// How much comes back (RFC 3461 section 4.3): the whole original only with a failure, unless the sender said `RET=HDRS` or
-/// it is longer than [`Report::headers_only_above`]; else its header. An original with bytes above 127 comes back whole
+/// it is longer than [`Report::headers_only_above`], or not [in memory](Content::in_memory); else its header. An original with bytes above 127 comes back whole
 /// only where the sender said `RET=FULL`; the report's envelope then says `BODY=8BITMIME`. Binary content, and lines of more
 /// than 998 octets, never do. A sender who used SMTPUTF8 gets an international report (RFC 6533: `message/global-delivery-status`,
 /// `message/global` or `message/global-headers`) where there is something beyond ASCII to tell. Every other report is 7-bit.
 pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Content)> {
     let sender = report.envelope.reverse_path.mailbox()?;
     let action = report.gravest()?;
-    let boundary = boundary(stamp.boundary, report.content.as_bytes());
+    let boundary = boundary(stamp.boundary, report.content.in_memory().unwrap_or(report.content.head()));
     let content_type = ContentType::new("multipart/report")
         .attribute("report-type", "delivery-status")
         .attribute("boundary", boundary);
@@ -149,7 +149,7 @@ pub fn report(report: &Report<'_>, stamp: &Stamp<'_>) -> Option<(Envelope, Conte
     envelope.priority = report.envelope.priority;
     envelope.smtputf8 =
         letters == Letters::Unicode || sender.needs_smtputf8() || report.postmaster.needs_smtputf8();
-    if content.has_8bit() {
+    if content.shape().has_8bit() {
         envelope.body = Body::EightBitMime;
     }
     Some((envelope, content))
@@ -174,8 +174,8 @@ fn letters(report: &Report<'_>, sender: &Mailbox) -> Letters {
 
 /// The fields of the original's header.
 fn header(content: &Content) -> &[u8] {
-    let fields = HeaderBlock::scan(content.as_bytes()).fields_end();
-    content.as_bytes().get(..fields).unwrap_or_default()
+    let fields = HeaderBlock::scan(content.head()).fields_end();
+    content.head().get(..fields).unwrap_or_default()
 }
 
 /// `delivery-status-content = per-message-fields 1*( CRLF per-recipient-fields )` (RFC 3464 section 2.1).
@@ -204,15 +204,18 @@ const LONGEST_LINE: usize = 998;
 /// Type, transfer encoding and bytes of the third part.
 fn original(report: &Report<'_>, letters: Letters) -> (&'static str, &'static str, Vec<u8>) {
     let content = report.content;
-    let small = content.len() <= report.headers_only_above;
-    let eight_bit = content.has_8bit();
+    let bytes = content.in_memory().filter(|bytes| bytes.len() <= report.headers_only_above);
+    let eight_bit = content.shape().has_8bit();
     let whole = match report.envelope.ret {
-        Some(Return::Full) => small,
-        Some(Return::Headers) => false,
-        None => small && !eight_bit,
+        Some(Return::Full) => bytes,
+        Some(Return::Headers) => None,
+        None => bytes.filter(|_| !eight_bit),
     };
-    if whole && report.has(Action::Failed) && report.envelope.body != Body::BinaryMime {
-        let body = printable(&normalise(content.as_bytes()), true);
+    if let Some(whole) = whole
+        && report.has(Action::Failed)
+        && report.envelope.body != Body::BinaryMime
+    {
+        let body = printable(&normalise(whole), true);
         // A message within a message may be neither base64 nor quoted-printable (RFC 2046 section 5.2.1), and binary
         // is for those who asked for it: what has longer lines comes back as its header.
         if body.split(|&byte| byte == b'\n').all(|line| line.len() <= LONGEST_LINE + 1) {
@@ -255,7 +258,7 @@ fn printable(bytes: &[u8], eight_bit: bool) -> Vec<u8> {
 
 fn subject(report: &Report<'_>, action: Action, letters: Letters) -> String {
     let (word, _) = text::heading(action);
-    let header = HeaderBlock::scan(report.content.as_bytes());
+    let header = HeaderBlock::scan(report.content.head());
     let original = header.field("Subject").map(|field| field.unfolded().into_owned()).unwrap_or_default();
     match std::str::from_utf8(&original) {
         Ok(subject)
@@ -271,7 +274,7 @@ fn subject(report: &Report<'_>, action: Action, letters: Letters) -> String {
 
 /// The original's Message-ID, where it is one that can be repeated safely.
 fn original_message_id(content: &Content) -> Option<String> {
-    let header = HeaderBlock::scan(content.as_bytes());
+    let header = HeaderBlock::scan(content.head());
     let id = header.field("Message-ID")?.unfolded().into_owned();
     let plain =
         id.len() <= 250 && id.iter().all(u8::is_ascii_graphic) && id.starts_with(b"<") && id.ends_with(b">");

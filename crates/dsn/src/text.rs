@@ -66,7 +66,7 @@ fn diagnostics(text: &mut String, report: &Report<'_>, letters: Letters) {
     }
     line(text, "Original message headers:");
     line(text, "");
-    for field in HeaderBlock::scan(report.content.as_bytes()).fields().take(MOST_FIELDS_SHOWN) {
+    for field in HeaderBlock::scan(report.content.head()).fields().take(MOST_FIELDS_SHOWN) {
         let value = field.unfolded();
         line(
             text,

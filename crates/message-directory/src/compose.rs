@@ -31,7 +31,7 @@ use crate::{pickup, replay};
 /// let fax = Recipient::new(Address::parse("FAX:123")?);
 /// let (envelope, content) = compose(file, Some(ReversePath::Null), vec![fax], &arrival)?;
 /// assert_eq!((envelope.reverse_path, envelope.recipients.len()), (ReversePath::Null, 1));
-/// assert!(content.as_bytes().ends_with(b"\r\n\r\nAt four.\r\n"));
+/// assert!(content.head().ends_with(b"\r\n\r\nAt four.\r\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn compose(

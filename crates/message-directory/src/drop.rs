@@ -43,7 +43,7 @@ impl Rules {
 /// let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
 /// let file = drop::encode(&envelope, &content, &Rules::new(Domain::parse("contoso.com")?)).expect("nothing odd in it");
 /// assert_eq!(
-///     String::from_utf8_lossy(&file),
+///     String::from_utf8_lossy(file.head()),
 ///     "X-Sender: <jane@contoso.com>\r\nX-Receiver: <IMCEAFAX-+2B1+20425@contoso.com>\r\n\
 ///      X-CreatedBy: postroad\r\nX-EndOfInjectedXHeaders: 100\r\nSubject: Tea\r\n\r\nAt four.\r\n",
 /// );
@@ -53,21 +53,16 @@ impl Rules {
 /// # Errors
 ///
 /// [`EncodeError`]: no recipient, or one that cannot be written in this form.
-pub fn encode(envelope: &Envelope, content: &Content, rules: &Rules) -> Result<Vec<u8>, EncodeError> {
+pub fn encode(envelope: &Envelope, content: &Content, rules: &Rules) -> Result<Content, EncodeError> {
     let mut block = Injected::new(envelope.clone());
     block.origin.created_by = Some(rules.created_by.clone());
     let mut file = block.write(rules.form, &rules.domain)?;
-    let header = HeaderBlock::scan(content.as_bytes());
-    if matches!(content.as_bytes().first(), Some(b' ' | b'\t')) {
+    let header = HeaderBlock::scan(content.head());
+    if matches!(content.head().first(), Some(b' ' | b'\t')) {
         file.extend_from_slice(b"\r\n");
     }
     let edits = firewall::organization(&header);
-    if edits.is_empty() {
-        file.extend_from_slice(content.as_bytes());
-    } else {
-        file.extend_from_slice(&edits.apply(content.as_bytes()));
-    }
-    Ok(file)
+    Ok(content.clone().edited(&edits).after(file))
 }
 
 /// Reads a Drop file back: the block, and the content exactly as it was written. For gateways.

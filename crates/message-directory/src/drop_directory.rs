@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use postroad_message::{EnhancedStatus, Failure, Fault, Phase, Scope};
+use postroad_message::{Content, EnhancedStatus, Failure, Fault, Phase, Scope};
 
 use crate::file_system;
 
@@ -95,7 +95,7 @@ impl DropDirectory {
 
     /// Writes one file, durable when this returns. `number`: what its name is made of, the same at each attempt.
     pub fn write(&self, number: u128, file: &[u8]) -> Result<PathBuf, DropError> {
-        let mut written = self.write_all([(number, file)]);
+        let mut written = self.write_all([(number, &Content::from(file.to_vec()))]);
         written.pop().unwrap_or_else(|| Err(DropError::Missing(self.path.clone())))
     }
 
@@ -103,10 +103,10 @@ impl DropDirectory {
     /// a disk with a journal makes many durable at once, and share the sync of the directory and the look at the quota.
     pub fn write_all<'f>(
         &self,
-        files: impl IntoIterator<Item = (u128, &'f [u8])>,
+        files: impl IntoIterator<Item = (u128, &'f Content)>,
     ) -> Vec<Result<PathBuf, DropError>> {
         let mut room = self.room();
-        let fill = |(number, file): (u128, &[u8])| {
+        let fill = |(number, file): (u128, &Content)| {
             let path = self.path.join(name(number));
             if holds(&path, file) {
                 return Ok(Filled::Before(path));
@@ -211,15 +211,18 @@ impl Filled {
 }
 
 /// Whether a regular file there has exactly these bytes.
-fn holds(path: &Path, bytes: &[u8]) -> bool {
-    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+fn holds(path: &Path, content: &Content) -> bool {
+    let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
     let is_alike = file_system::look(path).is_ok_and(|facts| facts.is_regular && facts.size == size);
-    let read = || {
-        let mut found = Vec::with_capacity(bytes.len());
-        file_system::open(path)?.take(size.saturating_add(1)).read_to_end(&mut found)?;
-        io::Result::Ok(found)
+    let compare = || {
+        let (mut file, mut found) = (file_system::open(path)?, Vec::new());
+        content.pieces(|piece| {
+            found.resize(piece.len(), 0);
+            file.read_exact(&mut found)?;
+            if found == piece { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+        })
     };
-    is_alike && read().is_ok_and(|found| found == bytes)
+    is_alike && compare().is_ok()
 }
 
 /// A file under its temporary name, which goes unless it is [placed](Self::place): nothing of a failed attempt counts
@@ -231,7 +234,7 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn fill(directory: &Path, number: u128, bytes: &[u8]) -> io::Result<Self> {
+    fn fill(directory: &Path, number: u128, content: &Content) -> io::Result<Self> {
         // What an attempt left that a crash ended has the first name, and is left to `sweep`.
         let (file, temporary) = first_free(number, |name| {
             let temporary = directory.join(format!(".{name}.tmp"));
@@ -240,7 +243,7 @@ impl Temporary {
         let filled = Self { file, temporary, number };
         // For `sweep` of another process; where there are no locks, a sweep at start is the operator's risk.
         let _ = filled.file.try_lock();
-        (&filled.file).write_all(bytes)?;
+        content.pieces(|piece| (&filled.file).write_all(piece))?;
         Ok(filled)
     }
 

@@ -41,11 +41,11 @@ pub fn drop_replay_inverse(file: &[u8]) {
     let Some(domain) = domain() else { return };
     let Ok((block, content)) = drop::decode(file, &domain) else { return };
     // A content that starts with a blank gets the blank line that keeps it a body.
-    if matches!(content.as_bytes().first(), Some(b' ' | b'\t')) {
+    if matches!(content.head().first(), Some(b' ' | b'\t')) {
         return;
     }
     for form in [AddressForm::Imcea, AddressForm::Native] {
-        let Ok(written) = replay::encode(&block, content.as_bytes(), form, &domain) else { continue };
+        let Ok(written) = replay::encode(&block, content.head(), form, &domain) else { continue };
         let again = drop::decode(&written, &domain);
         assert_eq!(again.as_ref().map(|(block, content)| (block, content)), Ok((&block, &content)));
     }
@@ -69,7 +69,7 @@ fn judge(decoded: Result<Submission<'_>, Badmail>) {
 }
 
 fn judge_message(envelope: &Envelope, content: &Content) {
-    assert!(LineEnds::judge(content.as_bytes()).is_clean(), "line ends");
+    assert!(LineEnds::judge(content.head()).is_clean(), "line ends");
     assert!(!envelope.recipients.is_empty(), "nobody to send to");
     let mailboxes = envelope.recipients.iter().filter_map(|recipient| recipient.address.mailbox());
     for mailbox in mailboxes.chain(envelope.reverse_path.mailbox()) {

@@ -18,8 +18,8 @@
 //!     unique: [7; 16],
 //! };
 //! let (_, content) = submission.into_message(&arrival)?;
-//! assert!(content.as_bytes().starts_with(b"Received: from Pickup\r\n"));
-//! assert!(content.as_bytes().ends_with(b"\r\n\r\nSee attached.\r\n"));
+//! assert!(content.head().starts_with(b"Received: from Pickup\r\n"));
+//! assert!(content.head().ends_with(b"\r\n\r\nSee attached.\r\n"));
 //! # Ok::<(), postroad_message_directory::Badmail>(())
 //! ```
 //!

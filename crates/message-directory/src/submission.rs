@@ -90,7 +90,7 @@ impl Submission<'_> {
             content = line_end::normalise(&content).into_owned();
         }
         let content = Content::from(content);
-        if content.has_8bit() && self.envelope.body == Body::SevenBit {
+        if content.shape().has_8bit() && self.envelope.body == Body::SevenBit {
             self.envelope.body = Body::EightBitMime;
         }
         self.envelope.smtputf8 |= needs_smtputf8(&self.envelope);

@@ -232,7 +232,7 @@ impl Shared {
 
     /// Refuses what has come too often, or finds no room.
     pub(crate) fn admit(&self, content: &Content) -> Result<(), SubmitError> {
-        let hops = postroad_message::HeaderBlock::scan(content.as_bytes()).hop_count();
+        let hops = postroad_message::HeaderBlock::scan(content.head()).hop_count();
         if hops > usize::from(self.in_force().settings.max_hop_count.get()) {
             return Err(SubmitError::Loop { hops });
         }

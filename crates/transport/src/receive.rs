@@ -48,7 +48,7 @@ impl Submit for Pipeline {
 impl Pipeline {
     /// The content with this hop's `Received` line, and without the organisation's fields: no stranger may bring those.
     fn with_trace(&self, client: &Client, envelope: &Envelope, content: Content, id: &str) -> Content {
-        let header = HeaderBlock::scan(content.as_bytes());
+        let header = HeaderBlock::scan(content.head());
         let mut protocol = match (client.lmtp, client.extended) {
             (true, _) => Protocol::lmtp(),
             (false, true) => Protocol::default(),
@@ -76,7 +76,7 @@ impl Pipeline {
         edits.merge(firewall::organization(&header));
         edits.prepend(hop.to_string());
         // The content as it came is not kept beside it.
-        Content::from(edits.apply_to(content.into_bytes()))
+        content.edited(&edits)
     }
 }
 

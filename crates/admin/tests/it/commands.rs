@@ -176,7 +176,7 @@ async fn removed_mail_is_gone_without_a_word_unless_one_is_asked_for() {
     assert_eq!(rows[0]["recipients"][0]["address"].as_str(), Some("joe@contoso.com"));
     let id: MessageId = rows[0]["id"].as_str().unwrap().parse().unwrap();
     let content = queue.pipeline.store().content(id).await.unwrap();
-    let text = String::from_utf8_lossy(content.as_bytes()).into_owned();
+    let text = String::from_utf8_lossy(content.in_memory().unwrap()).into_owned();
     assert!(text.contains("an administrator removed the message from the queue"), "{text}");
     assert!(text.contains("Final-Recipient: rfc822;jane@fabrikam.com\r\nAction: failed\r\n"), "{text}");
 }

@@ -12,7 +12,7 @@ const ORIGINAL: &[u8] =
 
 fn check(name: &str, envelope: &Envelope, recipients: &[RecipientReport], set: impl FnOnce(&mut Report<'_>)) {
     let (_, content) = written(envelope, ORIGINAL, recipients, set).unwrap();
-    let found = String::from_utf8(content.as_bytes().to_vec()).unwrap();
+    let found = String::from_utf8(content.in_memory().unwrap().to_vec()).unwrap();
     assert!(!found.replace("\r\n", "").contains(['\r', '\n']));
     let found = found.replace("\r\n", "\n");
     let path = format!("{}/tests/golden/{name}.eml", env!("CARGO_MANIFEST_DIR"));

@@ -27,7 +27,7 @@ proptest! {
         let (_, content) = written(&envelope, content.as_bytes(), &about, |report| {
             report.wording = if exchange { Wording::Exchange } else { Wording::Plain };
         }).unwrap();
-        let bytes = content.as_bytes();
+        let bytes = content.in_memory().unwrap();
         prop_assert!(bytes.is_ascii());
         let text = String::from_utf8_lossy(bytes).replace("\r\n", "");
         prop_assert!(!text.contains(['\r', '\n', '\0']));

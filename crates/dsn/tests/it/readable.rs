@@ -17,7 +17,7 @@ fn jane() -> Vec<RecipientReport> {
 
 /// Content type and raw text of each of the three parts.
 fn parts(content: &Content) -> Vec<(String, String)> {
-    let message = MessageParser::default().parse(content.as_bytes()).unwrap();
+    let message = MessageParser::default().parse(content.in_memory().unwrap()).unwrap();
     let outer = message.content_type().unwrap();
     assert_eq!((outer.ctype(), outer.subtype()), ("multipart", Some("report")));
     assert_eq!(outer.attribute("report-type"), Some("delivery-status"));
@@ -85,8 +85,8 @@ fn how_much_comes_back() {
         let ((found, text), to, content) =
             third(&envelope, original, |report| report.headers_only_above = above);
         assert_eq!(found, kind, "{ret:?} {above}");
-        assert_eq!(to.body == Body::EightBitMime, content.has_8bit());
-        assert_eq!(content.has_8bit(), kind == whole && original == EIGHT_BIT);
+        assert_eq!(to.body == Body::EightBitMime, content.shape().has_8bit());
+        assert_eq!(content.shape().has_8bit(), kind == whole && original == EIGHT_BIT);
         if kind == headers {
             assert!(
                 text.starts_with("Subject: ") && !text.contains("vier") && !text.contains("four"),
@@ -117,13 +117,13 @@ fn what_comes_back_is_labelled_as_what_it_is() {
         envelope.smtputf8 = smtputf8;
         envelope.body = if binary { Body::BinaryMime } else { Body::EightBitMime };
         let (to, content) = written(&envelope, original, &jane(), |_| ()).unwrap();
-        let text = String::from_utf8_lossy(content.as_bytes()).into_owned();
+        let text = String::from_utf8_lossy(content.in_memory().unwrap()).into_owned();
         assert!(text.contains(&format!("Content-Type: {kind}\r\n")), "{kind}: {text}");
         let international = kind.starts_with("message/global");
         let status = if international { "message/global-delivery-status" } else { "message/delivery-status" };
         assert!(text.contains(&format!("Content-Type: {status}\r\n")), "{text}");
         assert_eq!(to.smtputf8, international, "{kind}");
-        assert_eq!(to.body == Body::EightBitMime, content.has_8bit(), "{kind}");
+        assert_eq!(to.body == Body::EightBitMime, content.shape().has_8bit(), "{kind}");
         assert!(text.split("\r\n").all(|line| line.len() <= 998), "{kind}");
     }
 }

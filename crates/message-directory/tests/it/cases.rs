@@ -118,7 +118,7 @@ fn told(decoded: Result<Submission<'_>, Badmail>) -> String {
             for text in rejected {
                 writeln!(told, "rejected: {text}").unwrap();
             }
-            let content = String::from_utf8_lossy(content.as_bytes()).into_owned();
+            let content = String::from_utf8_lossy(content.in_memory().unwrap()).into_owned();
             assert!(!content.replace("\r\n", "").contains(['\r', '\n', '\0']), "{content:?}");
             write!(told, "---\n{}", content.replace("\r\n", "\n")).unwrap();
         }

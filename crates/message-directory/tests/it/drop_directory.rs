@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use postroad_message::{Fault, StatusClass};
+use postroad_message::{Content, Fault, StatusClass};
 use postroad_message_directory::{DropDirectory, DropError};
 
 #[test]
@@ -86,7 +86,8 @@ fn a_quota_counts_what_waits_and_what_comes() {
 fn a_batch_keeps_to_the_quota_too() {
     let folder = tempfile::tempdir().unwrap();
     let directory = DropDirectory::new(folder.path()).quota(Some(10));
-    let results = directory.write_all([(1, &b"123456"[..]), (2, b"12345"), (3, b"1234")]);
+    let contents = [&b"123456"[..], b"12345", b"1234"].map(|bytes| Content::from(bytes.to_vec()));
+    let results = directory.write_all((1..).zip(&contents));
     let written: Vec<_> = results.iter().map(Result::is_ok).collect();
     assert_eq!(written, [true, false, true]);
 }
@@ -98,8 +99,8 @@ fn many_files_are_written_together_each_with_its_own_result() {
     // A directory is in the way of one.
     fs::create_dir_all(folder.path().join(format!("{:032x}.eml/x", 7))).unwrap();
     let bytes: Vec<String> = (0..100_u8).map(|number| format!("file {number}")).collect();
-    let files = bytes.iter().zip(0..).map(|(text, number)| (number, text.as_bytes()));
-    for (number, result) in directory.write_all(files).into_iter().enumerate() {
+    let contents: Vec<_> = bytes.iter().map(|text| Content::from(text.clone().into_bytes())).collect();
+    for (number, result) in directory.write_all((0..).zip(&contents)).into_iter().enumerate() {
         let path = result.unwrap_or_else(|error| panic!("{number}: {error}"));
         assert_eq!(fs::read_to_string(path).unwrap(), bytes[number]);
     }

@@ -23,6 +23,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::fault::Fault;
 use super::owner::{self, Owner};
+use super::record::Checksum;
 use crate::error::QueueError;
 use crate::item::NewMessage;
 
@@ -62,7 +63,7 @@ impl ContentFiles {
     }
 
     pub(super) fn is_large(&self, message: &NewMessage) -> bool {
-        message.content.len() >= self.threshold
+        message.content.len() >= self.threshold || message.content.in_memory().is_none()
     }
 
     /// Which of these contents belong into files: for [`Folder::draft`].
@@ -109,8 +110,15 @@ impl Folder {
         let owner = self.owner.has(&folder.metadata()?).then_some(self.owner);
         for content in contents {
             drafts.files.push(content.as_ref().map(|_| self.create(&folder, owner)).transpose()?);
-            if let (Some(content), Some(Some(Draft { file, .. }))) = (content, drafts.files.last_mut()) {
-                file.write_all(content.as_bytes())?;
+            if let (Some(content), Some(Some(Draft { file, checksum, .. }))) =
+                (content, drafts.files.last_mut())
+            {
+                let mut sum = Checksum::of(content.len());
+                content.pieces(|piece| {
+                    sum.add(piece);
+                    file.write_all(piece)
+                })?;
+                *checksum = sum.finish();
                 // A sync that failed is final for this file: whatever a second one says, pages may be lost.
                 file.sync_data()?;
             }
@@ -136,7 +144,7 @@ impl Folder {
             file.lock()?;
             // Between the two somebody who sweeps may have taken it for an orphan.
             if file.metadata()?.nlink() > 0 {
-                return Ok(Draft { path, name, file });
+                return Ok(Draft { path, name, checksum: 0, file });
             }
         }
     }
@@ -196,13 +204,15 @@ pub(super) struct Drafts {
 struct Draft {
     path: PathBuf,
     name: String,
+    checksum: i64,
     /// Locked until it is closed.
     file: File,
 }
 
 impl Drafts {
-    pub(super) fn name(&self, index: usize) -> Option<&str> {
-        self.files.get(index)?.as_ref().map(|draft| draft.name.as_str())
+    /// Name and checksum.
+    pub(super) fn file(&self, index: usize) -> Option<(&str, i64)> {
+        self.files.get(index)?.as_ref().map(|draft| (draft.name.as_str(), draft.checksum))
     }
 
     pub(super) fn wanted(&mut self, wanted: bool) {

@@ -44,7 +44,7 @@ impl Intake {
             let recipients: usize = message.deliveries.iter().map(|delivery| delivery.recipients.len()).sum();
             512 + recipients * 96
         };
-        let inline = self.messages.iter().enumerate().filter(|(index, _)| self.drafts.name(*index).is_none());
+        let inline = self.messages.iter().enumerate().filter(|(index, _)| self.drafts.file(*index).is_none());
         let inline: usize = inline.map(|(_, message)| message.content.len()).sum();
         inline + self.messages.iter().map(of).sum::<usize>()
     }
@@ -75,7 +75,7 @@ impl Intake {
         if ended.is_ok() {
             // A large one is read from its file, where its pages are still: it would be as long in memory as many others.
             for (index, (id, message)) in self.new.iter().zip(&self.messages).enumerate() {
-                if self.drafts.name(index).is_none() {
+                if self.drafts.file(index).is_none() {
                     self.recent.put(*id, &message.content);
                 }
             }
@@ -141,7 +141,7 @@ fn enqueue_all(
     }
     let mut ids = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
-        ids.push(insert(work, message, drafts.name(index))?);
+        ids.push(insert(work, message, drafts.file(index))?);
     }
     for key in keys() {
         remember(work, key, &ids)?;
@@ -212,7 +212,7 @@ fn has_nothing_to_deliver(message: &NewMessage) -> bool {
     message.deliveries.is_empty() || message.deliveries.iter().any(|delivery| delivery.recipients.is_empty())
 }
 
-fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<&str>) -> Result<MessageId, Fault> {
+fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<(&str, i64)>) -> Result<MessageId, Fault> {
     let id = match message.id {
         Some(id) => {
             work.shelf.is_known(id);
@@ -234,13 +234,14 @@ fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<&str>) -> Resu
             i64::try_from(message.content.len()).unwrap_or(i64::MAX),
             message.watched,
             record::envelope_text(&message.envelope),
-            file,
+            file.map(|(name, _)| name),
         ))?;
-    let content = message.content.as_bytes();
-    let body = if file.is_some() { &[] } else { content };
+    // What is not in memory is in a file, and so has its checksum.
+    let body = if file.is_some() { &[] } else { message.content.head() };
+    let checksum = file.map_or_else(|| record::checksum(body), |(_, checksum)| checksum);
     work.connection
         .prepare_cached("INSERT INTO content (message, checksum, body) VALUES (?1, ?2, ?3)")?
-        .execute((id, record::checksum(content), body))?;
+        .execute((id, checksum, body))?;
     for (index, NewDelivery { next_hop, recipients, due }) in message.deliveries.iter().enumerate() {
         let recipients: Vec<_> = recipients
             .iter()

@@ -36,9 +36,7 @@ pub(super) fn content(connection: &Connection, message: MessageId) -> Result<Sto
         .optional();
     let corrupt = QueueError::Corrupt { message: Some(message) };
     match found {
-        Ok(Some((Stored::Inline(content), checksum, size)))
-            if !is_whole(content.as_bytes(), checksum, size) =>
-        {
+        Ok(Some((Stored::Inline(content), checksum, size))) if !is_whole(content.head(), checksum, size) => {
             Err(corrupt.into())
         }
         Ok(Some((stored, ..))) => Ok(stored),

@@ -31,7 +31,7 @@ impl Recent {
     }
 
     pub(super) fn put(&self, message: MessageId, content: &Content) {
-        if content.len() > self.room / 8 {
+        if content.len() > self.room / 8 || content.in_memory().is_none() {
             return;
         }
         let mut kept = self.kept();

@@ -57,20 +57,66 @@ pub(super) fn checksum(bytes: &[u8]) -> i64 {
 
 /// The same of several pieces, beginning with a number: whoever does not know it does not hit the sum.
 pub(super) fn seal(seed: u64, parts: &[&[u8]]) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut sum = seed;
-    for bytes in parts {
-        sum ^= (bytes.len() as u64).wrapping_mul(ODD);
-        let (words, rest) = bytes.as_chunks::<8>();
-        let mut tail = [0; 8];
-        for (to, from) in tail.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        for word in words.iter().chain([&tail]) {
-            sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(ODD).rotate_left(29);
-        }
+    parts.iter().fold(seed, |sum, part| {
+        let mut checksum = Checksum::beginning(sum, part.len());
+        checksum.add(part);
+        checksum.sum()
+    })
+}
+
+/// The checksum of bytes that come in pieces.
+pub(super) struct Checksum {
+    sum: u64,
+    /// The word that is not full yet.
+    word: [u8; 8],
+    filled: usize,
+}
+
+impl Checksum {
+    /// Of so many bytes.
+    pub(super) fn of(length: usize) -> Self {
+        Self::beginning(0, length)
     }
-    sum
+
+    fn beginning(seed: u64, length: usize) -> Self {
+        Self { sum: seed ^ (length as u64).wrapping_mul(ODD), word: [0; 8], filled: 0 }
+    }
+
+    pub(super) fn add(&mut self, mut bytes: &[u8]) {
+        if self.filled > 0 {
+            let (fits, after) = bytes.split_at(bytes.len().min(8 - self.filled));
+            self.fill(fits);
+            if self.filled < 8 {
+                return;
+            }
+            self.sum = mixed(self.sum, self.word);
+            (self.word, self.filled, bytes) = ([0; 8], 0, after);
+        }
+        let (words, rest) = bytes.as_chunks::<8>();
+        self.sum = words.iter().fold(self.sum, |sum, word| mixed(sum, *word));
+        self.fill(rest);
+    }
+
+    fn fill(&mut self, bytes: &[u8]) {
+        let free = self.word.iter_mut().skip(self.filled);
+        free.zip(bytes).for_each(|(to, from)| *to = *from);
+        self.filled += bytes.len();
+    }
+
+    /// As it stands in the tables.
+    pub(super) fn finish(&self) -> i64 {
+        self.sum().cast_signed()
+    }
+
+    fn sum(&self) -> u64 {
+        mixed(self.sum, self.word)
+    }
+}
+
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mixed(sum: u64, word: [u8; 8]) -> u64 {
+    (sum ^ u64::from_le_bytes(word)).wrapping_mul(ODD).rotate_left(29)
 }
 
 pub(super) fn moment(millis: i64) -> Timestamp {
@@ -94,5 +140,16 @@ mod tests {
             assert_ne!(checksum(&bytes[..end]), whole);
         }
         assert_ne!(checksum(&[0; 8]), checksum(&[0; 9]));
+    }
+
+    #[test]
+    fn in_pieces_it_is_the_same_and_what_it_was_in_queues_that_exist() {
+        let bytes: Vec<u8> = (0..61).collect();
+        assert_eq!(checksum(&bytes), -2061474509251820970);
+        for cut in 1..=bytes.len() {
+            let mut checksum_of = Checksum::of(bytes.len());
+            bytes.chunks(cut).for_each(|piece| checksum_of.add(piece));
+            assert_eq!(checksum_of.finish(), checksum(&bytes), "{cut}");
+        }
     }
 }

@@ -5,7 +5,6 @@ use std::io::Write as _;
 use postroad_message::Content;
 use postroad_message::line_end::{crlf_length, with_crlf};
 
-use crate::client::shape::Shape;
 use crate::data;
 
 /// Content bytes encoded at a time: large enough that a usual message leaves in one write with its final dot.
@@ -37,10 +36,11 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(content: &Content, framing: Framing, shape: Shape) -> Self {
+    pub(super) fn new(content: &Content, framing: Framing) -> Self {
+        let shape = content.shape();
         let as_it_is = match framing {
-            Framing::Dot => shape.is_whole_lines && !shape.has_dot_lines,
-            Framing::Length => shape.is_whole_lines,
+            Framing::Dot => shape.is_whole_lines() && !shape.has_dot_lines(),
+            Framing::Length => shape.is_whole_lines(),
             Framing::Binary => true,
         };
         Self {
@@ -62,7 +62,7 @@ impl Outgoing {
         if self.as_it_is {
             return true;
         }
-        let rest = self.content.as_bytes().get(self.at..).unwrap_or_default();
+        let rest = self.content.head().get(self.at..).unwrap_or_default();
         let piece = rest.get(..whole_lines(rest)).unwrap_or(rest);
         self.at += piece.len();
         let is_last = self.at == self.content.len();
@@ -85,7 +85,7 @@ impl Outgoing {
         if !self.as_it_is {
             return [&[]; 2];
         }
-        let content = self.content.as_bytes();
+        let content = self.content.head();
         let end = if self.framing == Framing::Dot { FINAL_DOT } else { &[] };
         let of_end = self.at.saturating_sub(content.len());
         [content.get(self.at..).unwrap_or_default(), end.get(of_end..).unwrap_or_default()]
@@ -98,7 +98,7 @@ impl Outgoing {
 
     /// How long the chunk will be.
     fn length(&self) -> usize {
-        let content = self.content.as_bytes();
+        let content = self.content.head();
         if !self.mends {
             return content.len();
         }
@@ -107,7 +107,7 @@ impl Outgoing {
 
     /// Mending makes a line end of any CR or LF.
     fn lacks_last_end(&self) -> bool {
-        !matches!(self.content.as_bytes().last(), None | Some(b'\r' | b'\n'))
+        !matches!(self.content.head().last(), None | Some(b'\r' | b'\n'))
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
 
     /// All that leaves, and in how many pieces.
     fn leaves(content: &[u8], framing: Framing) -> (Vec<u8>, usize) {
-        let mut outgoing = Outgoing::new(&Content::from(content.to_vec()), framing, Shape::of(content));
+        let mut outgoing = Outgoing::new(&Content::from(content.to_vec()), framing);
         let (mut wire, mut pieces) = (Vec::new(), 1);
         while !outgoing.write(&mut wire) {
             pieces += 1;

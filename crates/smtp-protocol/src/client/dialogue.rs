@@ -192,7 +192,7 @@ impl Session {
         let State::Transferring(transfer) = &mut self.state else { return };
         if transfer.accepted() > 0 {
             let Transfer { transaction, framing, .. } = &**transfer;
-            let outgoing = Outgoing::new(transaction.content(), *framing, transaction.shape());
+            let outgoing = Outgoing::new(transaction.content(), *framing);
             transfer.stage = Stage::Content { outgoing, end: None };
             return;
         }

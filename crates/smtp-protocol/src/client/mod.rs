@@ -18,7 +18,6 @@ pub mod login;
 mod opening;
 pub mod session;
 pub mod settings;
-mod shape;
 pub mod timeouts;
 pub mod transaction;
 mod transfer;

@@ -13,7 +13,6 @@ use postroad_message::{
 
 use crate::capability::{Capabilities, SizeLimit};
 use crate::client::settings::EightBitContent;
-use crate::client::shape::Shape;
 use crate::parameter::LONGEST_ORIGINAL;
 use crate::xtext;
 
@@ -28,7 +27,6 @@ pub struct Transaction {
     reverse_path: Path,
     forward_paths: Vec<Forward>,
     content: Content,
-    shape: Shape,
     header_needs_smtputf8: bool,
     body: Body,
     /// Why it could not be put into seven bits, once that was tried.
@@ -88,9 +86,8 @@ impl Transaction {
             reverse_path,
             forward_paths,
             content: content.clone(),
-            shape: Shape::of(content.as_bytes()),
             // Without the sender's SMTPUTF8 an 8-bit header is an old program's habit, and every relay lets it pass.
-            header_needs_smtputf8: envelope.smtputf8 && header_block_is_8bit(content.as_bytes()),
+            header_needs_smtputf8: envelope.smtputf8 && header_block_is_8bit(content.head()),
             body: envelope.body,
             unconvertible: None,
             ret: envelope.ret,
@@ -108,10 +105,6 @@ impl Transaction {
 
     pub(crate) fn content(&self) -> &Content {
         &self.content
-    }
-
-    pub(crate) fn shape(&self) -> Shape {
-        self.shape
     }
 
     /// Whether the sender is to hear from us that the message went on to a server that offers this.
@@ -134,7 +127,6 @@ impl Transaction {
         }
         match self.converted(eight_bit) {
             Ok(converted) => {
-                self.shape = Shape::of(&converted);
                 self.content = Content::from(converted);
                 self.body = Body::SevenBit;
             }
@@ -147,13 +139,13 @@ impl Transaction {
             EightBitContent::Convert => Signatures::Break,
             EightBitContent::ConvertUnlessSigned | EightBitContent::SendAsItIs => Signatures::Spare,
         };
-        to_seven_bit(self.content.as_bytes(), signatures)
+        to_seven_bit(self.content.head(), signatures)
     }
 
     fn is_too_wide(&self, offered: &Capabilities, eight_bit: EightBitContent) -> bool {
         // DATA has no place for what is no text, whoever says "anyway".
         (self.is_binary() && !self.goes_as_binary(offered))
-            || (self.shape.has_8bit
+            || (self.content.shape().has_8bit()
                 && !offered.eight_bit_mime
                 && eight_bit != EightBitContent::SendAsItIs
                 && !self.goes_as_binary(offered))
@@ -234,7 +226,9 @@ impl Transaction {
         }
         if self.goes_as_binary(offered) {
             out.extend_from_slice(b" BODY=BINARYMIME");
-        } else if offered.eight_bit_mime && (self.shape.has_8bit || self.body == Body::EightBitMime) {
+        } else if offered.eight_bit_mime
+            && (self.content.shape().has_8bit() || self.body == Body::EightBitMime)
+        {
             out.extend_from_slice(b" BODY=8BITMIME");
         }
         if offered.smtputf8 && self.needs_smtputf8() {
@@ -293,7 +287,7 @@ impl Transaction {
 
     /// Whether there are bytes that DATA would change. A sender who calls text binary is taken at his content.
     fn is_binary(&self) -> bool {
-        self.body == Body::BinaryMime && !is_lines_of_text(self.content.as_bytes())
+        self.body == Body::BinaryMime && !self.content.shape().is_text()
     }
 
     fn part(&self, range: &Range<usize>) -> &[u8] {
@@ -405,18 +399,7 @@ fn write_notify(notify: Notify, out: &mut Vec<u8>) {
     }
 }
 
-fn header_block_is_8bit(content: &[u8]) -> bool {
-    let end = memchr::memmem::find(content, b"\r\n\r\n").unwrap_or(content.len());
-    !content.get(..end).unwrap_or_default().is_ascii()
-}
-
-fn is_lines_of_text(content: &[u8]) -> bool {
-    let mut previous = 0;
-    for &byte in content {
-        if byte == 0 || (byte == b'\n') != (previous == b'\r') {
-            return false;
-        }
-        previous = byte;
-    }
-    previous != b'\r'
+fn header_block_is_8bit(head: &[u8]) -> bool {
+    let end = memchr::memmem::find(head, b"\r\n\r\n").unwrap_or(head.len());
+    !head.get(..end).unwrap_or_default().is_ascii()
 }

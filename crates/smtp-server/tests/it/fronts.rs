@@ -248,5 +248,5 @@ async fn lmtp_answers_for_each_recipient() {
     caller.expect("250 2.6.0 Queued as id-1").await;
     let (client, envelope, content) = house.messages().remove(0);
     assert!(client.lmtp && envelope.body == Body::BinaryMime);
-    assert_eq!(content.as_bytes(), b"A: b\r\n\r\n\n\0\n");
+    assert_eq!(content.in_memory().unwrap(), b"A: b\r\n\r\n\n\0\n");
 }

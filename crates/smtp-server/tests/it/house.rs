@@ -44,7 +44,7 @@ impl Submit for Store {
     ) -> BoxFuture<'a, Result<String, Refusal>> {
         Box::pin(async move {
             let _permit = self.gate.acquire().await;
-            if content.as_bytes().starts_with(b"Subject: disk full") {
+            if content.head().starts_with(b"Subject: disk full") {
                 return Err(Refusal::transient(3, 1, "There is no room"));
             }
             let mut messages = self.messages.lock().expect("not poisoned");

@@ -34,7 +34,7 @@ async fn a_stranger_sends_to_an_accepted_domain_and_nowhere_else() {
     assert_eq!(envelope.reverse_path, ReversePath::Null);
     let to: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect();
     assert_eq!(to, ["jane@contoso.com", "admin@contoso.com"]);
-    assert_eq!(content.as_bytes(), b"Subject: a\r\n\r\n.dot\r\n");
+    assert_eq!(content.in_memory().unwrap(), b"Subject: a\r\n\r\n.dot\r\n");
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ impl Drop for Group {
 /// The content with LF. A program need not read it: how it ends is its answer.
 async fn feed(input: Option<impl AsyncWrite + Unpin>, content: &Content) {
     let Some(mut input) = input else { return };
-    let bytes = content.as_bytes();
+    let bytes = content.head();
     let mut rest = bytes;
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.len().min(64 * 1024));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use postroad_address_space::Domain;
 use postroad_connector::Connector;
-use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Receipt, Scope};
+use postroad_message::{Content, EnhancedStatus, Failure, Fault, Outcome, Phase, Receipt, Scope};
 use postroad_message_directory::{DropDirectory, DropError, drop};
 use tokio::sync::oneshot;
 
@@ -79,7 +79,7 @@ struct Waiting {
 
 struct File {
     number: u128,
-    bytes: Vec<u8>,
+    content: Content,
     written: oneshot::Sender<Result<PathBuf, DropError>>,
 }
 
@@ -89,9 +89,9 @@ impl Writer {
     }
 
     /// `None` where the runtime ends meanwhile.
-    async fn write(self: Arc<Self>, number: u128, bytes: Vec<u8>) -> Option<Result<PathBuf, DropError>> {
+    async fn write(self: Arc<Self>, number: u128, content: Content) -> Option<Result<PathBuf, DropError>> {
         let (written, told) = oneshot::channel();
-        if self.leads(File { number, bytes, written }) {
+        if self.leads(File { number, content, written }) {
             // It writes for others too, so it does not end with this delivery.
             tokio::task::spawn_blocking(move || self.write_what_waits());
         }
@@ -115,7 +115,7 @@ impl Writer {
             if files.is_empty() {
                 return;
             }
-            let all = self.directory.write_all(files.iter().map(|file| (file.number, file.bytes.as_slice())));
+            let all = self.directory.write_all(files.iter().map(|file| (file.number, &file.content)));
             for (file, result) in files.into_iter().zip(all) {
                 // Whoever no longer waits finds the file at the next attempt.
                 let _ = file.written.send(result);

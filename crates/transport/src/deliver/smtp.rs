@@ -144,7 +144,7 @@ fn masqueraded<'a>(
 ) -> Cow<'a, Envelope> {
     let ReversePath::Mailbox(sender) = &job.envelope.reverse_path else { return Cow::Borrowed(job.envelope) };
     match connector.masqueraded(sender, accepted_domains) {
-        Some(shown) if HeaderBlock::scan(job.content.as_bytes()).hop_count() <= 1 => {
+        Some(shown) if HeaderBlock::scan(job.content.head()).hop_count() <= 1 => {
             let mut envelope = job.envelope.clone();
             envelope.reverse_path = ReversePath::Mailbox(shown);
             Cow::Owned(envelope)
@@ -155,9 +155,9 @@ fn masqueraded<'a>(
 
 /// The content without the organisation's own fields, which end at its border.
 fn outside(content: &Content, keep: bool) -> Content {
-    let header = HeaderBlock::scan(content.as_bytes());
+    let header = HeaderBlock::scan(content.head());
     let edits = firewall::organization(&header);
-    if keep || edits.is_empty() { content.clone() } else { Content::from(edits.apply(content.as_bytes())) }
+    if keep { content.clone() } else { content.clone().edited(&edits) }
 }
 
 fn undialled(error: &DialError) -> Failure {

@@ -64,7 +64,7 @@ impl MessageTracking {
             ReversePath::Null => "<>".to_owned(),
             ReversePath::Mailbox(mailbox) => mailbox.to_string(),
         };
-        let header = seen.content.and_then(|content| HeaderBlock::scan_within(content.as_bytes(), HEADER));
+        let header = seen.content.and_then(|content| HeaderBlock::scan_within(content.head(), HEADER));
         if let Some(header) = header {
             row.message_id = field(&header, "Message-ID").unwrap_or_default();
             let sender = field(&header, "Sender").or_else(|| field(&header, "From"));

@@ -297,7 +297,7 @@ fn dropped(folder: &Path, at: &str) -> BTreeMap<usize, usize> {
     for file in files(&folder.join("Drop")) {
         let bytes = fs::read(&file).unwrap();
         let (_, content) = drop::decode(&bytes, &domain).unwrap_or_else(|why| panic!("{why} at {at}"));
-        let text = String::from_utf8_lossy(content.as_bytes()).into_owned();
+        let text = String::from_utf8_lossy(content.in_memory().unwrap()).into_owned();
         let number = number_of(&text).unwrap_or_else(|| panic!("half a file at {at}: {text:?}"));
         assert!(text.ends_with(&end_of(number)), "half a file at {at}: {text:?}");
         *counts.entry(number).or_default() += 1;
@@ -309,7 +309,7 @@ async fn queued(relay: &Relay) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for listed in relay.waiting().await {
         let content = relay.store.content(listed.message).await.unwrap();
-        let text = String::from_utf8_lossy(content.as_bytes()).into_owned();
+        let text = String::from_utf8_lossy(content.in_memory().unwrap()).into_owned();
         *counts.entry(number_of(&text).expect("a message of this run")).or_default() += 1;
     }
     counts

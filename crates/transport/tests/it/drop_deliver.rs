@@ -51,7 +51,7 @@ async fn many_deliveries_at_a_time_are_a_file_each_with_their_own_recipient() {
             let (block, content) = drop::decode(file, &contoso()).unwrap();
             let to = block.envelope.recipients[0].address.to_string();
             let number = to.strip_prefix("FAX:").unwrap();
-            assert_eq!(content.as_bytes(), format!("Subject: {number}\r\n\r\n").as_bytes());
+            assert_eq!(content.in_memory().unwrap(), format!("Subject: {number}\r\n\r\n").as_bytes());
             number.parse().unwrap()
         })
         .collect();

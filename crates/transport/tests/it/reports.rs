@@ -94,7 +94,7 @@ async fn a_delay_is_told_once_for_a_message_however_many_next_hops_are_down() {
     assert!(about.len() == 2 && about.iter().all(|listed| listed.delay_notified), "{about:?}");
     assert_eq!(reports.len(), 1, "{reports:?}");
     let report = relay.pipeline.store().content(reports[0].message).await.unwrap();
-    let report = String::from_utf8_lossy(report.as_bytes()).into_owned();
+    let report = String::from_utf8_lossy(report.in_memory().unwrap()).into_owned();
     for to in to {
         assert!(report.contains(&format!("Final-Recipient: rfc822;{to}\r\nAction: delayed")), "{report}");
     }

@@ -40,7 +40,7 @@ impl Mailroom {
         self.0.lock().is_ok_and(|messages| {
             messages.iter().any(|(envelope, content)| {
                 envelope.recipients.iter().any(|r| r.address.to_string().eq_ignore_ascii_case(recipient))
-                    && content.as_bytes().windows(text.len()).any(|window| window == text.as_bytes())
+                    && content.head().windows(text.len()).any(|window| window == text.as_bytes())
             })
         })
     }

@@ -123,7 +123,7 @@ impl Key {
 
     pub(super) fn push_accepted(self, to: &mut Vec<u8>, place: u64, line: &[u8], content: &Content) {
         let length = u32::try_from(line.len()).unwrap_or(u32::MAX).to_le_bytes();
-        self.push(to, place, ACCEPTED, &[&length, line, content.as_bytes()]);
+        self.push(to, place, ACCEPTED, &[&length, line, content.head()]);
     }
 
     pub(super) fn push_lent(self, to: &mut Vec<u8>, place: u64, lent: &Lent) {

@@ -88,6 +88,7 @@ impl Keeper {
         let fits = self.shelf.is_open()
             && !message.watched
             && message.content.len() < self.largest
+            && message.content.in_memory().is_some()
             && !delivery.recipients.is_empty()
             && delivery.due <= message.received_at;
         if !fits {
