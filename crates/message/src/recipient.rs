@@ -3,7 +3,7 @@
 use postroad_address_space::Address;
 
 /// One recipient of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Recipient {
     /// Who it is; an IMCEA address that we opened is here in its own type.

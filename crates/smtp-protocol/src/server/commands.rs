@@ -182,8 +182,7 @@ impl Session {
             return self.out_of_order("Content is under way");
         }
         let envelope = transaction.envelope();
-        let (full, smtputf8) =
-            (envelope.recipients.len() >= self.settings.limits.recipients, envelope.smtputf8);
+        let (full, smtputf8) = (transaction.accepted() >= self.settings.limits.recipients, envelope.smtputf8);
         let parameters = match parameter::recipient(parameters, self.settings.offered(self.in_tls)) {
             Ok(parameters) => parameters,
             Err(error) => return self.bad_parameter(error),
@@ -268,8 +267,8 @@ impl Session {
         if let Question::Logon = question {
             return self.logon_judged(verdict);
         }
-        if let Question::Message { recipients } = question {
-            return self.message_judged(recipients, verdict);
+        if let Question::Message { places } = question {
+            return self.message_judged(&places, verdict);
         }
         if let (Question::Xclient(_), Verdict::Refuse(refusal)) = (&question, &verdict) {
             return self.refuse(&refusal.clone().closing());

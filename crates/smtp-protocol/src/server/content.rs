@@ -3,6 +3,7 @@
 use postroad_message::{Body, EnhancedStatus, Envelope};
 
 use crate::data::Decoder;
+use crate::server::accepted::Accepted;
 use crate::server::chunks::Chunks;
 use crate::server::event::Event;
 use crate::server::reply_line::ReplyLine;
@@ -112,7 +113,7 @@ impl Session {
         let taken = decoder.taken();
         let content = decoder.finish();
         let Some(transaction) = self.transaction.take() else { return };
-        let recipients = transaction.envelope().recipients.len();
+        let recipients = transaction.accepted();
         if let Some(refusal) = refusal {
             self.refuse_message(recipients, &refusal);
         } else if content.bare_line_ends && self.settings.refuse_bare_line_ends {
@@ -120,7 +121,8 @@ impl Session {
         } else if content.too_large {
             self.refuse_message(recipients, &too_large());
         } else {
-            self.message(transaction.into_envelope(), content.bytes, taken);
+            let (envelope, accepted, _) = transaction.finish();
+            self.message(envelope, accepted, content.bytes, taken);
         }
     }
 
@@ -131,13 +133,13 @@ impl Session {
         self.refuse_message(recipients, &if self.user.is_some() { refusal } else { refusal.closing() });
     }
 
-    fn message(&mut self, envelope: Envelope, content: Vec<u8>, taken: u64) {
+    fn message(&mut self, envelope: Envelope, accepted: Accepted, content: Vec<u8>, taken: u64) {
         self.transcript.note_with(|| format!("content of {} bytes", taken + content.len() as u64));
-        let recipients = envelope.recipients.len();
-        self.ask(Event::Message { envelope, content, taken }, Question::Message { recipients });
+        let places = accepted.into_places();
+        self.ask(Event::Message { envelope, content, taken }, Question::Message { places });
     }
 
-    /// How many replies the end of content has: one, or in LMTP one for each recipient (RFC 2033 sections 4.2 and 4.3).
+    /// How many replies the end of content has: one, or in LMTP one for each RCPT (RFC 2033 sections 4.2 and 4.3).
     fn replies(&self, recipients: usize) -> usize {
         if self.settings.lmtp { recipients } else { 1 }
     }
@@ -149,7 +151,7 @@ impl Session {
         self.refuse(refusal);
     }
 
-    pub(super) fn message_judged(&mut self, recipients: usize, verdict: Verdict) {
+    pub(super) fn message_judged(&mut self, places: &[usize], verdict: Verdict) {
         self.transaction = None;
         self.idle_commands = 0;
         let yes = match &verdict {
@@ -157,28 +159,28 @@ impl Session {
             _ => "Queued".to_owned(),
         };
         match verdict {
-            Verdict::Refuse(refusal) => self.refuse_message(recipients, &refusal),
-            Verdict::Each(answers) => self.each_judged(recipients, answers),
+            Verdict::Refuse(refusal) => self.refuse_message(places.len(), &refusal),
+            Verdict::Each(answers) => self.each_judged(places, answers),
             Verdict::Accept | Verdict::AcceptAs(_) | Verdict::Queued(_) => {
-                for _ in 0..self.replies(recipients) {
+                for _ in 0..self.replies(places.len()) {
                     self.reply(250, EnhancedStatus::success(6, 0), &yes);
                 }
             }
             // These answer a logon. Nobody has said that the message is durable.
             Verdict::Challenge(_) | Verdict::LoggedOn(_) => {
                 let refusal = Refusal::transient(3, 0, "Nobody said what became of the message");
-                self.refuse_message(recipients, &refusal);
+                self.refuse_message(places.len(), &refusal);
             }
         }
     }
 
     /// See [`Verdict::Each`].
-    fn each_judged(&mut self, recipients: usize, answers: Vec<Result<(), Refusal>>) {
-        let missing = || Err(Refusal::transient(3, 0, "Nobody said what became of this recipient"));
-        let mut answers = answers.into_iter().chain(std::iter::repeat_with(missing)).take(recipients);
+    fn each_judged(&mut self, places: &[usize], answers: Vec<Result<(), Refusal>>) {
+        let missing = Err(Refusal::transient(3, 0, "Nobody said what became of this recipient"));
+        let mut answers = places.iter().map(|&place| answers.get(place).unwrap_or(&missing).clone());
         if !self.settings.lmtp {
             let no = answers.find_map(Result::err);
-            return self.message_judged(recipients, no.map_or(Verdict::Accept, Verdict::Refuse));
+            return self.message_judged(places, no.map_or(Verdict::Accept, Verdict::Refuse));
         }
         let mut closes = false;
         for answer in answers {
@@ -203,7 +205,7 @@ impl Session {
             }
             State::Chunk(chunk) => {
                 if let Some(transaction) = self.transaction.take().filter(|_| !chunk.last) {
-                    let recipients = transaction.envelope().recipients.len();
+                    let recipients = transaction.accepted();
                     self.dropped = Some(Dropped { recipients, untold: None });
                 }
                 chunk.refused.get_or_insert(refusal);
@@ -287,7 +289,7 @@ impl Session {
 
     /// How many were accepted in the transaction, also where it ended before its last chunk.
     fn recipients(&self) -> Option<usize> {
-        let standing = self.transaction.as_ref().map(|transaction| transaction.envelope().recipients.len());
+        let standing = self.transaction.as_ref().map(Transaction::accepted);
         standing.or_else(|| self.dropped.as_ref().map(|dropped| dropped.recipients))
     }
 
@@ -324,11 +326,11 @@ impl Session {
             return self.reply(250, EnhancedStatus::success(0, 0), &text);
         }
         let Some(transaction) = self.transaction.take() else { return };
-        let (envelope, chunks) = transaction.finish_chunks();
+        let (envelope, accepted, chunks) = transaction.finish();
         let taken = chunks.taken();
         match chunks.finish() {
-            Some(content) => self.message(envelope, content, taken),
-            None => self.refuse_bare_line_ends(envelope.recipients.len()),
+            Some(content) => self.message(envelope, accepted, content, taken),
+            None => self.refuse_bare_line_ends(accepted.len()),
         }
     }
 }

@@ -41,6 +41,7 @@
 //! [`Verdict::Each`]. With [`Settings::xclient`] it believes XCLIENT; a PROXY header comes before any session and is read by
 //! [`proxy::Reader`](crate::proxy::Reader).
 
+mod accepted;
 mod chunks;
 mod commands;
 mod content;

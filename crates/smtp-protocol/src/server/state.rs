@@ -66,9 +66,9 @@ pub(super) enum Question {
         size: u64,
         last: bool,
     },
-    /// Of so many recipients.
+    /// For each RCPT, where in the envelope its recipient stands.
     Message {
-        recipients: usize,
+        places: Vec<usize>,
     },
     Xclient(Box<Attributes>),
 }

@@ -4,12 +4,14 @@ use postroad_message::{Body, Envelope, Recipient, ReversePath};
 
 use crate::data::BareLineEnds;
 use crate::parameter::MailParameters;
+use crate::server::accepted::Accepted;
 use crate::server::chunks::Chunks;
 
 /// From an accepted MAIL to the verdict on the message, or to RSET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     envelope: Envelope,
+    accepted: Accepted,
     chunks: Option<Chunks>,
 }
 
@@ -21,16 +23,21 @@ impl Transaction {
         envelope.ret = parameters.ret;
         envelope.envelope_id = parameters.envelope_id;
         envelope.require_tls = parameters.require_tls;
-        Self { envelope, chunks: None }
+        Self { envelope, accepted: Accepted::default(), chunks: None }
     }
 
-    /// What is known so far.
+    /// What is known so far. Each recipient stands in it once.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }
 
     pub(super) fn add(&mut self, recipient: Recipient) {
-        self.envelope.recipients.push(recipient);
+        self.accepted.add(recipient, &mut self.envelope.recipients);
+    }
+
+    /// How many RCPT commands were accepted.
+    pub(super) fn accepted(&self) -> usize {
+        self.accepted.len()
     }
 
     /// Whether a BDAT has been accepted: from there on nothing but BDAT carries content.
@@ -51,11 +58,7 @@ impl Transaction {
         self.chunks.as_mut().map(Chunks::take).unwrap_or_default()
     }
 
-    pub(super) fn finish_chunks(self) -> (Envelope, Chunks) {
-        (self.envelope, self.chunks.unwrap_or_default())
-    }
-
-    pub(super) fn into_envelope(self) -> Envelope {
-        self.envelope
+    pub(super) fn finish(self) -> (Envelope, Accepted, Chunks) {
+        (self.envelope, self.accepted, self.chunks.unwrap_or_default())
     }
 }

@@ -9,6 +9,7 @@ mod client_with_server;
 mod disturbed_server;
 mod logon_judge;
 mod logons;
+mod same_recipient;
 mod sasl_rehearsal;
 mod server_attacks;
 mod server_cuts;

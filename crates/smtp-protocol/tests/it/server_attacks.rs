@@ -12,7 +12,7 @@ fn what_a_message_is_made_of_is_no_idle_command() {
     settings.limits.recipients = 5000;
     let mut play = Play::new(Session::new(settings));
     play.send(b"HELO a\r\nMAIL FROM:<joe@contoso.com>\r\n");
-    (0..5000).for_each(|_| play.send(b"RCPT TO:<jane@contoso.com>\r\n"));
+    (0..5000).for_each(|number| play.send(format!("RCPT TO:<u{number}@contoso.com>\r\n").as_bytes()));
     let chunk = format!("BDAT 512\r\n{}\r\n", "x".repeat(510));
     (0..5000).for_each(|_| play.send(chunk.as_bytes()));
     play.send(b"BDAT 0 LAST\r\n");
