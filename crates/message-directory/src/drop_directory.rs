@@ -278,11 +278,17 @@ impl Drop for Temporary {
     }
 }
 
-/// The most syncs that wait for the disk at the same time.
-const SIDE_BY_SIDE: usize = 8;
+/// So many syncs wait for the disk at the same time, and each of their threads has at least so many files.
+const SIDE_BY_SIDE: usize = 4;
 
 /// Syncs every file; one after another as far as there are no threads to be had.
+///
+/// The disk begins with all of them before the first is waited for, so that most are written by the time their turn comes. The
+/// threads are for a machine that has other work: there each wait lasts until somebody else's turn has ended.
 fn sync_side_by_side(files: &[&File]) -> Vec<io::Result<()>> {
+    if files.len() > 1 {
+        files.iter().for_each(|file| file_system::begin_writing(file));
+    }
     let next = AtomicUsize::new(0);
     let synced: Vec<OnceLock<io::Result<()>>> = files.iter().map(|_| OnceLock::new()).collect();
     let work = || {
@@ -294,7 +300,7 @@ fn sync_side_by_side(files: &[&File]) -> Vec<io::Result<()>> {
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..files.len().min(SIDE_BY_SIDE) {
+        for _ in 1..files.len().div_ceil(SIDE_BY_SIDE).min(SIDE_BY_SIDE) {
             let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }
         work();

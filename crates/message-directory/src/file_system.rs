@@ -169,6 +169,15 @@ pub(crate) fn bytes_in(directory: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
+/// Asks the system to begin writing a file to the disk, which will be synced soon: a hint that promises nothing. That its
+/// bytes need not stay in memory is what makes Linux begin.
+pub(crate) fn begin_writing(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
+}
+
 /// Makes the names in a directory durable.
 #[cfg(unix)]
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
