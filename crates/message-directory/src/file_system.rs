@@ -155,15 +155,20 @@ fn rename_by_link(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
-/// Bytes of all files in a directory. Others delete while we count: what vanishes counts nothing.
+/// Bytes of all files in a directory. Others delete while we count: what vanishes counts nothing. Where the rest cannot be
+/// listed, or a file not be looked at, nobody knows how many there are.
 pub(crate) fn bytes_in(directory: &Path) -> io::Result<u64> {
+    total(std::fs::read_dir(directory)?.map(|entry| look(&entry?.path())))
+}
+
+fn total(files: impl Iterator<Item = io::Result<Facts>>) -> io::Result<u64> {
     let mut bytes = 0_u64;
-    for entry in std::fs::read_dir(directory)? {
-        let facts = entry.and_then(|entry| look(&entry.path()));
-        if let Ok(facts) = facts
-            && facts.is_regular
-        {
-            bytes = bytes.saturating_add(facts.size);
+    for file in files {
+        match file {
+            Ok(facts) if facts.is_regular => bytes = bytes.saturating_add(facts.size),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(bytes)
@@ -188,4 +193,29 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_that_fails_is_no_short_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "12345").unwrap();
+        let file = || look(&folder.path().join("a"));
+        let fails = |kind: io::ErrorKind| io::Result::Err(kind.into());
+        for (name, files, bytes) in [
+            ("all of them", vec![file(), file(), look(folder.path())], Ok(10)),
+            ("one vanished", vec![file(), fails(io::ErrorKind::NotFound), file()], Ok(10)),
+            ("the disk fails", vec![file(), fails(io::ErrorKind::Other), file()], Err(io::ErrorKind::Other)),
+            (
+                "one is hidden",
+                vec![fails(io::ErrorKind::PermissionDenied)],
+                Err(io::ErrorKind::PermissionDenied),
+            ),
+        ] {
+            assert_eq!(total(files.into_iter()).map_err(|error| error.kind()), bytes, "{name}");
+        }
+    }
 }
