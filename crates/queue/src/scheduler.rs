@@ -13,7 +13,7 @@ use crate::schedule::RetrySchedule;
 pub struct Concurrency {
     /// `MaxOutboundConnections`: over all next hops.
     pub total: NonZeroUsize,
-    /// `MaxPerDomainOutboundConnections`: to one next hop.
+    /// `MaxPerDomainOutboundConnections`: to one next hop that has no [limit of its own](Scheduler::limit).
     pub per_next_hop: NonZeroUsize,
 }
 
@@ -64,6 +64,8 @@ struct Queue {
     /// When its earliest delivery that nobody works on is due; `None`: it has none.
     due: Option<Timestamp>,
     in_use: usize,
+    /// In the place of what holds for all.
+    most: Option<NonZeroUsize>,
     /// Failures in a row to reach it.
     failures: u32,
     /// The first of them, or when [`Scheduler::take_idle`] last told of it.
@@ -137,12 +139,16 @@ impl Scheduler {
         }
     }
 
-    /// Takes other limits and another schedule; what runs goes on, and holds stand as they are.
+    /// Takes other limits and another schedule; what runs goes on, and holds stand as they are. Limits of single next hops are
+    /// to be set anew.
     pub fn reconfigure(&mut self, concurrency: Concurrency, schedule: RetrySchedule) {
         self.concurrency = concurrency;
         self.schedule = schedule;
         let ids: Vec<u64> = self.queues.keys().copied().collect();
         for id in ids {
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.most = None;
+            }
             self.place(id);
         }
     }
@@ -154,6 +160,16 @@ impl Scheduler {
             queue.due = Some(queue.due.map_or(due, |known| known.min(due)));
         }
         self.place(id);
+    }
+
+    /// So many slots at most for this next hop, fewer or more than [`Concurrency::per_next_hop`]: its connector says so. Holds
+    /// for as long as it has mail, so set it after each offer.
+    pub fn limit(&mut self, next_hop: &NextHop, most: NonZeroUsize) {
+        let Some(&id) = self.ids.get(next_hop) else { return };
+        if let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.most != Some(most)) {
+            queue.most = Some(most);
+            self.place(id);
+        }
     }
 
     /// A slot for the next hop whose turn it is; `None` when none is due, or none has room.
@@ -273,6 +289,7 @@ impl Scheduler {
                 next_hop: next_hop.clone(),
                 due: None,
                 in_use: 0,
+                most: None,
                 failures: 0,
                 failing_since: None,
                 held_until: None,
@@ -341,8 +358,8 @@ impl Scheduler {
 
     fn has_room(&self, id: u64) -> bool {
         self.queues.get(&id).is_some_and(|queue| {
-            let most = if queue.failures > 0 { 1 } else { self.concurrency.per_next_hop.get() };
-            queue.in_use < most
+            let most = queue.most.unwrap_or(self.concurrency.per_next_hop).get();
+            queue.in_use < if queue.failures > 0 { 1 } else { most }
         })
     }
 

@@ -1,11 +1,13 @@
 //! The loop that delivers: what is due is claimed, carried out somewhere else, and settled.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use postroad_connector::{Connector, DeliveryAgentConnector};
 use postroad_message::{NextHop, Timestamp};
 use postroad_queue::{Claim, Contact, Lease, QueueError, Scheduler, Slot};
 use tokio::sync::watch;
@@ -15,7 +17,7 @@ use tracing::Instrument as _;
 
 use crate::attempt::{self, SWEEP};
 use crate::observe::Way;
-use crate::pipeline::{Pipeline, Shared};
+use crate::pipeline::{InForce, Pipeline, Shared};
 use crate::poison::{self, Hand};
 use crate::reroute;
 
@@ -67,6 +69,7 @@ impl Pipeline {
                 reroutes = 2;
                 next_sweep = shared.world.now();
                 scheduler.reconfigure(force.settings.concurrency, force.settings.retry_schedule.clone());
+                look.seen = None;
             }
             let now = shared.world.now();
             if now >= next_sweep {
@@ -82,7 +85,7 @@ impl Pipeline {
                 biased;
                 () = &mut shutdown => break,
                 started = async {
-                    look.offer(shared, &mut scheduler, seen, now).await?;
+                    look.offer(&force, &mut scheduler, (shared, seen), now).await?;
                     start_due(shared, &mut scheduler, &mut running, &told, now).await
                 } => started,
             };
@@ -156,9 +159,9 @@ impl Look {
 
     async fn offer(
         &mut self,
-        shared: &Shared,
+        force: &InForce,
         scheduler: &mut Scheduler,
-        version: u64,
+        (shared, version): (&Shared, u64),
         now: Timestamp,
     ) -> Result<(), QueueError> {
         let begun = Instant::now();
@@ -167,6 +170,9 @@ impl Look {
         }
         for (next_hop, due) in shared.store.due(now).await? {
             scheduler.offer(&next_hop, due);
+            if let Some(most) = agent_of(force, &next_hop).and_then(connections) {
+                scheduler.limit(&next_hop, most);
+            }
         }
         for next_hop in shared.store.take_retries().await? {
             scheduler.retry_now(&next_hop);
@@ -182,6 +188,21 @@ impl Look {
         let waits = self.seen != Some(version);
         if waits { self.not_before.saturating_duration_since(Instant::now()) } else { Duration::MAX }
     }
+}
+
+/// The connector of a next hop, where it is an agent that hands its mail over here.
+fn agent_of<'a>(force: &'a InForce, next_hop: &NextHop) -> Option<&'a DeliveryAgentConnector> {
+    match force.table.usable_connector(&next_hop.connector)? {
+        connector @ Connector::DeliveryAgent(agent) if attempt::way(force, connector) == Way::Agent => {
+            Some(agent)
+        }
+        _ => None,
+    }
+}
+
+/// What the connector says counts, whatever holds for domains.
+fn connections(agent: &DeliveryAgentConnector) -> Option<NonZeroUsize> {
+    NonZeroUsize::new(usize::try_from(agent.max_concurrent_connections).ok()?)
 }
 
 /// Whether the next delivery of a batch is begun.
@@ -219,9 +240,7 @@ async fn start_due(
     let settings = &force.settings;
     while let Some(slot) = scheduler.next(now) {
         let until = now.after(settings.lease);
-        let connector = force.table.usable_connector(&slot.next_hop().connector);
-        let is_agent = connector.is_some_and(|connector| attempt::way(&force, connector) == Way::Agent);
-        let batch = if is_agent { 1 } else { BATCH };
+        let batch = if agent_of(&force, slot.next_hop()).is_some() { 1 } else { BATCH };
         let claim = Claim::due(slot.next_hop().clone(), batch, now, until);
         let claimed = match shared.store.claim(claim).await {
             Ok(claimed) => claimed,

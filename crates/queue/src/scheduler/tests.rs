@@ -55,6 +55,23 @@ fn one_next_hop_gets_no_more_than_its_share() {
 }
 
 #[test]
+fn a_next_hop_with_a_limit_of_its_own_keeps_to_that() {
+    let mut scheduler = scheduler(100, 20);
+    let own = |most| NonZeroUsize::new(most).expect("not zero");
+    for (name, most) in [("wide", 30), ("narrow", 5)] {
+        scheduler.offer(&hop(name), at(0));
+        scheduler.limit(&hop(name), own(most));
+    }
+    scheduler.offer(&hop("ordinary"), at(0));
+    let slots = take_all(&mut scheduler, 0);
+    let of = |name: &str| names(&slots).iter().filter(|slot| **slot == name).count();
+    assert_eq!((of("wide"), of("narrow"), of("ordinary")), (30, 5, 20));
+    // Without a word of its connector it is like the others.
+    scheduler.reconfigure(limits(100, 20), RetrySchedule::IisIntervals(vec![]));
+    assert_eq!(names(&take_all(&mut scheduler, 0)), ["narrow"; 15]);
+}
+
+#[test]
 fn a_next_hop_that_is_down_holds_back_only_its_own_queue() {
     let mut scheduler = scheduler(100, 1);
     scheduler.offer(&hop("down"), at(0));

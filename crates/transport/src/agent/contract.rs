@@ -14,8 +14,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// What the pipeline promises:
 ///
-/// * A connector has [`max_concurrent_connections`](DeliveryAgentConnector::max_concurrent_connections) connections at most
-///   (a changed configuration counts anew), and each carries
+/// * A connector has [`max_concurrent_connections`](DeliveryAgentConnector::max_concurrent_connections) connections at most,
+///   however many other next hops may have (a changed configuration counts anew), and each carries
 ///   [`max_messages_per_connection`](DeliveryAgentConnector::max_messages_per_connection) messages, one after another.
 /// * Every call has bounded time; whatever takes longer is dropped at an await, and so it is when the relay stops. A
 ///   connection that was dropped in a call is never used again.
