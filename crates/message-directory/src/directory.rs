@@ -165,33 +165,51 @@ impl Directory {
 
     /// Gives every left-over `.tmp` its `.eml` name back; call it once, before the first poll. Returns how many.
     ///
-    /// Files that another process holds are left to it. A `.tmp` that a crash left with both names loses the second.
+    /// Files that another process holds are left to it. Where others watch the same directory, ask the queue first which of
+    /// the [left-over files](Self::left_over) it has: those given back are anybody's.
     pub fn recover(&self, now: Timestamp) -> Result<usize, DirectoryError> {
-        let mut recovered = 0;
-        for entry in self.entries()? {
-            let name = entry.map_err(|error| self.error(&error))?.file_name();
-            if has_extension(&name, "tmp") && self.take_back(&name, now).is_ok() {
-                recovered += 1;
-            }
-        }
-        Ok(recovered)
+        let names = self.left_over()?;
+        let released = names.iter().filter_map(|name| self.reclaim(name).ok()?.release(now).ok());
+        Ok(released.count())
     }
 
-    fn take_back(&self, name: &OsStr, now: Timestamp) -> io::Result<()> {
-        let path = self.path.join(name);
-        let file = file_system::open(&path)?;
-        let facts = file_system::look_inside(&file)?;
-        if !facts.is_regular || file.try_lock().is_err() {
-            return Err(io::ErrorKind::ResourceBusy.into());
+    /// The names of all `.tmp` files, those that another process holds among them.
+    pub fn left_over(&self) -> Result<Vec<OsString>, DirectoryError> {
+        let mut names = Vec::new();
+        for entry in self.entries()? {
+            let name = entry.map_err(|error| self.error(&error))?.file_name();
+            if has_extension(&name, "tmp") {
+                names.push(name);
+            }
         }
-        let stem = Path::new(name).file_stem().unwrap_or(name);
-        let first = self.path.join(named(stem, "", "eml"));
-        let twice =
-            facts.links == 2 && file_system::look(&first).is_ok_and(|other| other.identity == facts.identity);
-        match (twice, facts.links) {
-            (true, _) => std::fs::remove_file(&path),
-            (false, 1) => self.rename(&path, stem, "eml", now).map(|_| ()),
-            _ => Err(io::ErrorKind::InvalidInput.into()),
+        Ok(names)
+    }
+
+    /// Makes a left-over `.tmp` ours, under the name it has. One that a crash left with both of its names loses this one, and
+    /// counts as [`Skipped::Vanished`]: it waits under the other.
+    pub fn reclaim(&self, name: &OsStr) -> Result<Claimed, Skipped> {
+        let path = self.path.join(name);
+        let file = file_system::open(&path).map_err(skipped)?;
+        let facts = file_system::look_inside(&file).map_err(skipped)?;
+        if facts.is_regular {
+            lock(&file)?;
+        }
+        let stem = Path::new(name).file_stem().unwrap_or(name).to_owned();
+        if let Some(why) = unfit(&facts) {
+            let first = self.path.join(named(&stem, "", "eml"));
+            let same = |other: &Facts| other.identity == facts.identity;
+            if facts.links == 2 && file_system::look(&first).is_ok_and(|other| same(&other)) {
+                std::fs::remove_file(&path).map_err(skipped)?;
+                return Err(Skipped::Vanished);
+            }
+            return Err(why);
+        }
+        let (directory, max_file_size) = (self.path.clone(), self.max_file_size);
+        let claimed = Claimed { file, path, directory, stem, name: name.to_owned(), facts, max_file_size };
+        // Whoever held it may have let go of it between opening and locking.
+        match claimed.is_still_there() {
+            Ok(true) => Ok(claimed),
+            _ => Err(Skipped::Vanished),
         }
     }
 

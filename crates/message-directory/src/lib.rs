@@ -76,7 +76,8 @@
 //!   [`Poll::next_at_rest`] says when it is worth a look; that something came at all the caller may learn from the system
 //!   (`postroad-transport` does), but only looking finds everything.
 //! * **A crash** leaves `.tmp` files, which [`Directory::recover`] names `.eml` again. [`Claimed::identity`] tells whether the
-//!   queue has such a file already. Once the queue has it: [`Claimed::settle`], then sync the directory, and only then let the
+//!   queue has such a file already; where others with queues of their own watch the same directory, that is asked of each
+//!   [left-over](Directory::left_over) that is [reclaimed](Directory::reclaim) before it is released. Once the queue has it: [`Claimed::settle`], then sync the directory, and only then let the
 //!   queue forget the identity.
 //! * **Many files**: the oldest of 20,000 come first, and where these hold too few the next poll looks behind them. Several
 //!   [Drop files](DropDirectory::write_all) share their syncs.

@@ -70,6 +70,10 @@ pub trait QueueStore: Send + Sync {
     /// Durable. Cost: the size of the messages, and a sync that is shared with whoever calls at the time.
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>>;
 
+    /// Those of these source keys under which something was queued, and that were not forgotten: a source that was
+    /// interrupted asks before it lets go of a file that another may take. Cost: a look-up each.
+    fn known_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>>;
+
     /// Forgets each `source_key`: its source has deleted the file and will not come with it again. Forgetting one
     /// that is not known is no error.
     fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()>;

@@ -21,7 +21,7 @@ use crate::watch::{FileDoor, Reader, blocking};
 
 /// The most files of a batch. Three times as many are open: while one batch is deleted the next is queued, and the one
 /// after that is read.
-const BATCH_FILES: usize = 128;
+pub(crate) const BATCH_FILES: usize = 128;
 /// The most bytes of a batch, unless one file alone has more.
 const BATCH_BYTES: u64 = 16 << 20;
 /// Batches that were read and are not gone yet.
@@ -32,7 +32,7 @@ const FORGOTTEN_TOGETHER: usize = 2048;
 const KEPT_BUFFER: usize = 1 << 20;
 
 /// What is to become of a claimed file.
-enum Fate {
+pub(crate) enum Fate {
     /// The queue has it: delete it.
     Taken(String),
     /// It is no message: `.bad`, and say why.
@@ -132,7 +132,7 @@ impl Pipeline {
                     continue;
                 }
             };
-            let key = format!("{}:{}", reader.source(), claimed.identity());
+            let key = key(reader, &claimed);
             let asks = match claimed.read_into(&mut bytes) {
                 Ok(()) => self.shared.decode(reader, &bytes, &key).map_err(fate),
                 Err(why @ Skipped::TooLarge { .. }) => Err(Fate::Bad(why.to_string())),
@@ -176,7 +176,11 @@ impl Pipeline {
     }
 
     /// Gives the keys of the files that were deleted.
-    async fn settle_files(&self, door: &Arc<FileDoor>, decided: Vec<(Claimed, Fate)>) -> Vec<String> {
+    pub(crate) async fn settle_files(
+        &self,
+        door: &Arc<FileDoor>,
+        decided: Vec<(Claimed, Fate)>,
+    ) -> Vec<String> {
         let now = self.shared.world.now();
         let (source, door) = (door.reader.source(), Arc::clone(door));
         let moved = tokio::task::spawn_blocking(move || {
@@ -213,7 +217,7 @@ impl Pipeline {
     }
 
     /// Nobody will come with these files again.
-    async fn forget(&self, directory: &Path, gone: Vec<String>) {
+    pub(crate) async fn forget(&self, directory: &Path, gone: Vec<String>) {
         if gone.is_empty() {
             return;
         }
@@ -225,6 +229,11 @@ impl Pipeline {
             let _ = self.shared.store.forget_source_keys(gone).await;
         }
     }
+}
+
+/// What the queue knows a file by.
+pub(crate) fn key(reader: &Reader, claimed: &Claimed) -> String {
+    format!("{}:{}", reader.source(), claimed.identity())
 }
 
 /// Once for as long as the file stands there.

@@ -88,6 +88,7 @@ pub mod doors;
 mod files;
 mod hint;
 mod intake;
+mod left_over;
 pub mod logs;
 mod manage;
 mod memory;

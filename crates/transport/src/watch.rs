@@ -135,7 +135,7 @@ impl Pipeline {
         tokio::pin!(shutdown);
         loop {
             if !recovered {
-                (directory, recovered) = self.recover_files(directory).await;
+                (directory, recovered) = self.recover_files(directory, &door).await;
             }
             // Under back-pressure the files stay where they are.
             let allowance = if self.shared.is_short_of_room(0) { 0 } else { rate.allowance(instant()) };
@@ -187,16 +187,6 @@ impl Pipeline {
                 () = hints.come(), if hinted => {}
             }
         }
-    }
-
-    /// Gives the files that an earlier run held their names back; false where the directory cannot be read.
-    async fn recover_files(&self, directory: Directory) -> (Directory, bool) {
-        let now = self.shared.world.now();
-        let (directory, recovered) = blocking(directory, move |directory| directory.recover(now)).await;
-        if let Ok(files @ 1..) = recovered {
-            tracing::info!(directory = shown(directory.path()), files, "left-over files are taken again");
-        }
-        (directory, recovered.is_ok())
     }
 }
 

@@ -109,11 +109,33 @@ fn what_a_crash_left_is_taken_back_and_known_again() {
 }
 
 #[test]
+fn a_left_over_can_be_settled_instead_of_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    write(folder.path(), "held.tmp", 10);
+    let mut directory = watched(folder.path());
+    let candidate = polled(&mut directory).remove(0);
+    let claimed = directory.claim(&candidate, NOW).unwrap();
+    let identity = claimed.identity();
+    drop(claimed);
+    let other = directory.reclaim(OsStr::new("held.tmp")).unwrap();
+    let mut left = directory.left_over().unwrap();
+    left.sort();
+    assert_eq!(left, ["a.tmp", "held.tmp"]);
+    assert_eq!(watched(folder.path()).reclaim(OsStr::new("held.tmp")).unwrap_err(), Skipped::Busy);
+    let again = directory.reclaim(OsStr::new("a.tmp")).unwrap();
+    assert_eq!(again.identity(), identity);
+    again.settle().unwrap();
+    other.release(NOW).unwrap();
+    assert_eq!(names(folder.path()), ["held.eml"]);
+}
+
+#[test]
 fn a_crash_between_link_and_unlink_leaves_one_name() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a.eml", 10);
     fs::hard_link(folder.path().join("a.eml"), folder.path().join("a.tmp")).unwrap();
-    assert_eq!(watched(folder.path()).recover(NOW).unwrap(), 1);
+    assert_eq!(watched(folder.path()).recover(NOW).unwrap(), 0, "it has its name");
     assert_eq!(names(folder.path()), ["a.eml"]);
 }
 

@@ -135,7 +135,10 @@ async fn a_source_may_try_again(store: &dyn QueueStore) -> Result<(), Breach> {
     let third = clause.ok(store.enqueue_all(group.clone()).await)?;
     clause.that(first == third && clause.list().await?.is_empty(), "nor after it was delivered")?;
     let forgotten = || vec!["Pickup/another.eml".to_owned(), "Pickup/mail.eml".to_owned()];
+    let known = clause.ok(store.known_source_keys(forgotten()).await)?;
+    clause.that(known == ["Pickup/mail.eml"], "one key is known, the other is not")?;
     clause.ok(store.forget_source_keys(forgotten()).await)?;
+    clause.that(clause.ok(store.known_source_keys(forgotten()).await)?.is_empty(), "none when forgotten")?;
     let fourth = clause.ok(store.enqueue_all(group).await)?;
     clause.that(first != fourth && clause.list().await?.len() == 2, "a key that was forgotten is new")?;
     clause.ok(store.forget_source_keys(forgotten()).await)?;
@@ -157,6 +160,7 @@ async fn a_source_may_try_again_with_one(store: &dyn QueueStore) -> Result<(), B
     clause.that(clause.list().await?.is_empty(), "nothing is queued twice")?;
     clause.that(clause.ok(store.enqueue(keyed.clone()).await)? == first, "whoever has looked meanwhile")?;
     let forgotten = || vec!["Pickup/one.eml".to_owned()];
+    clause.that(clause.ok(store.known_source_keys(forgotten()).await)? == forgotten(), "its key is known")?;
     clause.ok(store.forget_source_keys(forgotten()).await)?;
     let second = clause.ok(store.enqueue(keyed.clone()).await)?;
     clause.that(first != second, "a key that was forgotten is new")?;

@@ -303,6 +303,19 @@ impl QueueStore for SqliteStore {
         )
     }
 
+    fn known_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>> {
+        // In this order: what moves into the tables meanwhile is found there.
+        let (mut known, others) = self.shelf.known(source_keys);
+        if others.is_empty() {
+            return Box::pin(std::future::ready(Ok(known)));
+        }
+        let stored = self.reader.submit(move |connection| view::known_source_keys(connection, others));
+        Box::pin(async move {
+            known.extend(stored.await?);
+            Ok(known)
+        })
+    }
+
     fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()> {
         let source_keys = self.shelf.forget(source_keys);
         if source_keys.is_empty() {

@@ -61,6 +61,7 @@ impl QueueStore for Door {
     pass_on! {
         start(owner: &str) -> u64;
         stop() -> u64;
+        known_source_keys(keys: Vec<String>) -> Vec<String>;
         forget_source_keys(keys: Vec<String>) -> ();
         due(now: Timestamp) -> Vec<(NextHop, Timestamp)>;
         claim(claim: Claim) -> Claimed;

@@ -1,6 +1,7 @@
 //! Pickup and Replay: files become messages once, bad ones stay as `.bad`, and a crash between is harmless.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -206,6 +207,39 @@ async fn a_left_over_tmp_is_taken_again_at_the_start() {
     one_poll(&relay, watched).await;
     assert!(names(&relay, "Pickup").is_empty());
     assert_eq!(relay.waiting().await.len(), 2);
+}
+
+/// While there is no room nothing is taken: whatever bears its first name then could be taken by another relay that watches
+/// the same directory with a queue of its own.
+#[tokio::test(start_paused = true)]
+async fn a_left_over_tmp_that_is_queued_never_gets_its_first_name_back() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay);
+    let path = watched.path().to_owned();
+    for name in ["queued.eml", "new.eml"] {
+        std::fs::write(path.join(name), LETTER).unwrap();
+    }
+    let mut directory = Directory::new(&path, Dialect::Exchange);
+    for candidate in directory.poll(2, BEGIN).unwrap().candidates {
+        let claimed = directory.claim(&candidate, BEGIN).unwrap();
+        if candidate.name == "queued.eml" {
+            let mut submission = message("erp@sender.test", &["jane@contoso.com"]);
+            submission.source_key = Some(format!("pickup:{}", claimed.identity()));
+            relay.pipeline.submit(submission).await.unwrap();
+        }
+    }
+    assert_eq!(names(&relay, "Pickup"), ["new.tmp", "queued.tmp"]);
+
+    let mut settings = relay.pipeline.settings();
+    settings.queue_folder = Some(relay.folder.path().to_owned());
+    settings.minimum_free_space = 1_000;
+    relay.put_in_force(settings);
+    relay.free.store(0, Ordering::Relaxed);
+    // The last look at the disk is that old.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    one_poll(&relay, watched).await;
+    assert_eq!(names(&relay, "Pickup"), ["new.eml"]);
+    assert_eq!(relay.waiting().await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

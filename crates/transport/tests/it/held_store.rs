@@ -67,6 +67,19 @@ impl QueueStore for HeldStore {
         held(self.0.enqueue_all(messages.collect()))
     }
 
+    fn known_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>> {
+        held(async move {
+            let mut known = Vec::new();
+            for key in source_keys {
+                let stored = self.3.get(&key).cloned().unwrap_or_else(|| key.clone());
+                if !self.0.known_source_keys(vec![stored]).await?.is_empty() {
+                    known.push(key);
+                }
+            }
+            Ok(known)
+        })
+    }
+
     fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()> {
         let stored = |key| self.3.get(&key).cloned().unwrap_or(key);
         held(self.0.forget_source_keys(source_keys.into_iter().map(stored).collect()))

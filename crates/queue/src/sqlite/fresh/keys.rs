@@ -83,6 +83,12 @@ impl Shelf {
         Asked::New(reserved)
     }
 
+    /// Those of these keys that the log remembers, and the others.
+    pub(in super::super) fn known(&self, keys: Vec<String>) -> (Vec<String>, Vec<String>) {
+        let shared = self.shared();
+        keys.into_iter().partition(|key| matches!(shared.keys.get(key), Some(Known::Here { .. })))
+    }
+
     /// Forgets what the log remembers; gives those keys that the tables may know.
     pub(in super::super) fn forget(&self, mut keys: Vec<String>) -> Vec<String> {
         let mut shared = self.shared();
