@@ -84,7 +84,8 @@
 //! Most mail is delivered within seconds, and never comes into the tables: it costs one short write to the log, and a
 //! sync that whoever comes at the time shares. Opening the store moves what is left in the log of a server that is gone.
 //!
-//! A crash may leave a content file without a row; the next start removes it. Space that mail no longer needs is given
+//! A large content may come in pieces, and lies in its file from the first of them on: see [`QueueStore::draft`]. A crash may leave
+//! a content file without a row; the next start removes it. Space that mail no longer needs is given
 //! back to the file system in idle moments. A store of an older version is migrated, one of a newer version refused.
 //!
 //! # Errors
@@ -93,6 +94,7 @@
 //! newer version. Answer "not now" to those, never "no". A call that failed changed nothing that can be seen.
 
 pub mod contract;
+pub mod draft;
 pub mod error;
 pub mod item;
 pub mod listing;
@@ -102,6 +104,7 @@ pub mod scheduler;
 pub mod sqlite;
 pub mod store;
 
+pub use draft::ContentDraft;
 pub use error::QueueError;
 pub use item::{Claim, Claimed, Eligible, Kept, Lease, NewDelivery, NewMessage, Settlement};
 pub use listing::{Changed, Filter, Listed, QueueSummary, QueuedRecipient, State, StateKind, UnknownState};

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 
+use crate::draft::ContentDraft;
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Lease, NewMessage, Settlement};
 use crate::listing::{Changed, Filter, Listed, QueueSummary};
@@ -73,6 +74,21 @@ pub trait QueueStore: Send + Sync {
     /// Those of these source keys under which something was queued, and that were not forgotten: a source that was
     /// interrupted asks before it lets go of a file that another may take. Cost: a look-up each.
     fn known_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>>;
+
+    /// From how many bytes on a content should come in pieces, by a [`draft`](Self::draft): it lies elsewhere than most. `None`, which
+    /// is where nobody says otherwise: contents come whole.
+    fn large_content(&self) -> Option<usize> {
+        None
+    }
+
+    /// Begins a content that comes in pieces, which begins with `head`: its header block at least. `None` where it must come whole.
+    ///
+    /// See [`ContentDraft`] for what stays of it, which is nothing before [`enqueue`](Self::enqueue). Cost: nothing; of each piece, its
+    /// size; at the end a sync.
+    fn draft(&self, head: Vec<u8>) -> Option<Box<dyn ContentDraft>> {
+        let _ = head;
+        None
+    }
 
     /// Forgets each `source_key`: its source has deleted the file and will not come with it again. Forgetting one
     /// that is not known is no error.

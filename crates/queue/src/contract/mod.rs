@@ -12,6 +12,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod drafting;
 mod lending;
 mod managing;
 mod queueing;
@@ -61,6 +62,7 @@ where
 {
     let open = async |clause: &'static str| open().await.map_err(|error| Breach::Failed { clause, error });
     queueing::check(&open).await?;
+    drafting::check(&open).await?;
     lending::check(&open).await?;
     settling::check(&open).await?;
     watching::check(&open).await?;

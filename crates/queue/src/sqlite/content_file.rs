@@ -2,7 +2,7 @@
 //!
 //! | on the disk | when |
 //! |---|---|
-//! | a file, locked, without a row | its message is being taken in; whoever takes it in died if it is not locked |
+//! | a file, locked, without a row | its message is being taken in, as a whole or [in pieces](super::draft); whoever takes it in died if it is not locked |
 //! | a file and a row | the message waits |
 //! | a row without its file | never, but for a damaged disk: the message is set aside |
 //!
@@ -21,6 +21,7 @@ use std::thread;
 use postroad_message::Content;
 use rustix::fs::{Mode, OFlags};
 
+use super::draft::{self, DraftFile};
 use super::fault::Fault;
 use super::owner::{self, Owner};
 use super::record::Checksum;
@@ -101,40 +102,57 @@ impl Folder {
         Ok(Self { path, owner, last: AtomicU64::new(0) })
     }
 
-    /// Writes the large ones of these contents, each into a file of its own, and syncs all of it. Where one fails,
-    /// those before it are removed.
+    /// Writes the large ones of these contents, each into a file of its own unless it lies in one already, and syncs all of it.
+    /// Where one fails, those before it are removed.
     pub(super) fn draft(&self, contents: &[Option<Content>]) -> Result<Drafts, Fault> {
         let mut drafts = Drafts { files: Vec::with_capacity(contents.len()), wanted: false };
-        let folder = File::open(&self.path)?;
-        // Nothing is given to him in a folder of somebody else's, to which a link of his may lead.
-        let owner = self.owner.has(&folder.metadata()?).then_some(self.owner);
+        let mut written = false;
         for content in contents {
-            drafts.files.push(content.as_ref().map(|_| self.create(&folder, owner)).transpose()?);
-            if let (Some(content), Some(Some(Draft { file, checksum, .. }))) =
-                (content, drafts.files.last_mut())
-            {
-                let mut sum = Checksum::of(content.len());
-                content.pieces(|piece| {
-                    sum.add(piece);
-                    file.write_all(piece)
-                })?;
-                *checksum = sum.finish();
-                // A sync that failed is final for this file: whatever a second one says, pages may be lost.
-                file.sync_data()?;
-            }
+            let lent = content.as_ref().and_then(|content| draft::lent(content, self));
+            written |= content.is_some() && lent.is_none();
+            drafts.files.push(match content {
+                Some(content) if lent.is_none() => Some(self.write(content)?),
+                _ => lent,
+            });
         }
-        folder.sync_all()?;
+        if written {
+            self.sync()?;
+        }
         Ok(drafts)
     }
 
+    fn write(&self, content: &Content) -> Result<(Arc<DraftFile>, i64), Fault> {
+        let draft = self.create()?;
+        let mut sum = Checksum::of(content.len());
+        content.pieces(|piece| {
+            sum.add(piece);
+            (&draft.file).write_all(piece)
+        })?;
+        // A sync that failed is final for this file: whatever a second one says, pages may be lost.
+        draft.file.sync_data()?;
+        Ok((Arc::new(draft), sum.finish()))
+    }
+
+    /// A file that was made is only there after a power failure once its folder was synced.
+    pub(super) fn sync(&self) -> Result<(), Fault> {
+        Ok(File::open(&self.path)?.sync_all()?)
+    }
+
+    pub(super) fn has(&self, file: &Path) -> bool {
+        file.parent() == Some(&self.path)
+    }
+
     /// A new file, locked: nobody sweeps it away.
-    fn create(&self, folder: &File, owner: Option<Owner>) -> Result<Draft, Fault> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    pub(super) fn create(&self) -> Result<DraftFile, Fault> {
+        let folder = File::open(&self.path)?;
+        // Nothing is given to him in a folder of somebody else's, to which a link of his may lead.
+        let owner = self.owner.has(&folder.metadata()?).then_some(self.owner);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         loop {
             let number = self.last.fetch_add(1, Ordering::Relaxed);
             let name = format!("{:08x}{number:08x}", std::process::id());
             let path = self.path.join(&name);
-            let file = match rustix::fs::openat(folder, &name, flags, Mode::RUSR | Mode::WUSR) {
+            let file = match rustix::fs::openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR) {
                 Err(rustix::io::Errno::EXIST) => continue,
                 opened => File::from(opened.map_err(io::Error::from)?),
             };
@@ -144,7 +162,7 @@ impl Folder {
             file.lock()?;
             // Between the two somebody who sweeps may have taken it for an orphan.
             if file.metadata()?.nlink() > 0 {
-                return Ok(Draft { path, name, checksum: 0, file });
+                return Ok(DraftFile::new(path, name, file));
             }
         }
     }
@@ -193,26 +211,18 @@ fn is_named(file: &File, path: &Path) -> Result<bool, Fault> {
     Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
-/// The files of one call's large contents, in the places of their messages.
+/// The files of one call's large contents and their checksums, in the places of their messages.
 #[derive(Default)]
 pub(super) struct Drafts {
-    files: Vec<Option<Draft>>,
+    files: Vec<Option<(Arc<DraftFile>, i64)>>,
     /// Whether the transaction, if it commits, has rows for them.
     wanted: bool,
-}
-
-struct Draft {
-    path: PathBuf,
-    name: String,
-    checksum: i64,
-    /// Locked until it is closed.
-    file: File,
 }
 
 impl Drafts {
     /// Name and checksum.
     pub(super) fn file(&self, index: usize) -> Option<(&str, i64)> {
-        self.files.get(index)?.as_ref().map(|draft| (draft.name.as_str(), draft.checksum))
+        self.files.get(index)?.as_ref().map(|(draft, checksum)| (draft.name.as_str(), *checksum))
     }
 
     pub(super) fn wanted(&mut self, wanted: bool) {
@@ -228,12 +238,8 @@ impl Drafts {
 
 impl Drop for Drafts {
     fn drop(&mut self) {
-        if self.wanted {
-            return;
-        }
-        for draft in self.files.drain(..).flatten() {
-            // Swept at the next start where it cannot be removed now.
-            let _ = fs::remove_file(&draft.path);
+        for (draft, _) in self.files.iter().flatten() {
+            draft.settled(self.wanted);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod content_file;
 mod desk;
+mod draft;
 mod enqueue;
 mod fault;
 mod filter;

@@ -1,5 +1,6 @@
 //! [`SqliteStore`]: the contract, kept by two threads and one file.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -12,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::content_file::{ContentFiles, Drafts};
+use super::draft::Incoming;
 use super::enqueue::Intake;
 use super::fault::Fault;
 use super::fresh::{Asked, Finish, Keeper, Lending, Shelf, Which, move_out};
@@ -23,6 +25,7 @@ use super::reader::Reader;
 use super::recent::Recent;
 use super::writer::{Labour, Promise, Work, Writer};
 use super::{lease, manage, result, schema, view};
+use crate::draft::ContentDraft;
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Lease, NewMessage, Settlement};
 use crate::listing::{Changed, Filter, Listed, QueueSummary};
@@ -314,6 +317,15 @@ impl QueueStore for SqliteStore {
             known.extend(stored.await?);
             Ok(known)
         })
+    }
+
+    fn large_content(&self) -> Option<usize> {
+        Some(self.options.large_content)
+    }
+
+    fn draft(&self, head: Vec<u8>) -> Option<Box<dyn ContentDraft>> {
+        let threads = Arc::clone(&self.threads) as Arc<dyn Any + Send + Sync>;
+        Some(Box::new(Incoming::new(self.files.clone(), threads, head)))
     }
 
     fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()> {

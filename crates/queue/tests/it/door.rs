@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 use postroad_queue::store::BoxFuture;
 use postroad_queue::{
-    Changed, Claim, Claimed, Filter, Lease, Listed, MessageId, NewMessage, QueueStore, QueueSummary,
-    Settlement, SqliteStore,
+    Changed, Claim, Claimed, ContentDraft, Filter, Lease, Listed, MessageId, NewMessage, QueueStore,
+    QueueSummary, Settlement, SqliteStore,
 };
 
 /// How many messages have got a name.
@@ -48,6 +48,14 @@ impl QueueStore for Door {
             message.id.get_or_insert(MessageId::ahead(from, number));
         }
         self.store().enqueue_all(messages)
+    }
+
+    fn large_content(&self) -> Option<usize> {
+        self.store().large_content()
+    }
+
+    fn draft(&self, head: Vec<u8>) -> Option<Box<dyn ContentDraft>> {
+        self.store().draft(head)
     }
 
     fn version(&self) -> u64 {

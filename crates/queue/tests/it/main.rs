@@ -8,6 +8,7 @@ mod crash_states;
 mod damage;
 mod dice;
 mod door;
+mod drafts;
 mod fresh;
 mod large;
 mod mail;

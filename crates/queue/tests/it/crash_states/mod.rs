@@ -50,12 +50,15 @@ async fn run(path: &Path) {
     store.start("Hub01").await.expect("it starts");
     println!("!started");
     for number in 0..MESSAGES {
-        let mail = body(number, length(number));
+        let content = body(number, length(number));
         // Two of three come by the log.
-        let mail = match number % 3 {
-            0 => message("example.com", &mail),
-            _ => keyed(number, &mail),
+        let mut mail = match number % 3 {
+            0 => message("example.com", &content),
+            _ => keyed(number, &content),
         };
+        if number % 10 == 5 {
+            mail.content = in_pieces(&store, &content).await;
+        }
         let keyed = mail.source_key.clone();
         let id = store.enqueue(mail).await.expect("room");
         println!("!queued {id} {number}");
@@ -107,6 +110,18 @@ async fn run(path: &Path) {
     println!("!closed");
 }
 
+/// A large content that comes in pieces, behind one that is given up in the middle.
+async fn in_pieces(store: &SqliteStore, content: &[u8]) -> Content {
+    let begun = async || {
+        let mut draft = store.draft(content[..10].to_vec()).expect("in pieces");
+        draft.write(content[10..1000].to_vec()).await.expect("room");
+        draft.write(content[1000..4000].to_vec()).await.expect("room");
+        draft
+    };
+    drop(begun().await);
+    begun().await.finish(content[4000..].to_vec()).await.expect("room")
+}
+
 /// A message that comes by the log, from a file.
 fn keyed(number: usize, mail: &[u8]) -> postroad_queue::NewMessage {
     let mut message = named(number as u32, "example.com", mail);
@@ -114,7 +129,7 @@ fn keyed(number: usize, mail: &[u8]) -> postroad_queue::NewMessage {
     message
 }
 
-/// Many small ones, and one in five large enough for a file of its own.
+/// Many small ones, and one in five large enough for a file of its own; half of these come in pieces.
 fn length(number: usize) -> usize {
     if number.is_multiple_of(5) { 4096 + number * 20 } else { number * 67 % 3000 }
 }
