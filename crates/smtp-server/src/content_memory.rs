@@ -1,10 +1,11 @@
 //! How much content all connections together hold in memory, and how much of that one source may hold.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::admission::OnceAMinute;
+use crate::source::Source;
 
 /// Counts the bytes of content that the connections of a server hold.
 #[derive(Debug, Default)]
@@ -13,14 +14,14 @@ pub(crate) struct ContentMemory(Mutex<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     all: u64,
-    by_source: HashMap<IpAddr, u64>,
+    by_source: HashMap<Source, u64>,
     told: OnceAMinute,
 }
 
 /// A connection's part in the memory for content; given back when it is dropped.
 pub(crate) struct Held<'a> {
     memory: &'a ContentMemory,
-    source: Option<IpAddr>,
+    source: Option<Source>,
     mine: u64,
 }
 
@@ -35,7 +36,7 @@ impl Counts {
     ///
     /// One message of a source may take what there is, as large as messages may be. Several of them together may take no
     /// more than they leave to everybody else: no number of connections brings one source beyond half.
-    fn allow(&mut self, source: Option<IpAddr>, mine: u64, bytes: u64, limit: u64) -> bool {
+    fn allow(&mut self, source: Option<Source>, mine: u64, bytes: u64, limit: u64) -> bool {
         let all = (self.all - mine).saturating_add(bytes);
         let besides = source.and_then(|source| self.by_source.get(&source)).map_or(0, |held| held - mine);
         let allowed = all <= limit && (besides == 0 || besides.saturating_add(bytes) <= limit - all);
@@ -53,7 +54,7 @@ impl Counts {
         allowed
     }
 
-    fn change(&mut self, source: Option<IpAddr>, mine: u64, bytes: u64) {
+    fn change(&mut self, source: Option<Source>, mine: u64, bytes: u64) {
         self.all = (self.all - mine).saturating_add(bytes);
         let Some(source) = source else { return };
         let held = self.by_source.entry(source).or_insert(0);
@@ -67,7 +68,7 @@ impl Counts {
 impl<'a> Held<'a> {
     /// Nothing yet. Without a source only all together are counted.
     pub(crate) fn nothing(memory: &'a ContentMemory, source: Option<IpAddr>) -> Self {
-        Self { memory, source: source.map(network), mine: 0 }
+        Self { memory, source: source.map(Source::from), mine: 0 }
     }
 
     /// Whether so much would be allowed now.
@@ -101,14 +102,6 @@ impl<'a> Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.force(0);
-    }
-}
-
-/// Whoever has one IPv6 address has its network of 64 bits: more addresses than there are connections.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use argon2::Block;
 use postroad_smtp_protocol::sasl::{ScramVerifier, Secret};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::Client;
 use crate::credentials::{Credentials, CredentialsError};
+use crate::logon_queue::{Leave, LogonQueue};
 use crate::receive_connector::ReceiveConnector;
+use crate::source::Source;
 use crate::submit::BoxFuture;
 use crate::verify::{Verification, Verify};
 
@@ -27,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct FileVerifier {
     files: HashMap<String, Arc<CachedFile>>,
-    at_once: Arc<Semaphore>,
+    queue: Arc<LogonQueue>,
     /// The memory of hashes that are done, for the next: an allocator that is asked for 19 MiB by ever other threads keeps
     /// a gigabyte of them, and anybody may fail to log on.
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
@@ -54,14 +55,13 @@ impl FileVerifier {
                 files.insert(connector.name.clone(), Arc::new(file));
             }
         }
-        Ok(Self { files, at_once: Arc::new(Semaphore::new(AT_ONCE)), memory: Arc::default() })
+        Ok(Self { files, queue: LogonQueue::new(AT_ONCE), memory: Arc::default() })
     }
 
     /// Leave to hash a password; `None` where too many others wait for the same.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.at_once).acquire_owned();
-        match tokio::time::timeout(LONGEST_WAIT, permit).await {
-            Ok(permit) => permit.ok(),
+    async fn leave(&self, source: Source) -> Option<Leave> {
+        match tokio::time::timeout(LONGEST_WAIT, self.queue.leave(source)).await {
+            Ok(leave) => leave,
             Err(_) => {
                 tracing::warn!("too many logons at once: one that waited its time is told to come back");
                 None
@@ -115,18 +115,22 @@ impl Verify for FileVerifier {
             let Some(file) = self.files.get(&client.connector).map(Arc::clone) else {
                 return Verification::Rejected;
             };
-            let (Some(permit), Some(key)) = (self.permit().await, lasting_key()) else {
+            let source = Source::from(client.peer.ip());
+            let (Some(leave), Some(key)) = (self.leave(source).await, lasting_key()) else {
                 return Verification::Unavailable;
             };
             let username = username.to_owned();
-            let spare = Arc::clone(&self.memory);
+            let (spare, queue) = (Arc::clone(&self.memory), Arc::clone(&self.queue));
             let verified = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
+                let _leave = leave;
                 let Some(credentials) = file.current_or_told() else { return Verification::Unavailable };
                 let locked = || spare.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut memory = locked().pop().unwrap_or_default();
                 let verified = credentials.verify_within(&username, &password, &key, &mut memory);
                 locked().push(memory);
+                if verified != Verification::Unavailable {
+                    queue.ended(source, verified == Verification::Accepted);
+                }
                 verified
             });
             verified.await.unwrap_or(Verification::Unavailable)
@@ -249,13 +253,45 @@ mod tests {
         assert!(reading.join().unwrap());
     }
 
+    #[tokio::test]
+    async fn a_source_that_failed_does_not_keep_another_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        std::fs::write(&path, format!("jane = \"{}\"\n", scram_verifier(b"secret").unwrap())).unwrap();
+        let (verifier, client) = verifier(&path);
+        let mut guesser = client.clone();
+        guesser.peer = "127.0.0.2:1".parse().unwrap();
+        verifier.verify(&guesser, "jane", Secret::new("wrong")).await;
+        let mut busy = Vec::new();
+        for _ in 0..AT_ONCE {
+            busy.push(verifier.queue.leave(client.peer.ip().into()).await);
+        }
+        let order = Mutex::new(Vec::new());
+        let try_one = async |client: &Client, password: &str| {
+            let verified = verifier.verify(client, "jane", Secret::new(password)).await;
+            order.lock().unwrap().push(verified);
+        };
+        let free_one = async { drop(busy.pop()) };
+        tokio::join!(
+            try_one(&guesser, "worse"),
+            try_one(&guesser, "worst"),
+            try_one(&client, "secret"),
+            free_one
+        );
+        use Verification::{Accepted, Rejected};
+        assert_eq!(*order.lock().unwrap(), [Accepted, Rejected, Rejected]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_logon_waits_for_others_so_long_and_no_longer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users.toml");
         std::fs::write(&path, format!("jane = \"{}\"\n", scram_verifier(b"secret").unwrap())).unwrap();
         let (verifier, client) = verifier(&path);
-        let busy = Arc::clone(&verifier.at_once).acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        let mut busy = Vec::new();
+        for _ in 0..AT_ONCE {
+            busy.push(verifier.queue.leave(client.peer.ip().into()).await);
+        }
         let waited = verifier.verify(&client, "jane", Secret::new("secret")).await;
         assert_eq!(waited, Verification::Unavailable);
         drop(busy);
