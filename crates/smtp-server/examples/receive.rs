@@ -1,6 +1,6 @@
 //! A mail server in sixty lines: takes mail for example.net from anybody, and from `app` to anywhere, and prints where it goes.
 //!
-//! `cargo run -p postroad-smtp-server --example receive`, then `swaks --server 127.0.0.1:2525 --to jane@example.net`.
+//! `cargo run -p postroad-smtp-server --example receive` (with an address behind it, where 127.0.0.1:2525 is taken), then `swaks --server 127.0.0.1:2525 --to jane@example.net`.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Verify for OneUser {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut connector = ReceiveConnector::new("Default");
-    connector.bindings = vec!["127.0.0.1:2525".parse()?];
+    connector.bindings = vec![std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:2525").parse()?];
     connector.auth_mechanism = vec![AuthMechanism::BasicAuth];
     connector.permission_groups = vec![PermissionGroup::AnonymousUsers, PermissionGroup::ExchangeUsers];
     let (domain, postmaster) = (Domain::parse("example.net")?, Mailbox::parse("postmaster@example.net")?);

@@ -107,6 +107,11 @@ impl Credentials {
         Self::parse(&text)
     }
 
+    /// Whether it has this name.
+    pub fn has(&self, username: &str) -> bool {
+        self.0.contains_key(prepare_name(username).as_ref())
+    }
+
     /// Whether everybody in it can log on by SCRAM-SHA-256.
     pub fn serves_scram(&self) -> bool {
         !self.0.is_empty() && self.0.values().all(|kept| matches!(kept, Kept::Scram(_)))

@@ -143,6 +143,11 @@ impl Verify for FileVerifier {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
+    fn is_known(&self, client: &Client, username: &str) -> bool {
+        let Some(file) = self.files.get(&client.connector) else { return false };
+        file.cached().as_ref().is_some_and(|(_, credentials)| credentials.has(username))
+    }
+
     fn scram<'a>(&'a self, client: &'a Client, username: &'a str) -> BoxFuture<'a, Option<ScramVerifier>> {
         Box::pin(async move {
             let (file, username, key) =

@@ -144,13 +144,23 @@ impl Connection<'_> {
                 "The response is malformed",
             )),
             Step::Refused(why) => {
-                // Whatever the client sent: escaped, and no longer than a name is.
-                let user: String = logon.username.iter().flat_map(|name| name.chars()).take(256).collect();
+                let user = logon.username.as_deref().map(|name| self.loggable(name)).unwrap_or_default();
                 let peer = self.client.peer;
                 tracing::warn!(%peer, ?user, mechanism = logon.mechanism, %why, "a logon failed");
                 Verdict::Refuse(Refusal::new(535, EnhancedStatus::permanent(7, 8), &why.to_string()))
             }
             Step::Unavailable => unavailable(),
+        }
+    }
+}
+
+impl Connection<'_> {
+    /// What a client says its name is may be a password in the wrong field: of a name that nobody has, the log tells its length.
+    fn loggable(&self, name: &str) -> String {
+        if self.service.verify.is_known(&self.client, name) {
+            name.to_owned()
+        } else {
+            format!("not known, of {} characters", name.chars().count())
         }
     }
 }

@@ -44,6 +44,13 @@ pub trait Verify: Send + Sync {
         vec!["PLAIN".to_owned(), "LOGIN".to_owned()]
     }
 
+    /// Whether there is such a name, for the log of a failed logon and nobody else: a name that is not known may be a password,
+    /// typed into the wrong field, and is not logged. Answers from memory. Never, unless you say otherwise.
+    fn is_known(&self, client: &Client, username: &str) -> bool {
+        let _ = (client, username);
+        false
+    }
+
     /// What is kept of this name's password; for a name that does not exist, a [decoy](ScramVerifier::decoy), in no other
     /// time. `None`: nobody can say now.
     fn scram<'a>(&'a self, client: &'a Client, username: &'a str) -> BoxFuture<'a, Option<ScramVerifier>> {

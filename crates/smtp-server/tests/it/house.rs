@@ -67,6 +67,10 @@ impl Verify for Jane {
         let right = username == "jane" && password.matches(&Secret::new("secret"));
         Box::pin(std::future::ready(if right { Verification::Accepted } else { Verification::Rejected }))
     }
+
+    fn is_known(&self, _: &Client, username: &str) -> bool {
+        username == "jane"
+    }
 }
 
 /// A running server.

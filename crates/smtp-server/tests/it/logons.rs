@@ -114,6 +114,43 @@ async fn a_token_is_the_verifiers_to_judge() {
     assert_eq!(house.messages()[0].0.user.as_deref(), Some("jane"));
 }
 
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_not_logged_for_it_may_be_a_password() {
+    let (log, mut users) = (Log::default(), connector("Users"));
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(lines);
+    users.auth_mechanism = vec![AuthMechanism::BasicAuth];
+    let house = House::with(users).await;
+    for (name, password) in [("jane", "swordfish"), ("hunter2!", "jane"), ("hunter2!", "x")] {
+        let mut caller = house.connect().await;
+        caller.ask("EHLO a", "250-").await;
+        caller.ask("AUTH LOGIN", "334 ").await;
+        caller.ask(&said(name), "334 ").await;
+        caller.ask(&said(password), "535 5.7.8 ").await;
+        caller.ask(&format!("AUTH PLAIN {}", said(&format!("\0{name}\0{password}"))), "535 5.7.8 ").await;
+        caller.ask(&format!("AUTH PLAIN {}", said(&format!("x\0{name}\0{password}"))), "535 5.7.8 ").await;
+    }
+    let log = String::from_utf8(log.0.lock().expect("not poisoned").clone()).expect("text");
+    assert_eq!(log.matches("a logon failed").count(), 9, "{log}");
+    assert_eq!(log.matches("user=\"jane\"").count(), 3, "{log}");
+    assert_eq!(log.matches("user=\"not known, of 8 characters\"").count(), 6, "{log}");
+    assert!(!log.contains("hunter2") && !log.contains("swordfish"), "{log}");
+}
+
 #[tokio::test]
 async fn a_cancelled_logon_is_let_go_of_while_the_client_stays() {
     let (open, closed) = oneshot::channel();

@@ -5,6 +5,8 @@ mod certificates;
 mod descriptors;
 mod doorkeeper;
 mod effects;
+#[cfg(unix)]
+mod example;
 mod fronts;
 mod house;
 #[cfg(target_os = "linux")]

@@ -56,6 +56,16 @@ async fn tls_on_the_whole_way_is_promised_inside_tls_only() {
 }
 
 #[tokio::test]
+async fn the_processs_default_cryptography_is_left_to_its_owner() {
+    let (house, config) = secured(|_| ()).await;
+    let mut caller = house.connect().await;
+    caller.ask("EHLO a", "250-").await;
+    caller.ask("STARTTLS", "220 2.0.0 ").await;
+    handshake(caller, config).await.ask("EHLO a", "250-").await;
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+}
+
+#[tokio::test]
 async fn a_logon_is_offered_inside_tls_only() {
     let (house, config) = secured(|_| ()).await;
     let mut caller = house.connect().await;
