@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use postroad_message::TlsFacts;
-use postroad_smtp_protocol::client::{Event, Input, Output, Session, Settings, Transaction};
+use postroad_smtp_protocol::client::{
+    ContentResult, ContentTask, Event, Input, Output, Session, Settings, Transaction,
+};
 use postroad_smtp_protocol::sasl::{ChannelBindings, Nonce};
 use postroad_smtp_protocol::transcript::Transcript;
 use rustls::pki_types::ServerName;
@@ -211,6 +213,10 @@ impl Connection {
                     let moved = moving.await;
                     self.moved(moved).await;
                 }
+                Output::Task(task) => {
+                    let result = apart(run(task, bound)).await;
+                    self.session.handle(now(), Input::Done(result));
+                }
                 Output::StartTls => apart(self.start_tls(bound)).await,
                 Output::Challenge { mechanism, challenge } => {
                     let (mechanism, challenge) = (mechanism.to_owned(), challenge.map(<[u8]>::to_vec));
@@ -287,6 +293,15 @@ impl Connection {
 /// Room on the heap and a function of its own for what few messages need, so that the others do not carry it along.
 pub(crate) fn apart<'a, T>(rare: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
     Box::pin(rare)
+}
+
+/// On a thread that may wait for a disk.
+async fn run(task: ContentTask, bound: Option<Instant>) -> ContentResult {
+    match within(bound, tokio::task::spawn_blocking(|| task.run())).await {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => ContentResult::failed(error.into()),
+        None => ContentResult::failed(io::ErrorKind::TimedOut.into()),
+    }
 }
 
 enum Moved {

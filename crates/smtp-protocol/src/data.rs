@@ -265,20 +265,28 @@ impl Iterator for DotLines<'_> {
 ///
 /// It makes CRLF of bare CR and LF first and stuffs then, so that nothing it writes can be read as an earlier end.
 pub fn encode(content: &[u8], wire: &mut Vec<u8>) {
-    wire.reserve(content.len() + content.len() / 64 + 5);
-    if are_crlf(content) {
-        stuff(content, wire);
-    } else {
-        stuff(&with_crlf(content), wire);
+    encode_piece(content, true, wire);
+    if !matches!(content.last(), None | Some(b'\r' | b'\n')) {
+        wire.extend_from_slice(b"\r\n");
     }
     wire.extend_from_slice(b".\r\n");
 }
 
-/// `content` has CRLF line ends only.
-fn stuff(content: &[u8], wire: &mut Vec<u8>) {
-    if content.first() == Some(&b'.') {
+/// Writes a part of content that does not end between CR and LF, and opens a line or not.
+pub(crate) fn encode_piece(piece: &[u8], opens_line: bool, wire: &mut Vec<u8>) {
+    wire.reserve(piece.len() + piece.len() / 64 + 5);
+    if opens_line && piece.first() == Some(&b'.') {
         wire.push(b'.');
     }
+    if are_crlf(piece) {
+        stuff(piece, wire);
+    } else {
+        stuff(&with_crlf(piece), wire);
+    }
+}
+
+/// `content` has CRLF line ends only.
+fn stuff(content: &[u8], wire: &mut Vec<u8>) {
     let mut from = 0;
     for dot in (DotLines { input: content, at: 0 }) {
         wire.extend_from_slice(content.get(from..dot).unwrap_or_default());
@@ -286,9 +294,6 @@ fn stuff(content: &[u8], wire: &mut Vec<u8>) {
         from = dot;
     }
     wire.extend_from_slice(content.get(from..).unwrap_or_default());
-    if !content.is_empty() && !content.ends_with(b"\r\n") {
-        wire.extend_from_slice(b"\r\n");
-    }
 }
 
 #[cfg(test)]

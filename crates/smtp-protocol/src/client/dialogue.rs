@@ -6,6 +6,7 @@ use std::time::Instant;
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Receipt, Scope};
 
 use crate::client::content::{Framing, Outgoing};
+use crate::client::content_task::{ContentResult, ContentTask, Done};
 use crate::client::session::{Event, Session, State};
 use crate::client::transaction::Transaction;
 use crate::client::transfer::{Stage, Standing, Step, Transfer};
@@ -23,10 +24,43 @@ pub(super) struct Spare {
     awaited: VecDeque<(Step, u64)>,
 }
 
+/// A message that is put into seven bits before anything is said of it.
+pub(super) struct Converting {
+    pub(super) transaction: Transaction,
+    pub(super) task: Option<ContentTask>,
+}
+
 impl Session {
     pub(super) fn begin_transfer(&mut self, now: Instant, mut transaction: Transaction) {
+        match transaction.adapt(&self.capabilities, self.settings.eight_bit_content) {
+            None => self.begin_envelope(now, transaction),
+            task @ Some(_) => {
+                self.set_deadline(Some(now + self.settings.timeouts.transaction));
+                self.state = State::Converting(Box::new(Converting { transaction, task }));
+            }
+        }
+    }
+
+    /// What came of a task, if it is still wanted.
+    pub(super) fn task_done(&mut self, now: Instant, result: ContentResult) {
+        match (result.0, &mut self.state) {
+            (Ok(Done::Read { offset, bytes }), State::Transferring(transfer)) => transfer.take(offset, bytes),
+            (Ok(Done::Converted(converted)), State::Converting(_)) => {
+                if let State::Converting(mut converting) = std::mem::replace(&mut self.state, State::Ready) {
+                    converting.transaction.converted(converted);
+                    self.begin_envelope(now, converting.transaction);
+                }
+            }
+            (Err(error), State::Transferring(_) | State::Converting(_)) => {
+                let text = format!("the content cannot be read: {error}");
+                self.lose(EnhancedStatus::transient(3, 0), Fault::Local, &text);
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_envelope(&mut self, now: Instant, transaction: Transaction) {
         let eight_bit = self.settings.eight_bit_content;
-        transaction.adapt(&self.capabilities, eight_bit);
         let obstacle = transaction.obstacle(&self.capabilities, self.tls(), eight_bit);
         let most = self.capabilities.max_recipients.unwrap_or(usize::MAX);
         let mut room = most;

@@ -13,6 +13,7 @@
 //! the world, in the loop that its documentation shows.
 
 mod content;
+pub mod content_task;
 mod dialogue;
 pub mod login;
 mod opening;
@@ -22,6 +23,7 @@ pub mod timeouts;
 pub mod transaction;
 mod transfer;
 
+pub use content_task::{ContentResult, ContentTask};
 pub use login::Answer;
 pub use session::{Event, Input, Output, Session};
 pub use settings::{Authentication, EightBitContent, Settings, StartTls};

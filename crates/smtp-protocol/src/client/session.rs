@@ -8,7 +8,8 @@ use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope, Tl
 use zeroize::Zeroize as _;
 
 use crate::capability::Capabilities;
-use crate::client::dialogue::Spare;
+use crate::client::content_task::{ContentResult, ContentTask};
+use crate::client::dialogue::{Converting, Spare};
 use crate::client::login::{Answer, Login};
 use crate::client::settings::Settings;
 use crate::client::transaction::Transaction;
@@ -34,6 +35,8 @@ pub enum Input<'a> {
     TlsFailed(&'a str),
     /// What [`Output::Challenge`] asked for.
     Answer(Answer<'a>),
+    /// What came of [`Output::Task`].
+    Done(ContentResult),
     /// The server closed the connection.
     Closed,
     /// The connection broke; why, for a person.
@@ -62,6 +65,8 @@ pub enum Output<'a> {
         /// What the server said, decoded. `None`: nothing was said yet, and an initial response may be.
         challenge: Option<&'a [u8]>,
     },
+    /// Do this, on a thread that may wait for a disk, and bring the result as [`Input::Done`]. Only large content asks for it.
+    Task(ContentTask),
     /// Something to know.
     Event(Event),
     /// Nothing to do until bytes come or this moment has come. `None`: until there is another message.
@@ -76,6 +81,7 @@ impl fmt::Debug for Output<'_> {
             Self::Transmit { bytes, then } => write!(f, "Transmit({} bytes)", bytes.len() + then.len()),
             Self::StartTls => f.write_str("StartTls"),
             Self::Challenge { mechanism, .. } => write!(f, "Challenge({mechanism})"),
+            Self::Task(task) => f.debug_tuple("Task").field(task).finish(),
             Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
             Self::Closed => f.write_str("Closed"),
@@ -173,6 +179,7 @@ pub(super) enum State {
     },
     Authenticating(Box<Login>),
     Ready,
+    Converting(Box<Converting>),
     Transferring(Box<Transfer>),
     Quitting,
     /// What is queued is still to be written, then nothing.
@@ -275,6 +282,7 @@ impl Session {
                 }
             }
             Input::Answer(answer) => self.challenge_answered(now, answer),
+            Input::Done(result) => self.task_done(now, result),
             Input::Closed => {
                 self.lose(EnhancedStatus::transient(4, 2), Fault::Remote, "the connection was lost")
             }
@@ -295,7 +303,7 @@ impl Session {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
-        if self.out_at == self.out.len() {
+        if !self.has_unsent() {
             self.refill();
         }
         if self.has_unsent() {
@@ -308,6 +316,14 @@ impl Session {
                 *announced = true;
                 Output::StartTls
             }
+            State::Converting(converting) => match converting.task.take() {
+                Some(task) => Output::Task(task),
+                None => Output::Wait(deadline),
+            },
+            State::Transferring(transfer) => match transfer.task() {
+                Some(task) => Output::Task(task),
+                None => Output::Wait(deadline),
+            },
             State::Authenticating(login) => match login.question() {
                 Some((mechanism, challenge)) => Output::Challenge { mechanism, challenge },
                 None => Output::Wait(deadline),
@@ -400,7 +416,7 @@ impl Session {
         }
         let in_turn = match &self.state {
             State::Transferring(transfer) => transfer.awaits_reply(self.transmitted),
-            State::Ready | State::Handshake { .. } => false,
+            State::Ready | State::Converting(_) | State::Handshake { .. } => false,
             State::Authenticating(login) if login.is_asking() => false,
             _ => self.transmitted == self.queued,
         };
@@ -416,7 +432,7 @@ impl Session {
             State::Authenticating(_) => self.auth_answered(now, reply),
             State::Transferring(_) => self.transfer_answered(now, reply),
             State::Quitting => self.state = State::Closed,
-            State::Ready | State::Handshake { .. } | State::Closed => {}
+            State::Ready | State::Converting(_) | State::Handshake { .. } | State::Closed => {}
         }
     }
 
@@ -520,6 +536,10 @@ impl Session {
                 let outcomes = transfer.abandon(may_be_taken, || failure.clone());
                 self.events.push_back(Event::Settled(outcomes));
             }
+            State::Converting(converting) => {
+                let outcomes = vec![Outcome::Deferred(failure); converting.transaction.recipients()];
+                self.events.push_back(Event::Settled(outcomes));
+            }
             _ => self.events.push_back(Event::Unusable(failure)),
         }
     }
@@ -537,7 +557,7 @@ impl Session {
             State::Ehlo | State::Helo => Phase::Hello,
             State::StartTls | State::Handshake { .. } => Phase::StartTls,
             State::Authenticating(_) => Phase::Authentication,
-            State::Ready | State::Quitting | State::Closed => Phase::MailFrom,
+            State::Ready | State::Converting(_) | State::Quitting | State::Closed => Phase::MailFrom,
             State::Transferring(transfer) => transfer.phase(self.transmitted),
         }
     }

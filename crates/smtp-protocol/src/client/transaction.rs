@@ -12,6 +12,7 @@ use postroad_message::{
 };
 
 use crate::capability::{Capabilities, SizeLimit};
+use crate::client::content_task::ContentTask;
 use crate::client::settings::EightBitContent;
 use crate::parameter::LONGEST_ORIGINAL;
 use crate::xtext;
@@ -121,25 +122,40 @@ impl Transaction {
     }
 
     /// Puts the content into seven bits, where this server takes no others and no harm is done (RFC 6152 section 3).
-    pub(crate) fn adapt(&mut self, offered: &Capabilities, eight_bit: EightBitContent) {
+    ///
+    /// Of content that takes its time, or is not in memory, this is left to the caller, whose answer goes to
+    /// [`converted`](Self::converted).
+    pub(crate) fn adapt(
+        &mut self,
+        offered: &Capabilities,
+        eight_bit: EightBitContent,
+    ) -> Option<ContentTask> {
+        const AT_ONCE: usize = 32 * 1024;
         if !self.is_too_wide(offered, eight_bit) {
-            return;
+            return None;
         }
-        match self.converted(eight_bit) {
+        let signatures = match eight_bit {
+            EightBitContent::Convert => Signatures::Break,
+            EightBitContent::ConvertUnlessSigned | EightBitContent::SendAsItIs => Signatures::Spare,
+        };
+        match self.content.in_memory() {
+            Some(bytes) if bytes.len() <= AT_ONCE => {
+                let converted = to_seven_bit(bytes, signatures);
+                self.converted(converted);
+                None
+            }
+            _ => Some(ContentTask::convert(&self.content, signatures)),
+        }
+    }
+
+    pub(crate) fn converted(&mut self, converted: Result<Vec<u8>, Unconvertible>) {
+        match converted {
             Ok(converted) => {
                 self.content = Content::from(converted);
                 self.body = Body::SevenBit;
             }
             Err(why) => self.unconvertible = Some(why),
         }
-    }
-
-    fn converted(&self, eight_bit: EightBitContent) -> Result<Vec<u8>, Unconvertible> {
-        let signatures = match eight_bit {
-            EightBitContent::Convert => Signatures::Break,
-            EightBitContent::ConvertUnlessSigned | EightBitContent::SendAsItIs => Signatures::Spare,
-        };
-        to_seven_bit(self.content.head(), signatures)
     }
 
     fn is_too_wide(&self, offered: &Capabilities, eight_bit: EightBitContent) -> bool {

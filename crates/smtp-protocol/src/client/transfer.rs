@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use postroad_message::{Failure, Outcome, Phase};
 
 use crate::capability::Capabilities;
-use crate::client::content::{Framing, Outgoing};
+use crate::client::content::{Framing, Outgoing, Written};
+use crate::client::content_task::ContentTask;
 use crate::client::timeouts::Timeouts;
 use crate::client::transaction::Transaction;
 
@@ -121,9 +122,9 @@ impl Transfer {
     /// with what follows it as it is.
     pub(super) fn write_content(&mut self, out: &mut Vec<u8>, queued: u64) -> u64 {
         if let Stage::Content { outgoing, end: end @ None } = &mut self.stage {
-            let is_last = outgoing.write(out);
+            let written = outgoing.write(out);
             let queued = queued + (out.len() + outgoing.rest().map(<[u8]>::len).iter().sum::<usize>()) as u64;
-            *end = is_last.then_some(queued);
+            *end = (written == Written::All).then_some(queued);
             return queued;
         }
         queued
@@ -131,7 +132,19 @@ impl Transfer {
 
     /// Content that is queued and leaves as it is, and what ends it.
     pub(super) fn unsent(&self) -> [&[u8]; 2] {
-        if let Stage::Content { outgoing, end: Some(_) } = &self.stage { outgoing.rest() } else { [&[]; 2] }
+        if let Stage::Content { outgoing, .. } = &self.stage { outgoing.rest() } else { [&[]; 2] }
+    }
+
+    /// Takes what was read.
+    pub(super) fn take(&mut self, offset: usize, bytes: Vec<u8>) {
+        if let Stage::Content { outgoing, .. } = &mut self.stage {
+            outgoing.take(offset, bytes);
+        }
+    }
+
+    /// What has to be read before there is more to write.
+    pub(super) fn task(&mut self) -> Option<ContentTask> {
+        if let Stage::Content { outgoing, .. } = &mut self.stage { outgoing.task() } else { None }
     }
 
     /// So many bytes of these have left.

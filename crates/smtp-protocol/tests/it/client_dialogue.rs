@@ -268,6 +268,7 @@ impl Player {
                     self.results.push(format!("unusable {} at {} ({fault})", failure.status, failure.phase));
                 }
                 Output::StartTls => self.wants_tls = true,
+                Output::Task(task) => self.session.handle(self.now, Input::Done(task.run())),
                 Output::Challenge { mechanism, challenge } => {
                     let heard = challenge.map_or("nothing yet".into(), String::from_utf8_lossy);
                     self.results.push(format!("asked {mechanism}: {heard}"));

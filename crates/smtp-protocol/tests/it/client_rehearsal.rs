@@ -50,6 +50,7 @@ pub(crate) fn rehearse(data: &[u8]) {
                 assert_eq!(outcomes.len(), 2);
             }
             Output::Event(Event::Unusable(_)) => ends += 1,
+            Output::Task(task) => session.handle(now, Input::Done(task.run())),
             Output::Wait(_) => match segments.next() {
                 Some(segment) => session.handle(now, Input::Received(segment)),
                 None => session.handle(now, Input::Closed),

@@ -12,13 +12,14 @@ use postroad_smtp_protocol::server;
 use proptest::prelude::*;
 
 use crate::logon_judge::LogonJudge;
+use crate::stored::stored;
 use crate::there_and_back::as_it_arrives;
 
 /// Two sessions and the wire between them.
 pub(crate) struct Pair {
     client: client::Session,
     server: server::Session,
-    messages: Vec<(Envelope, Vec<u8>)>,
+    pub(crate) messages: Vec<(Envelope, Vec<u8>)>,
     pub(crate) logons: LogonJudge,
     /// What the client's end of the connection is bound by.
     pub(crate) client_bindings: ChannelBindings,
@@ -67,6 +68,7 @@ impl Pair {
                 client::Output::Event(client::Event::Settled(outcomes)) => settled.push(outcomes),
                 client::Output::Event(client::Event::Unusable(failure)) => self.failures.push(failure),
                 client::Output::StartTls => client_shakes = true,
+                client::Output::Task(task) => self.client.handle(now, client::Input::Done(task.run())),
                 client::Output::Closed => return settled,
                 _ if !to_client.is_empty() => {
                     self.client.handle(now, client::Input::Received(&std::mem::take(&mut to_client)));
@@ -147,7 +149,7 @@ fn a_message_and_all_its_wishes_arrive() {
     envelope.ret = Some(Return::Headers);
     envelope.envelope_id = Some("a+b=c".into());
     envelope.recipients[0].notify = Some(Notify { success: true, failure: true, delay: false });
-    let content = Content::from(b"Subject: \xc3\xa9\r\n\r\n.dot\r\n".to_vec());
+    let content = stored(b"Subject: \xc3\xa9\r\n\r\n.dot\r\n", 13, usize::MAX);
     let now = moment();
     let mut both = pair(client_settings(), server_settings(), now);
     let message = client::Transaction::new(
@@ -166,18 +168,24 @@ fn a_message_and_all_its_wishes_arrive() {
         assert_eq!(received.reverse_path, envelope.reverse_path);
         assert_eq!(received.recipients.as_slice(), &envelope.recipients[..1]);
         assert_eq!((received.ret, &received.envelope_id), (envelope.ret, &envelope.envelope_id));
-        assert_eq!(Some(bytes.as_slice()), content.in_memory());
+        assert_eq!(Content::from(bytes.clone()), content);
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn whatever_the_content_holds_one_message_arrives(content in "[.a\r\n]{0,60}|(\r?\n?\\.\r?\n?){0,9}") {
+    fn whatever_the_content_holds_one_message_arrives(
+        content in "[.a\r\n]{0,60}|(\r?\n?\\.\r?\n?){0,9}",
+        head in 0..90_usize,
+        chunking: bool,
+    ) {
         let now = moment();
-        let mut both = pair(client_settings(), server_settings(), now);
+        let mut settings = client_settings();
+        settings.chunking = chunking;
+        let mut both = pair(settings, server_settings(), now);
         let envelope = Envelope::new(ReversePath::Null, recipients(&["a@b.test"]));
-        let message = client::Transaction::new(&envelope, &envelope.recipients, &Content::from(content.clone().into_bytes()), None, Timestamp::from_unix_millis(0));
+        let message = client::Transaction::new(&envelope, &envelope.recipients, &stored(content.as_bytes(), head, usize::MAX), None, Timestamp::from_unix_millis(0));
         let settled = both.play(now, vec![message]);
         prop_assert!(matches!(settled[0].as_slice(), [Outcome::Delivered(_)]));
         prop_assert_eq!(both.messages.len(), 1);

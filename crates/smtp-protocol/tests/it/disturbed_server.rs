@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use postroad_address_space::Address;
 use postroad_message::{
-    Content, EnhancedStatus, Envelope, Fault, Outcome, Recipient, ReversePath, StatusClass, Timestamp,
-    TlsFacts,
+    EnhancedStatus, Envelope, Fault, Outcome, Recipient, ReversePath, StatusClass, Timestamp, TlsFacts,
 };
 use postroad_smtp_protocol::client::{
     Authentication, Event, Input, Output, Session, Settings, StartTls, Transaction,
 };
 use postroad_smtp_protocol::sasl::{Credential, Secret};
+
+use crate::stored::stored;
 
 /// What the server is and offers.
 #[derive(Clone, Copy, Debug)]
@@ -375,6 +376,7 @@ pub(crate) fn run(manner: Manner, disturbance: Disturbance) -> Run {
                     stop(&mut session, &mut server, &mut now);
                 }
             }
+            Output::Task(task) => session.handle(now, Input::Done(task.run())),
             Output::Wait(_) => stop(&mut session, &mut server, &mut now),
             Output::StartTls if server.said < server.disturbance.says => {
                 let facts = TlsFacts { version: "TLSv1.3".into(), cipher: "x".into(), authenticated: true };
@@ -461,6 +463,7 @@ const CONTENTS: [&[u8]; 2] = [b"X: y\r\n\r\nz\r\n", b"X: y\r\n\r\n.z\r\n"];
 fn transaction(content: &[u8]) -> Transaction {
     let recipients = RECIPIENTS.map(|text| Recipient::new(Address::parse(text).expect("an address")));
     let envelope = Envelope::new(ReversePath::Null, recipients.to_vec());
-    let content = Content::from(content.to_vec());
+    // The head of each is in memory, and a read brings the rest.
+    let content = stored(content, 10, usize::MAX);
     Transaction::new(&envelope, &recipients, &content, None, Timestamp::from_unix_millis(0))
 }

@@ -1,5 +1,6 @@
 //! SMTP conversations with both ends in memory.
 
+mod client_content;
 mod client_cuts;
 mod client_dialogue;
 mod client_dialogues;
@@ -15,6 +16,7 @@ mod server_attacks;
 mod server_cuts;
 mod server_dialogue;
 mod server_dialogues;
+mod stored;
 mod taken_content;
 mod there_and_back;
 mod transcripts;

@@ -124,6 +124,7 @@ fn play(
                     Some(message) => client.send(now, message),
                     None => client.quit(now),
                 },
+                client::Output::Task(task) => client.handle(now, client::Input::Done(task.run())),
                 client::Output::Event(client::Event::Settled(settled)) => outcomes = settled,
                 client::Output::Event(client::Event::Unusable(failure)) => panic!("{failure}"),
                 client::Output::Closed => return (outcomes, arrived),

@@ -11,7 +11,7 @@ use postroad_address_space::{Domain, MailDomain};
 use postroad_connector::DeliveryAgentConnector;
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
 use postroad_smtp_protocol::client::{
-    Event, Input, Output, Session, Settings, StartTls, Timeouts, Transaction,
+    ContentResult, Event, Input, Output, Session, Settings, StartTls, Timeouts, Transaction,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -177,6 +177,16 @@ impl Connection {
                         self.stream.read(&mut self.buffer).await
                     };
                     within(bound, flushed_and_read).await.map(|read| read.map(Moved::In))
+                }
+                Output::Task(task) => {
+                    let work = tokio::task::spawn_blocking(|| task.run());
+                    let result = match within(bound, work).await {
+                        Some(Ok(result)) => result,
+                        Some(Err(error)) => ContentResult::failed(error.into()),
+                        None => ContentResult::failed(io::ErrorKind::TimedOut.into()),
+                    };
+                    self.session.handle(now(), Input::Done(result));
+                    continue;
                 }
                 // Closed; and for neither TLS nor a login has anybody asked.
                 _ => return None,

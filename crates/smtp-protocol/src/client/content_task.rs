@@ -1,0 +1,78 @@
+//! What a session leaves to its caller because it may take its time: reading content that is not in memory, and putting it into
+//! seven bits.
+
+use std::fmt;
+use std::io;
+
+use postroad_message::Content;
+use postroad_message::seven_bit::{Signatures, Unconvertible, to_seven_bit};
+
+/// Work on a content: [`run`](Self::run) it where it may block, and bring what comes of it back.
+pub struct ContentTask {
+    content: Content,
+    kind: Kind,
+}
+
+enum Kind {
+    Read { offset: usize, buffer: Vec<u8> },
+    Convert(Signatures),
+}
+
+/// What came of it.
+pub struct ContentResult(pub(super) io::Result<Done>);
+
+pub(super) enum Done {
+    Read { offset: usize, bytes: Vec<u8> },
+    Converted(Result<Vec<u8>, Unconvertible>),
+}
+
+impl ContentTask {
+    /// Fills `buffer` from that offset on.
+    pub(super) fn read(content: &Content, offset: usize, buffer: Vec<u8>) -> Self {
+        Self { content: content.clone(), kind: Kind::Read { offset, buffer } }
+    }
+
+    pub(super) fn convert(content: &Content, signatures: Signatures) -> Self {
+        Self { content: content.clone(), kind: Kind::Convert(signatures) }
+    }
+
+    /// Does it. It may read from a disk, and keep a processor busy.
+    pub fn run(self) -> ContentResult {
+        let Self { content, kind } = self;
+        ContentResult(match kind {
+            Kind::Read { offset, mut buffer } => {
+                content.read_exact_at(&mut buffer, offset).map(|()| Done::Read { offset, bytes: buffer })
+            }
+            Kind::Convert(signatures) => {
+                content.load().map(|bytes| Done::Converted(to_seven_bit(&bytes, signatures)))
+            }
+        })
+    }
+}
+
+impl ContentResult {
+    /// It could not be done: nobody could be found to do it, say, or it took too long.
+    pub fn failed(error: io::Error) -> Self {
+        Self(Err(error))
+    }
+}
+
+impl fmt::Debug for ContentTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Read { offset, buffer } => write!(f, "Read({} bytes from {offset})", buffer.len()),
+            Kind::Convert(_) => write!(f, "Convert({} bytes)", self.content.len()),
+        }
+    }
+}
+
+impl fmt::Debug for ContentResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Ok(Done::Read { bytes, .. }) => write!(f, "Read({} bytes)", bytes.len()),
+            Ok(Done::Converted(Ok(bytes))) => write!(f, "Converted({} bytes)", bytes.len()),
+            Ok(Done::Converted(Err(why))) => write!(f, "Unconvertible({why})"),
+            Err(error) => write!(f, "Failed({error})"),
+        }
+    }
+}
