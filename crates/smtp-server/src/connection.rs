@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::admission::Admitted;
 use crate::client::Client;
 use crate::content_memory::Held;
+use crate::incoming::Incoming;
 use crate::judgement::no_room;
 use crate::logon::{self, Logons};
 use crate::relay_right;
@@ -86,7 +87,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S, mut take: impl FnMut(&[u8]))
 /// One client's connection, and what it has come to.
 pub(crate) struct Connection<'a> {
     pub(crate) service: &'a Service,
-    session: Session,
+    pub(crate) session: Session,
     pub(crate) client: Client,
     /// Its part in the limits; none once it was refused as somebody else's.
     pub(crate) admitted: Option<Admitted>,
@@ -97,6 +98,7 @@ pub(crate) struct Connection<'a> {
     deadline: Instant,
     outgoing: Vec<u8>,
     pub(crate) memory: Held<'a>,
+    pub(crate) incoming: Incoming,
     pub(crate) logons: Logons,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Connection<'a> {
             deadline: Instant::now() + service.connector.connection_timeout,
             outgoing: Vec::new(),
             memory: Held::nothing(&service.memory, admitted.source()),
+            incoming: Incoming::default(),
             admitted: Some(admitted),
             logons: Logons::default(),
             service,
@@ -190,6 +193,10 @@ impl<'a> Connection<'a> {
                     }
                     self.account_for_content();
                     self.flush(stream).await?;
+                    if self.has_content_to_hand_on() {
+                        Box::pin(self.hand_on()).await;
+                        self.account_for_content();
+                    }
                     if !self.receive(stream).await? {
                         return Ok(End::Closed);
                     }
@@ -298,6 +305,7 @@ impl<'a> Connection<'a> {
 
     /// After each read, and before each wait: what a session holds while nobody hurries it is what others must do without.
     fn account_for_content(&mut self) {
+        self.forget_lost_content();
         let limit = self.service.settings.max_content_in_memory;
         if !self.memory.set(self.session.content_held() as u64, limit) {
             self.session.handle(Input::RefuseContent(no_room()));

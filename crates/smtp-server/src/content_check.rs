@@ -1,16 +1,26 @@
-//! What a whole message is checked for before it is handed on: header size and hops.
+//! What the header of a message is checked for before it is handed on: size and hops.
 
 use postroad_message::{EnhancedStatus, HeaderBlock};
 use postroad_smtp_protocol::server::Refusal;
 
 use crate::receive_connector::ReceiveConnector;
 
-/// `MaxHeaderSize`, `MaxHopCount` and `MaxLocalHopCount`, against the header block of the content.
-pub(crate) fn check(connector: &ReceiveConnector, fqdn: &str, content: &[u8]) -> Result<(), Refusal> {
+/// The header block of a content, or as much of it as has come, against `MaxHeaderSize`.
+pub(crate) fn header<'a>(
+    connector: &ReceiveConnector,
+    content: &'a [u8],
+) -> Result<HeaderBlock<'a>, Refusal> {
     let limit = usize::try_from(connector.max_header_size).unwrap_or(usize::MAX);
-    let Some(header) = HeaderBlock::scan_within(content, limit) else {
-        return Err(Refusal::permanent(3, 4, "The header is larger than this server takes"));
-    };
+    let too_large = || Refusal::permanent(3, 4, "The header is larger than this server takes");
+    HeaderBlock::scan_within(content, limit).ok_or_else(too_large)
+}
+
+/// A whole header block against `MaxHopCount` and `MaxLocalHopCount`.
+pub(crate) fn hops(
+    connector: &ReceiveConnector,
+    fqdn: &str,
+    header: &HeaderBlock<'_>,
+) -> Result<(), Refusal> {
     let (mut hops, mut local) = (0, 0);
     for field in header.fields().filter(|field| field.is("Received")) {
         hops += 1;
@@ -45,7 +55,9 @@ mod tests {
         connector.max_hop_count = 10;
         connector.max_local_hop_count = 2;
         connector.max_header_size = 1000;
-        check(&connector, "hub01.contoso.com", content.as_bytes()).err().map(|refusal| refusal.line().code())
+        let header = header(&connector, content.as_bytes());
+        let checked = header.and_then(|header| hops(&connector, "hub01.contoso.com", &header));
+        checked.err().map(|refusal| refusal.line().code())
     }
 
     #[test]

@@ -8,9 +8,10 @@ use crate::connection::Connection;
 use crate::content_check;
 use crate::content_memory::Held;
 use crate::front;
+use crate::incoming::{self, Incoming};
 use crate::relay_right;
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
     pub(crate) async fn judge(&mut self, event: Event) -> Verdict {
         match event {
             Event::Hello { name, extended } => {
@@ -60,10 +61,12 @@ impl Connection<'_> {
             // What is said to come must fit, but is not kept free: who says much and sends nothing takes nothing from others.
             Event::ContentStart => {
                 let limit = self.service.settings.max_content_in_memory;
-                let fits = self.memory.has_room(self.declared.max(1), limit);
+                let large = self.service.submit.large_content();
+                let most = large.map_or(u64::MAX, |large| incoming::most_held(large) as u64);
+                let fits = self.memory.has_room(self.declared.clamp(1, most), limit);
                 if fits { Verdict::Accept } else { Verdict::Refuse(no_room()) }
             }
-            Event::Message { envelope, content, .. } => self.submit(envelope, content).await,
+            Event::Message { envelope, content, taken } => self.submit(envelope, content, taken).await,
             _ => Verdict::Refuse(Refusal::transient(3, 0, "Not known here")),
         }
     }
@@ -86,6 +89,7 @@ impl Connection<'_> {
         self.declared = size.unwrap_or(0);
         service.submit.accept_sender(&self.client, &reverse_path, size).await?;
         self.reverse_path = reverse_path;
+        self.incoming = Incoming::expect(service.submit.large_content());
         Ok(())
     }
 
@@ -106,18 +110,33 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn submit(&mut self, envelope: Envelope, content: Vec<u8>) -> Verdict {
+    /// What stands in our name: the connector's, if it has one.
+    pub(crate) fn fqdn(&self) -> &'a str {
+        self.service.connector.fqdn.as_deref().unwrap_or(&self.service.settings.fqdn)
+    }
+
+    /// Of a message that was begun the header was judged then, and `content` is what was not handed on yet.
+    async fn submit(&mut self, envelope: Envelope, content: Vec<u8>, handed_on: u64) -> Verdict {
         let service = self.service;
-        let fqdn = service.connector.fqdn.as_deref().unwrap_or(&service.settings.fqdn);
-        if let Err(refusal) = content_check::check(&service.connector, fqdn, &content) {
-            return Verdict::Refuse(refusal);
+        if handed_on == 0 {
+            let header = content_check::header(&service.connector, &content);
+            let checked =
+                header.and_then(|header| content_check::hops(&service.connector, self.fqdn(), &header));
+            if let Err(refusal) = checked {
+                return Verdict::Refuse(refusal);
+            }
         }
-        let (size, recipients) = (content.len(), envelope.recipients.len());
+        let (size, recipients) = (handed_on + content.len() as u64, envelope.recipients.len());
         // What came in one piece was counted nowhere yet.
-        if !self.memory.set(size as u64, service.settings.max_content_in_memory) {
+        if !self.memory.set(content.len() as u64, service.settings.max_content_in_memory) {
+            self.incoming = Incoming::default();
             return Verdict::Refuse(no_room());
         }
-        let submitted = service.submit.accept_message(&self.client, envelope, Content::from(content)).await;
+        let submitted = if handed_on > 0 {
+            self.finish(envelope, content).await
+        } else {
+            service.submit.accept_message(&self.client, envelope, Content::from(content)).await
+        };
         self.memory.force(0);
         match submitted {
             Ok(id) => {

@@ -53,6 +53,7 @@
 //! * Of several connectors on one binding, the one with the most specific remote range takes the connection.
 //! * `::ffff:10.0.0.1` is 10.0.0.1 wherever addresses are compared.
 //! * A 250 to content is said only after [`Submit::accept_message`] has said that it is durable; local faults are 4yz.
+//! * Content is held in memory until it is whole, unless [`Submit::begin_message`] takes a large one in pieces.
 //! * Logons are taken inside TLS only where `basic-auth-require-tls` is set; the credentials
 //!   file holds argon2id hashes and SCRAM verifiers, and never a password.
 //! * Time is tokio's: a test may pause it.
@@ -71,6 +72,7 @@ mod counts;
 pub mod credentials;
 pub mod file_verifier;
 mod front;
+mod incoming;
 pub mod ip_range;
 mod judgement;
 mod listening;
@@ -105,6 +107,6 @@ pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
 pub use receive_connector::{CertificateFiles, ReceiveConnector};
 pub use server::Server;
 pub use server_settings::ServerSettings;
-pub use submit::{BoxFuture, Refusal, Submit};
+pub use submit::{BoxFuture, IncomingMessage, Refusal, Submit};
 pub use tls::{ClientCertificate, InvalidCertificateName, TlsCertificateName, TlsMaterial, TlsMaterialError};
 pub use verify::{Logon, LogonStep, NobodyLogsOn, Verification, Verify};

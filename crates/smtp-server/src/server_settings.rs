@@ -16,7 +16,8 @@ pub struct ServerSettings {
     pub accepted_domains: Vec<Domain>,
     /// Where `<postmaster>` goes.
     pub postmaster: Mailbox,
-    /// Bytes of content held at one moment, all sessions together; more is told 452 4.3.1, before it is read where its size was
+    /// Bytes of content held in memory at one moment, all sessions together, which is not what a
+    /// [`begin_message`](crate::Submit::begin_message) took elsewhere; more is told 452 4.3.1, before it is read where its size was
     /// declared. A source (an address, or an IPv6 network of 64 bits) with several messages under way holds no more than it leaves to
     /// the others. What holds them takes up to twice as much, and three times for moments. 512 MiB unless set.
     pub max_content_in_memory: u64,

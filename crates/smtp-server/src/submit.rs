@@ -8,6 +8,25 @@ pub use postroad_smtp_protocol::server::Refusal;
 
 use crate::client::Client;
 
+/// A large message while it comes: see [`Submit::begin_message`].
+///
+/// It is dropped before [`finish`](Self::finish) is called, or is ready, where there will be no message: the client has left or gave it
+/// up, the content was refused, the server stops. Then nothing of it may stay.
+pub trait IncomingMessage: Send {
+    /// Takes the bytes that come next. The client is not listened to before it is ready: who waits for a disk here makes the client
+    /// wait. What is refused is refused at the end of the content, and this is dropped.
+    fn write(&mut self, bytes: Vec<u8>) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// The message is whole with these last bytes: takes it over and names it, and promises what
+    /// [`accept_message`](Submit::accept_message) does.
+    fn finish<'a>(
+        self: Box<Self>,
+        client: &'a Client,
+        envelope: Envelope,
+        rest: Vec<u8>,
+    ) -> BoxFuture<'a, Result<String, Refusal>>;
+}
+
 /// A future in a box, so that traits with one can be objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -69,6 +88,27 @@ pub trait Submit: Send + Sync {
         envelope: Envelope,
         content: Content,
     ) -> BoxFuture<'a, Result<String, Refusal>>;
+
+    /// From how many bytes on a message is large: it is [begun](Self::begin_message) when so much of it has come. `None`, which is
+    /// where nobody says otherwise: all messages are held in memory until they are whole.
+    fn large_content(&self) -> Option<usize> {
+        None
+    }
+
+    /// Begins to take a large message, of which no more has to be in memory then than one piece. `header` is its header block with
+    /// the blank line, and was checked for size and hops; all that follows it is [written](IncomingMessage::write) next.
+    ///
+    /// `Ok(None)`: it stays in memory all the same, and [`accept_message`](Self::accept_message) gets it. A refusal is said at the end
+    /// of the content, which is thrown away as it comes.
+    fn begin_message<'a>(
+        &'a self,
+        client: &'a Client,
+        envelope: &'a Envelope,
+        header: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Box<dyn IncomingMessage>>, Refusal>> {
+        let _ = (client, envelope, header);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 fn yes<'a>() -> BoxFuture<'a, Result<(), Refusal>> {

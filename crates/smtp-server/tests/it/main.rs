@@ -12,6 +12,7 @@ mod house;
 #[cfg(target_os = "linux")]
 mod iis;
 mod keywords;
+mod large_content;
 mod limits;
 mod logons;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,95 @@
+//! A large message while it comes: out of the session piece by piece, into the hands of who takes it.
+
+use postroad_message::content::header_block_within;
+use postroad_message::{EnhancedStatus, Envelope};
+use postroad_smtp_protocol::server::{Input, Refusal};
+
+use crate::connection::Connection;
+use crate::content_check;
+use crate::submit::IncomingMessage;
+
+/// So much is handed on at a time: a session holds no more than that and one read, while it waits for a disk.
+const PIECE: usize = 128 * 1024;
+
+/// Who takes the content under way, and when to ask next.
+#[derive(Default)]
+pub(crate) struct Incoming {
+    taker: Option<Box<dyn IncomingMessage>>,
+    /// How many bytes must be held before anything is done; none where nothing is to be done.
+    due: Option<usize>,
+}
+
+impl Incoming {
+    /// A message may come, which is large from so many bytes on.
+    pub(crate) fn expect(large: Option<usize>) -> Self {
+        Self { taker: None, due: large }
+    }
+}
+
+/// How much of a message is held at most, which is large from so many bytes on.
+pub(crate) fn most_held(large: usize) -> usize {
+    large.saturating_add(PIECE)
+}
+
+impl Connection<'_> {
+    /// Nothing is kept of what will be no message.
+    pub(crate) fn forget_lost_content(&mut self) {
+        if self.incoming.taker.is_some() && self.session.content_taken() == 0 {
+            self.incoming = Incoming::default();
+        }
+    }
+
+    pub(crate) fn has_content_to_hand_on(&self) -> bool {
+        self.incoming.due.is_some_and(|due| self.session.content().len() >= due)
+    }
+
+    /// Hands on what has come. The client is not read from meanwhile: so it waits for the disk as we do.
+    pub(crate) async fn hand_on(&mut self) {
+        let handed =
+            if self.incoming.taker.is_some() { self.hand_on_from(0).await } else { self.begin().await };
+        if let Err(refusal) = handed {
+            self.incoming = Incoming::default();
+            self.session.handle(Input::RefuseContent(refusal));
+        }
+    }
+
+    /// Judges the header, if all of it is there, and asks who takes the message.
+    async fn begin(&mut self) -> Result<(), Refusal> {
+        let (service, content) = (self.service, self.session.content());
+        let header = content_check::header(&service.connector, content)?;
+        let Some(body) = header_block_within(content) else {
+            // Looked at seldom enough to cost no more than its size.
+            self.incoming.due = Some(content.len().saturating_mul(2));
+            return Ok(());
+        };
+        content_check::hops(&service.connector, self.fqdn(), &header)?;
+        let Some(envelope) = self.session.envelope() else { return Ok(()) };
+        let header = content.get(..body).unwrap_or_default();
+        self.incoming.due = None;
+        self.incoming.taker = service.submit.begin_message(&self.client, envelope, header).await?;
+        if self.incoming.taker.is_some() {
+            self.incoming.due = Some(PIECE);
+            self.hand_on_from(body).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_on_from(&mut self, start: usize) -> Result<(), Refusal> {
+        let mut piece = self.session.take_content();
+        piece.drain(..start.min(piece.len()));
+        match &mut self.incoming.taker {
+            Some(taker) if !piece.is_empty() => taker.write(piece).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The message is whole with what is left of it.
+    pub(crate) async fn finish(&mut self, envelope: Envelope, rest: Vec<u8>) -> Result<String, Refusal> {
+        match std::mem::take(&mut self.incoming).taker {
+            Some(taker) => taker.finish(&self.client, envelope, rest).await,
+            None => {
+                Err(Refusal::new(451, EnhancedStatus::transient(3, 0), "What came of the message is lost"))
+            }
+        }
+    }
+}
