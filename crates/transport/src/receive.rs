@@ -2,8 +2,8 @@
 
 use postroad_message::trace::{Protocol, Received, Source};
 use postroad_message::{Content, Edits, EnhancedStatus, Envelope, HeaderBlock, ReversePath, firewall};
-use postroad_queue::QueueError;
-use postroad_smtp_server::{BoxFuture, Client, Refusal, Submit};
+use postroad_queue::{ContentDraft, MessageId, QueueError};
+use postroad_smtp_server::{BoxFuture, Client, IncomingMessage, Refusal, Submit};
 
 use crate::pipeline::{Pipeline, Submission, SubmitError};
 
@@ -28,27 +28,84 @@ impl Submit for Pipeline {
         Box::pin(async move {
             // Named before it is queued, so that the name stands in its Received field.
             let id = self.shared.name_ahead();
-            let content = self.with_trace(client, &envelope, content, &id.to_string());
-            // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
-            // Hops were counted by the receive connector, against its own MaxHopCount.
-            let mut submission = Submission::new(envelope, content, "smtp");
-            submission.id = Some(id);
-            submission.client = Some(Box::new(client.clone()));
-            match self.route_and_enqueue(submission).await {
-                Ok(submitted) => Ok(submitted.id.to_string()),
-                Err(error) => {
-                    tracing::warn!(client = %client.peer, %error, "not accepted");
-                    Err(refusal(&error))
-                }
+            let edits = self.trace(client, &envelope, &HeaderBlock::scan(content.head()), id);
+            // The content as it came is not kept beside it.
+            self.take(client, envelope, content.edited(&edits), id).await
+        })
+    }
+
+    fn large_content(&self) -> Option<usize> {
+        self.shared.store.large_content()
+    }
+
+    fn begin_message<'a>(
+        &'a self,
+        client: &'a Client,
+        envelope: &'a Envelope,
+        header: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Box<dyn IncomingMessage>>, Refusal>> {
+        let id = self.shared.name_ahead();
+        let traced = self.trace(client, envelope, &HeaderBlock::scan(header), id).apply(header);
+        let draft = self.shared.store.draft(traced);
+        let message = draft.map(|draft| LargeMessage { pipeline: self.clone(), draft, id });
+        let message = message.map(|message| Box::new(message) as Box<dyn IncomingMessage>);
+        Box::pin(std::future::ready(Ok(message)))
+    }
+}
+
+/// A message that comes in pieces, and lies in the queue's folder from the first on.
+struct LargeMessage {
+    pipeline: Pipeline,
+    draft: Box<dyn ContentDraft>,
+    id: MessageId,
+}
+
+impl IncomingMessage for LargeMessage {
+    /// Room is asked for each time: how long it will be nobody knows, nor who else takes room meanwhile.
+    fn write(&mut self, bytes: Vec<u8>) -> BoxFuture<'_, Result<(), Refusal>> {
+        if self.pipeline.shared.is_short_of_room(bytes.len() as u64) {
+            return Box::pin(std::future::ready(Err(no_room())));
+        }
+        let written = self.draft.write(bytes);
+        Box::pin(async move { written.await.map_err(|error| refusal(&error.into())) })
+    }
+
+    fn finish<'a>(
+        self: Box<Self>,
+        client: &'a Client,
+        envelope: Envelope,
+        rest: Vec<u8>,
+    ) -> BoxFuture<'a, Result<String, Refusal>> {
+        Box::pin(async move {
+            let Self { pipeline, draft, id } = *self;
+            match draft.finish(rest).await {
+                Ok(content) => pipeline.take(client, envelope, content, id).await,
+                Err(error) => Err(not_accepted(client, &error.into())),
             }
         })
     }
 }
 
 impl Pipeline {
-    /// The content with this hop's `Received` line, and without the organisation's fields: no stranger may bring those.
-    fn with_trace(&self, client: &Client, envelope: &Envelope, content: Content, id: &str) -> Content {
-        let header = HeaderBlock::scan(content.head());
+    /// Routes and queues what a client brought; the 250 has its name.
+    async fn take(
+        &self,
+        client: &Client,
+        envelope: Envelope,
+        content: Content,
+        id: MessageId,
+    ) -> Result<String, Refusal> {
+        // No time-out of ours: one that struck while the queue commits would refuse what is delivered all the same.
+        // Hops were counted by the receive connector, against its own MaxHopCount.
+        let mut submission = Submission::new(envelope, content, "smtp");
+        submission.id = Some(id);
+        submission.client = Some(Box::new(client.clone()));
+        let queued = self.route_and_enqueue(submission).await;
+        queued.map(|submitted| submitted.id.to_string()).map_err(|error| not_accepted(client, &error))
+    }
+
+    /// This hop's `Received` line comes in, and the organisation's fields go: no stranger may bring those.
+    fn trace(&self, client: &Client, envelope: &Envelope, header: &HeaderBlock<'_>, id: MessageId) -> Edits {
         let mut protocol = match (client.lmtp, client.extended) {
             (true, _) => Protocol::lmtp(),
             (false, true) => Protocol::default(),
@@ -71,17 +128,22 @@ impl Pipeline {
             _ => None,
         };
         let by = client.connector_fqdn.as_deref().unwrap_or(settings.fqdn.as_str());
-        let hop = Received::new(source, by, self.shared.world.now()).id(id).recipient(only);
-        let mut edits = Edits::of(&header);
-        edits.merge(firewall::organization(&header));
+        let id = id.to_string();
+        let hop = Received::new(source, by, self.shared.world.now()).id(&id).recipient(only);
+        let mut edits = Edits::of(header);
+        edits.merge(firewall::organization(header));
         edits.prepend(hop.to_string());
-        // The content as it came is not kept beside it.
-        content.edited(&edits)
+        edits
     }
 }
 
 fn no_room() -> Refusal {
     Refusal::transient(3, 1, "insufficient system storage; try again later")
+}
+
+fn not_accepted(client: &Client, error: &SubmitError) -> Refusal {
+    tracing::warn!(client = %client.peer, %error, "not accepted");
+    refusal(error)
 }
 
 /// A fault of ours is "not now", whatever it is.

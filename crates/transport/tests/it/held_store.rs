@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 use postroad_queue::{
-    BoxFuture, Changed, Claim, Claimed, Filter, Lease, Listed, MessageId, NewMessage, QueueError, QueueStore,
-    QueueSummary, Settlement, SqliteStore,
+    BoxFuture, Changed, Claim, Claimed, ContentDraft, Filter, Lease, Listed, MessageId, NewMessage,
+    QueueError, QueueStore, QueueSummary, Settlement, SqliteStore,
 };
 
 /// Tokio moves a paused clock on as soon as every task waits; it cannot know that some wait for a thread of SQLite.
@@ -42,6 +42,18 @@ fn held<'a, T>(work: impl Future<Output = Result<T, QueueError>> + Send + 'a) ->
         drop(done);
         answer
     })
+}
+
+struct HeldDraft(Box<dyn ContentDraft>);
+
+impl ContentDraft for HeldDraft {
+    fn write(&mut self, piece: Vec<u8>) -> BoxFuture<'_, ()> {
+        held(self.0.write(piece))
+    }
+
+    fn finish(self: Box<Self>, rest: Vec<u8>) -> BoxFuture<'static, Content> {
+        held(self.0.finish(rest))
+    }
 }
 
 impl QueueStore for HeldStore {
@@ -78,6 +90,14 @@ impl QueueStore for HeldStore {
             }
             Ok(known)
         })
+    }
+
+    fn large_content(&self) -> Option<usize> {
+        self.0.large_content()
+    }
+
+    fn draft(&self, head: Vec<u8>) -> Option<Box<dyn ContentDraft>> {
+        self.0.draft(head).map(|draft| Box::new(HeldDraft(draft)) as Box<dyn ContentDraft>)
     }
 
     fn forget_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, ()> {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use postroad_message::{Content, Envelope, ReversePath};
-use postroad_smtp_server::{Client, Submit};
+use postroad_smtp_server::{Client, IncomingMessage, Submit};
 use postroad_transport::{Settings, SubmitError, WatchedDirectory};
 
 use crate::support::{Relay, delivered, message};
@@ -110,4 +110,67 @@ async fn comes_in_only_with_room(relay: &Relay, room: &AtomicU64, floor: impl Fn
     assert!(asked(Some(4_001)).await.is_err(), "its declared size would not fit");
     watched().await;
     assert!(!pickup.join("a.eml").exists());
+}
+
+const PIECE: usize = 200_000;
+
+/// What the queue has of large contents.
+fn drafts(relay: &Relay) -> usize {
+    std::fs::read_dir(relay.folder.path().join("queue.db-content")).unwrap().count()
+}
+
+/// One that has begun with a header, and one piece.
+async fn begun(relay: &Relay, envelope: &Envelope) -> Box<dyn IncomingMessage> {
+    let header = b"X-MS-Exchange-Organization-SCL: -1\r\nSubject: Tea\r\n\r\n";
+    let mut large = relay.pipeline.begin_message(&client(), envelope, header).await.unwrap().unwrap();
+    large.write(vec![b'x'; PIECE]).await.unwrap();
+    assert_eq!(drafts(relay), 1);
+    large
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_comes_in_pieces_and_is_traced_and_judged_as_any_other() {
+    let relay = Relay::new([delivered()]);
+    let envelope: Envelope = message("app@contoso.com", &["jane@contoso.com"]).envelope;
+    let mut large = begun(&relay, &envelope).await;
+    for _ in 0..10 {
+        large.write(vec![b'x'; PIECE]).await.unwrap();
+    }
+    let id = large.finish(&client(), envelope, b"end\r\n".to_vec()).await.unwrap();
+    assert_eq!(drafts(&relay), 1, "it lies where it came");
+    let waiting = relay.waiting().await;
+    let content = relay.store.content(waiting[0].message).await.unwrap().load().unwrap().into_owned();
+    let content = String::from_utf8(content).unwrap();
+    let named = format!(" with SMTP id {id}\r\n\tfor <jane@contoso.com>;");
+    assert!(content.starts_with("Received: from ") && content[..400].contains(&named), "{}", &content[..400]);
+    let body = format!("\r\nSubject: Tea\r\n\r\n{}end\r\n", "x".repeat(11 * PIECE));
+    assert!(content.ends_with(&body) && !content.contains("X-MS-Exchange-Organization"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_for_which_room_runs_out_is_refused_for_now_and_leaves_nothing() {
+    let relay = Relay::new([delivered()]);
+    let settings = &mut relay.pipeline.settings();
+    settings.queue_folder = Some(relay.folder.path().to_owned());
+    settings.minimum_free_space = 1_000_000;
+    relay.put_in_force(settings.clone());
+    let envelope: Envelope = message("app@contoso.com", &["jane@contoso.com"]).envelope;
+    let mut large = begun(&relay, &envelope).await;
+    relay.free.store(1_100_000, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let refusal = large.write(vec![b'x'; PIECE]).await.unwrap_err();
+    assert_eq!(refusal.line().code(), 452);
+    drop(large);
+    assert!(relay.waiting().await.is_empty());
+    relay.free.store(u64::MAX, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The queue's threads remove it, beside their other work.
+    for _ in 0..10_000 {
+        if drafts(&relay) > 0 {
+            relay.waiting().await;
+        }
+    }
+    let large = begun(&relay, &envelope).await;
+    large.finish(&client(), envelope, Vec::new()).await.unwrap();
+    assert_eq!(drafts(&relay), 1);
 }
