@@ -1,6 +1,8 @@
 //! How many connections there may be: in all, by source, and by source's share of what remains.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::by_the_minute::ByTheMinute;
 use crate::receive_connector::ReceiveConnector;
+use crate::source::Source;
 
 /// Counts the connections of one receive connector.
 #[derive(Debug, Default)]
@@ -18,6 +21,7 @@ pub(crate) struct Admission(Mutex<Counts>);
 struct Counts {
     all: u32,
     by_source: HashMap<IpAddr, u32>,
+    by_network: HashMap<Source, u32>,
     told: OnceAMinute,
 }
 
@@ -47,7 +51,8 @@ impl Admission {
     /// Counts a connection, or refuses it.
     ///
     /// A source may have `max_inbound_connection_per_source` connections, and no more than its percentage of those that
-    /// nobody has taken; one is always allowed while there are any. Without a source only all together are counted.
+    /// nobody has taken; one is always allowed while there are any. An IPv6 network of 64 bits shares that percentage, or its
+    /// addresses would be sources without end. Without a source only all together are counted.
     pub(crate) fn admit(
         self: &Arc<Self>,
         connector: &ReceiveConnector,
@@ -55,6 +60,7 @@ impl Admission {
     ) -> Option<Admitted> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let held = source.map(|source| counts.by_source.get(&source).copied().unwrap_or(0));
+        let together = source.map(|source| counts.by_network.get(&source.into()).copied().unwrap_or(0));
         let percentage = u64::from(connector.max_inbound_connection_percentage_per_source);
         let share = connector.max_inbound_connection.map(|most| {
             let remaining = u64::from(most.saturating_sub(counts.all));
@@ -62,7 +68,7 @@ impl Admission {
         });
         let refused = connector.max_inbound_connection.is_some_and(|most| counts.all >= most)
             || held.zip(connector.max_inbound_connection_per_source).is_some_and(|(held, most)| held >= most)
-            || held.zip(share).is_some_and(|(held, share)| u64::from(held) >= share);
+            || together.zip(share).is_some_and(|(held, share)| u64::from(held) >= share);
         if refused {
             if counts.told.is_due() {
                 let (all, connector) = (counts.all, &connector.name);
@@ -73,6 +79,7 @@ impl Admission {
         counts.all += 1;
         if let Some(source) = source {
             *counts.by_source.entry(source).or_insert(0) += 1;
+            *counts.by_network.entry(source.into()).or_insert(0) += 1;
         }
         Some(Admitted { admission: Arc::clone(self), source })
     }
@@ -97,11 +104,16 @@ impl Drop for Admitted {
         let mut counts = self.admission.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all = counts.all.saturating_sub(1);
         let Some(source) = self.source else { return };
-        if let Some(held) = counts.by_source.get_mut(&source) {
-            *held = held.saturating_sub(1);
-            if *held == 0 {
-                counts.by_source.remove(&source);
-            }
+        forget_one(&mut counts.by_source, source);
+        forget_one(&mut counts.by_network, source.into());
+    }
+}
+
+fn forget_one<K: Hash + Eq>(counts: &mut HashMap<K, u32>, key: K) {
+    if let Entry::Occupied(mut held) = counts.entry(key) {
+        *held.get_mut() = held.get().saturating_sub(1);
+        if *held.get() == 0 {
+            held.remove();
         }
     }
 }
@@ -151,7 +163,24 @@ mod tests {
         assert!(unnamed.iter().all(Option::is_some) && admission.admit(&connector, None).is_none());
         drop(unnamed);
         drop(held);
-        assert!(admission.0.lock().unwrap().by_source.is_empty());
+        let counts = admission.0.lock().unwrap();
+        assert!(counts.by_source.is_empty() && counts.by_network.is_empty());
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_leave_room_for_others() {
+        let admission = Arc::new(Admission::default());
+        let connector = ReceiveConnector::new("Default");
+        let from = |text: &str| admission.admit(&connector, Some(text.parse().unwrap()));
+        let network: Vec<_> = (0..5000).map_while(|number| from(&format!("2001:db8::{number:x}"))).collect();
+        // 2 % of the 4902 that remain.
+        assert_eq!(network.len(), 98);
+        assert!(from("2001:db8::ffff:1").is_none());
+        let alone: Vec<_> = (0..30).map_while(|_| from("2001:db8:0:1::1")).collect();
+        assert_eq!(alone.len(), 20);
+        assert!(from("2001:db8:0:1::2").is_some());
+        drop(network);
+        assert!(from("2001:db8::ffff:1").is_some());
     }
 
     #[test]

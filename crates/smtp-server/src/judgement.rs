@@ -81,7 +81,7 @@ impl<'a> Connection<'a> {
     async fn mail(&mut self, reverse_path: ReversePath, size: Option<u64>) -> Result<(), Refusal> {
         let service = self.service;
         if !service.rate.admits(&service.connector, self.client.peer.ip(), &reverse_path) {
-            tracing::warn!(peer = %self.client.peer, from = %reverse_path, "more messages a minute than message_rate_limit");
+            tracing::debug!(from = %reverse_path, "more messages a minute than message_rate_limit");
             let text = "Message submission rate for this client has exceeded the configured limit";
             return Err(Refusal::new(421, EnhancedStatus::transient(4, 2), text).closing());
         }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use postroad_message::ReversePath;
 use tokio::time::Instant;
 
+use crate::admission::OnceAMinute;
 use crate::by_the_minute::ByTheMinute;
 use crate::parameters::MessageRateSource;
 use crate::receive_connector::ReceiveConnector;
@@ -18,6 +19,7 @@ pub(crate) struct MessageRate(Mutex<Counts>);
 struct Counts {
     by_address: ByTheMinute<IpAddr>,
     by_sender: ByTheMinute<String>,
+    told: OnceAMinute,
 }
 
 impl MessageRate {
@@ -32,13 +34,17 @@ impl MessageRate {
             }
             MessageRateSource::User | MessageRateSource::None => true,
         };
-        let sender = match (connector.message_rate_source, sender) {
+        let sender_admitted = match (connector.message_rate_source, sender) {
             (MessageRateSource::User | MessageRateSource::All, ReversePath::Mailbox(_)) => {
                 counts.by_sender.admits(sender.to_string().to_lowercase(), limit, now)
             }
             _ => true,
         };
-        address && sender
+        if !(address && sender_admitted) && counts.told.is_due() {
+            let connector = &connector.name;
+            tracing::warn!(connector, %peer, from = %sender, "clients are sent away: more messages a minute than message_rate_limit");
+        }
+        address && sender_admitted
     }
 }
 

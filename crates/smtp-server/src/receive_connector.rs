@@ -105,7 +105,8 @@ pub struct ReceiveConnector {
     pub max_inbound_connection: Option<u32>,
     /// `MaxInboundConnectionPerSource`, 1 to 10000.
     pub max_inbound_connection_per_source: Option<u32>,
-    /// `MaxInboundConnectionPercentagePerSource`, 1 to 100, of the connections that remain.
+    /// `MaxInboundConnectionPercentagePerSource`, 1 to 100, of the connections that remain. An IPv6 network of 64 bits is one source
+    /// here.
     pub max_inbound_connection_percentage_per_source: u8,
     /// `ConnectionTimeout`: a session in all.
     pub connection_timeout: Duration,
