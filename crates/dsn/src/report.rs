@@ -51,6 +51,9 @@ pub struct Report<'a> {
     pub wording: Wording,
 }
 
+/// The default of [`Report::headers_only_above`].
+pub const HEADERS_ONLY_ABOVE: usize = 10 * 1024 * 1024;
+
 impl<'a> Report<'a> {
     /// A report in plain wording, of unknown moments.
     pub fn new(
@@ -68,7 +71,7 @@ impl<'a> Report<'a> {
             postmaster,
             arrived_at: None,
             retry_until: None,
-            headers_only_above: 10 * 1024 * 1024,
+            headers_only_above: HEADERS_ONLY_ABOVE,
             wording: Wording::default(),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postroad_connector::Connector;
 use postroad_message::{
-    Content, EnhancedStatus, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
+    Content, EnhancedStatus, Envelope, Failure, Fault, NextHop, Outcome, Phase, Recipient, Scope, Timestamp,
 };
 use postroad_queue::{Claim, Contact, Lease, MessageId, NewMessage, QueueError, Settlement};
 use tracing::Instrument as _;
@@ -136,7 +136,10 @@ async fn overdue(shared: &Shared, leases: Vec<Lease>, moments: &Moments) {
         together.delayed.extend(settled.delayed.iter().map(moved));
         each.push((lease, settled));
     }
-    let original = Original { envelope: &envelope, content: &content, received_at, attempted_at: None };
+    let returned = returned(&envelope, &content, &together).await;
+    let content_of_report = returned.as_ref().unwrap_or(&content);
+    let original =
+        Original { envelope: &envelope, content: content_of_report, received_at, attempted_at: None };
     let mut reports = report::reports(shared, &original, &together);
     for (lease, settled) in each {
         let given_up = leaving(&lease, &settled.left);
@@ -223,10 +226,22 @@ pub(crate) async fn finish_as(
     attempted: Option<Way>,
 ) -> Result<(), QueueError> {
     let attempted_at = attempted.map(|_| shared.world.now());
+    let returned = returned(&lease.envelope, content, &settled).await;
+    let (content_of_report, received_at) = (returned.as_ref().unwrap_or(content), lease.received_at);
     let original =
-        Original { envelope: &lease.envelope, content, received_at: lease.received_at, attempted_at };
+        Original { envelope: &lease.envelope, content: content_of_report, received_at, attempted_at };
     let reports = report::reports(shared, &original, &settled);
     finish_with(shared, lease, settled, observed, content, attempted, reports).await
+}
+
+/// The content as a report of a failure wants it, where that is not what lies in memory already.
+async fn returned(envelope: &Envelope, content: &Content, settled: &Settled) -> Option<Content> {
+    let failed = settled.left.iter().any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
+    if !failed || content.in_memory().is_some() {
+        return None;
+    }
+    let (envelope, content) = (envelope.clone(), content.clone());
+    tokio::task::spawn_blocking(move || report::returned(&envelope, &content)).await.ok()
 }
 
 /// The same with reports that are made. Of a verdict without an attempt nobody hears where it was not written down.

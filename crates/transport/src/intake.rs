@@ -24,7 +24,8 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Routes a submission. What it gives is to be queued, all of it or nothing; then the ids go to [`Intake::queued`].
+    /// Routes a submission. What it gives is to be queued, all of it or nothing; then the ids go to [`Intake::queued`]. It may
+    /// block where the content is not in memory.
     pub(crate) fn plan(
         shared: &Shared,
         submission: Submission,
@@ -64,7 +65,9 @@ impl Intake {
             message.id = id;
             messages.push(message);
         }
-        let about = Original { envelope: &envelope, content: &content, received_at: at, attempted_at: None };
+        let nobody = refused.is_empty() && rejected.is_empty();
+        let returned = if nobody { content.clone() } else { report::returned(&envelope, &content) };
+        let about = Original { envelope: &envelope, content: &returned, received_at: at, attempted_at: None };
         let reports = report::refusals(shared, &about, &refused, &rejected);
         messages.extend(reports.iter().cloned());
         let Some(first) = messages.first_mut() else {

@@ -178,7 +178,14 @@ impl Pipeline {
 
     /// [`Pipeline::submit`] for a door that has counted the hops itself.
     pub(crate) async fn route_and_enqueue(&self, submission: Submission) -> Result<Submitted, SubmitError> {
-        let (messages, intake) = Intake::plan(&self.shared, submission)?;
+        let (messages, intake) = if submission.content.in_memory().is_some() {
+            Intake::plan(&self.shared, submission)?
+        } else {
+            // Who is refused gets the content back, which has to be read then.
+            let shared = Arc::clone(&self.shared);
+            let planned = tokio::task::spawn_blocking(move || Intake::plan(&shared, submission)).await;
+            planned.map_err(|_| QueueError::Closed)??
+        };
         let ids = self.shared.store.enqueue_all(messages).await?;
         intake.queued(&self.shared, &ids)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postroad_dsn::{Action, Circumstances, RecipientReport, Report, Stamp, owed};
-use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient, Timestamp, repair};
+use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient, Return, Timestamp, repair};
 use postroad_queue::{MessageId, NewDelivery, NewMessage};
 
 use crate::observe::Seen;
@@ -34,6 +34,23 @@ pub(crate) fn reports(shared: &Shared, original: &Original<'_>, settled: &Settle
         owing.add(original, recipient, &outcome, Circumstances::delay_notice_due());
     }
     owing.write(shared, original)
+}
+
+/// The content as reports want it that say of a failure: in memory where all of it goes back. It may block.
+pub(crate) fn returned(envelope: &Envelope, content: &Content) -> Content {
+    let only_header = envelope.ret == Some(Return::Headers)
+        || (envelope.ret.is_none() && content.shape().has_8bit())
+        || content.len() > postroad_dsn::HEADERS_ONLY_ABOVE;
+    if only_header || content.in_memory().is_some() {
+        return content.clone();
+    }
+    match content.load() {
+        Ok(bytes) => Content::from(bytes.into_owned()),
+        Err(error) => {
+            tracing::error!(%error, "the content cannot be read; a report has its header only");
+            content.clone()
+        }
+    }
 }
 
 /// What a submission owes at once: recipients that no connector takes, and texts that are no addresses.

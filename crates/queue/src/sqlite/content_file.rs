@@ -10,7 +10,7 @@
 //! removed. What a crash leaves without a row is removed at the next start.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,7 @@ use super::draft::{self, DraftFile};
 use super::fault::Fault;
 use super::owner::{self, Owner};
 use super::record::Checksum;
+use super::stored;
 use crate::error::QueueError;
 use crate::item::NewMessage;
 
@@ -167,18 +168,12 @@ impl Folder {
         }
     }
 
-    /// The content in a file, if it is as long as it should be.
-    pub(super) fn read(&self, name: &str, size: u64) -> Result<Option<Vec<u8>>, Fault> {
-        let mut file = match File::open(self.path.join(name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        if file.metadata()?.len() != size {
-            return Ok(None);
+    /// The content in a file, if that is there.
+    pub(super) fn read(&self, name: &str, size: u64, checksum: i64) -> Result<Option<Content>, Fault> {
+        match File::open(self.path.join(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => stored::content(opened?, size, checksum),
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        file.read_to_end(&mut bytes)?;
-        Ok((bytes.len() as u64 == size).then_some(bytes))
     }
 
     /// Removes the files that nobody is writing and no message has; gives how many.

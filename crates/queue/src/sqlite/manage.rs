@@ -50,7 +50,7 @@ pub(super) fn content(connection: &Connection, message: MessageId) -> Result<Sto
 }
 
 /// Whether these bytes are what was queued.
-pub(super) fn is_whole(bytes: &[u8], checksum: i64, size: u64) -> bool {
+fn is_whole(bytes: &[u8], checksum: i64, size: u64) -> bool {
     bytes.len() as u64 == size && record::checksum(bytes) == checksum
 }
 

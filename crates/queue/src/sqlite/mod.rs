@@ -17,6 +17,7 @@ mod record;
 mod result;
 mod schema;
 mod store;
+mod stored;
 mod syncer;
 mod view;
 mod writer;

@@ -183,15 +183,15 @@ impl SqliteStore {
     ) -> Result<Content, QueueError> {
         let (reply, read) = oneshot::channel();
         self.files.run(move |folder| {
-            let _ = reply.send(folder.read(&name, size));
+            let _ = reply.send(folder.read(&name, size, checksum));
         })?;
-        let bytes = match read.await {
+        let content = match read.await {
             Ok(read) => read.map_err(|Fault(error)| error)?,
             Err(_) => return Err(QueueError::Closed),
         };
-        match bytes {
-            Some(bytes) if manage::is_whole(&bytes, checksum, size) => Ok(Content::from(bytes)),
-            _ => {
+        match content {
+            Some(content) => Ok(content),
+            None => {
                 // Gone with its message, between our two looks?
                 let known =
                     self.reader.submit(move |connection| manage::is_known(connection, message)).await?;

@@ -154,6 +154,10 @@ impl Program {
                 Scope::Message,
                 format!("{program} did not end in its time limit and was killed"),
             )),
+            Err(Unrun::Unread(error)) => Outcome::Deferred(pipe_status::waits(
+                Scope::Message,
+                format!("the content cannot be read: {error}"),
+            )),
             Err(Unrun::NoStart(error)) => Outcome::Deferred(pipe_status::waits(
                 Scope::NextHop,
                 format!("{program} cannot be run: {error}"),
