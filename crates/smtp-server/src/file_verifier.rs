@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use argon2::Block;
 use postroad_smtp_protocol::sasl::{ScramVerifier, Secret};
 
+use crate::admission::OnceAMinute;
 use crate::client::Client;
 use crate::credentials::{Credentials, CredentialsError};
 use crate::logon_queue::{Leave, LogonQueue};
@@ -29,6 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub struct FileVerifier {
     files: HashMap<String, Arc<CachedFile>>,
     queue: Arc<LogonQueue>,
+    told: Mutex<OnceAMinute>,
     /// The memory of hashes that are done, for the next: an allocator that is asked for 19 MiB by ever other threads keeps
     /// a gigabyte of them, and anybody may fail to log on.
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
@@ -55,7 +57,7 @@ impl FileVerifier {
                 files.insert(connector.name.clone(), Arc::new(file));
             }
         }
-        Ok(Self { files, queue: LogonQueue::new(AT_ONCE), memory: Arc::default() })
+        Ok(Self { files, queue: LogonQueue::new(AT_ONCE), told: Mutex::default(), memory: Arc::default() })
     }
 
     /// Leave to hash a password; `None` where too many others wait for the same.
@@ -63,7 +65,11 @@ impl FileVerifier {
         match tokio::time::timeout(LONGEST_WAIT, self.queue.leave(source)).await {
             Ok(leave) => leave,
             Err(_) => {
-                tracing::warn!("too many logons at once: one that waited its time is told to come back");
+                if self.told.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+                    tracing::warn!(
+                        "too many logons at once: those that waited their time are told to come back"
+                    );
+                }
                 None
             }
         }

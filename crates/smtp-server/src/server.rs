@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::admission::{Admission, Admitted, ConnectionRate};
+use crate::admission::{Admission, Admitted, ConnectionRate, OnceAMinute};
 use crate::client::Client;
 use crate::connection;
 use crate::counts::{ConnectorCounts, Counts};
@@ -169,6 +169,7 @@ impl Server {
 async fn accept(listener: TcpListener, door: Arc<Door>, stopped: watch::Receiver<bool>) {
     let mut sessions = JoinSet::new();
     let mut stop = stopped.clone();
+    let mut told = OnceAMinute::default();
     loop {
         tokio::select! {
             () = connection::told_to_stop(&mut stop) => break,
@@ -188,7 +189,9 @@ async fn accept(listener: TcpListener, door: Arc<Door>, stopped: watch::Receiver
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a connection could not be accepted");
+                    if told.is_due() {
+                        tracing::error!(%error, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
