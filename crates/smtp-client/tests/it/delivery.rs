@@ -86,7 +86,7 @@ async fn lmtp_is_heard_for_each_recipient() {
 }
 
 /// Two hosts at one port: the first of them on 127.0.0.1, the second on 127.0.0.2.
-async fn two_hosts(first: Behaviour) -> (Pretend, Pretend) {
+pub(crate) async fn two_hosts(first: Behaviour) -> (Pretend, Pretend) {
     let first = Pretend::start(first).await;
     let second =
         Pretend::start_at(&format!("127.0.0.2:{}", first.address.port()), Behaviour::default()).await;

@@ -10,5 +10,6 @@ mod hostile;
 mod name_service;
 mod pool;
 mod pretend;
+mod stored;
 mod tls;
 mod ways;

@@ -357,12 +357,12 @@ pub(crate) async fn deliver_content(
     client: &SmtpClient,
     to: &Destination,
     recipients: &[&str],
-    content: Vec<u8>,
+    content: impl Into<Content>,
 ) -> Vec<Outcome> {
     let recipients: Vec<Recipient> =
         recipients.iter().map(|text| Recipient::new(Address::parse(text).expect("an address"))).collect();
     let envelope = Envelope::new(ReversePath::Null, recipients.clone());
-    client.deliver(to, &envelope, &recipients, &Content::from(content)).await
+    client.deliver(to, &envelope, &recipients, &content.into()).await
 }
 
 /// `delivered`, or kind, status and phase.

@@ -52,8 +52,11 @@ impl Session {
                 }
             }
             (Err(error), State::Transferring(_) | State::Converting(_)) => {
+                // No other host would get it.
                 let text = format!("the content cannot be read: {error}");
-                self.lose(EnhancedStatus::transient(3, 0), Fault::Local, &text);
+                let status = EnhancedStatus::transient(3, 0);
+                let failure = self.failure(status, Fault::Local, Scope::Message, &text);
+                self.end(failure, false);
             }
             _ => {}
         }

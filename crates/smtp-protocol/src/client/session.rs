@@ -526,7 +526,7 @@ impl Session {
         self.end(failure, true);
     }
 
-    fn end(&mut self, failure: Failure, unanswered: bool) {
+    pub(super) fn end(&mut self, failure: Failure, unanswered: bool) {
         self.transcript.note(&failure.text, "");
         self.wipe_output();
         match std::mem::replace(&mut self.state, State::Closed) {
