@@ -369,6 +369,11 @@ impl Claimed {
         self.facts.identity
     }
 
+    /// What it was called when it came.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+
     /// Where the file is now.
     pub fn path(&self) -> &Path {
         &self.path

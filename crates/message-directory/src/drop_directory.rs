@@ -284,7 +284,8 @@ const SIDE_BY_SIDE: usize = 4;
 /// Syncs every file; one after another as far as there are no threads to be had.
 ///
 /// The disk begins with all of them before the first is waited for, so that most are written by the time their turn comes. The
-/// threads are for a machine that has other work: there each wait lasts until somebody else's turn has ended.
+/// threads are for a machine that has other work: there a sync takes milliseconds, however little is written, and several wait
+/// at the same time.
 fn sync_side_by_side(files: &[&File]) -> Vec<io::Result<()>> {
     if files.len() > 1 {
         files.iter().for_each(|file| file_system::begin_writing(file));

@@ -97,6 +97,11 @@ impl Submission<'_> {
         Ok((self.envelope, content))
     }
 
+    /// No more `Received` fields than this will stand in the message: those of the file, and ours.
+    pub fn most_hops(&self) -> usize {
+        self.header.hop_count() + 1
+    }
+
     /// Files of Pickup have a sender who can be told; those of Replay come from a machine.
     fn refused(&self, reason: BadmailReason) -> Badmail {
         match self.kind {

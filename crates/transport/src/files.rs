@@ -1,31 +1,30 @@
-//! Batches of files: claimed and read together, queued side by side so that they share the queue's syncs, then deleted.
+//! Batches of files: claimed, read, queued side by side so that they share the queue's syncs, and deleted, each step of one
+//! batch beside another step of the next.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postroad_message::{
-    Content, EnhancedStatus, Envelope, Failure, Fault, Phase, ReversePath, Scope, Timestamp,
-};
-use postroad_message_directory::{Arrival, Badmail, Candidate, Claimed, Directory, Poll, Skipped};
-use postroad_queue::{MessageId, NewMessage};
-use tokio::task::JoinSet;
+use postroad_message::Timestamp;
+use postroad_message_directory::{Candidate, Claimed, Directory, Poll, Skipped};
+use postroad_queue::NewMessage;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::intake::Intake;
-use crate::observe::Seen;
-use crate::pipeline::{Pipeline, Shared, Submission, SubmitError};
-use crate::report::{self, Original};
+use crate::file_message::Told;
+use crate::pipeline::{Pipeline, Shared, SubmitError};
 use crate::watch::{FileDoor, Reader, blocking};
 
-/// The most files of a batch. Three times as many are open: while one batch is deleted the next is queued, and the one
-/// after that is read.
-pub(crate) const BATCH_FILES: usize = 128;
+/// The most files of a batch. Four times as many are open: while one batch is deleted, the next are queued and read, and the
+/// one after them is claimed.
+pub(crate) const BATCH_FILES: usize = 96;
 /// The most bytes of a batch, unless one file alone has more.
 const BATCH_BYTES: u64 = 16 << 20;
-/// Batches that were read and are not gone yet.
-const ON_THEIR_WAY: usize = 2;
+/// Batches that were claimed and are not gone yet.
+const ON_THEIR_WAY: usize = 3;
 /// So many files share a sync of their directory, and their keys are forgotten after it.
 const FORGOTTEN_TOGETHER: usize = 2048;
 /// A buffer that a large file has left behind is not kept for the next.
@@ -37,8 +36,12 @@ pub(crate) enum Fate {
     Taken(String),
     /// It is no message: `.bad`, and say why.
     Bad(String),
-    /// Not now: back under its name.
+    /// Not now, as it happens: back under its name.
     Later,
+    /// Not now, and this is our fault: back under its name.
+    Waits(String),
+    /// This one cannot be read: back under its name, and told of once.
+    Unread(OsString, Skipped),
 }
 
 /// A claimed file that was read.
@@ -51,116 +54,92 @@ struct Read {
 
 /// What became of the files of some batches.
 #[derive(Default)]
-struct Settled {
+pub(crate) struct Settled {
     /// One is back under its name.
-    put_back: bool,
+    pub(crate) put_back: bool,
+    /// Why, where it is our fault.
+    pub(crate) waits: Option<String>,
+    /// One is done with.
+    pub(crate) taken: bool,
     /// Under which keys the queue knows those that are deleted.
-    gone: Vec<String>,
+    pub(crate) gone: Vec<String>,
+    unread: Vec<(OsString, Skipped)>,
 }
 
 impl Settled {
     fn add(&mut self, mut other: Self) {
         self.put_back |= other.put_back;
+        self.taken |= other.taken;
+        self.waits = self.waits.take().or(other.waits);
         self.gone.append(&mut other.gone);
+        self.unread.append(&mut other.unread);
     }
 }
 
-/// Who is told once the queue has it.
-enum Told {
-    Message(Intake),
-    /// A file that cannot be submitted went back to its sender, in these reports.
-    Returned {
-        envelope: Envelope,
-        content: Content,
-        why: String,
-        reports: Vec<NewMessage>,
-    },
-}
-
 impl Pipeline {
-    /// Takes what a poll found, the oldest first, as many at a time as are held at once. Tells whether a file was put back.
+    /// Takes what a poll found, the oldest first, as many at a time as are held at once.
     pub(crate) async fn take_files(
         &self,
         mut directory: Directory,
         door: &Arc<FileDoor>,
         poll: Poll,
-    ) -> (Directory, bool) {
+    ) -> (Directory, Settled) {
         for oddity in &poll.oddities {
             let file = directory.path().join(&oddity.name);
             tracing::warn!(file = shown(&file), why = %oddity.why, "left where it is");
         }
         let mut settled = Settled::default();
         let mut on_their_way = JoinSet::new();
+        // Read and given to the queue one batch after another: the oldest come first.
+        let turn = Arc::new(Mutex::new(()));
         let mut candidates = poll.candidates.into_iter().peekable();
         while let Some(batch) = next_batch(&mut candidates) {
-            let (pipeline, reading) = (self.clone(), Arc::clone(door));
-            let read;
-            (directory, read) =
-                blocking(directory, move |directory| pipeline.read_batch(directory, &reading.reader, &batch))
-                    .await;
+            let now = self.shared.world.now();
+            let claimed;
+            (directory, claimed) =
+                blocking(directory, move |directory| claim_batch(directory, &batch, now)).await;
             while on_their_way.len() >= ON_THEIR_WAY {
                 settled.add(arrived(&mut on_their_way).await);
             }
             if settled.gone.len() >= FORGOTTEN_TOGETHER {
                 self.forget(directory.path(), std::mem::take(&mut settled.gone)).await;
             }
-            let (pipeline, door) = (self.clone(), Arc::clone(door));
-            on_their_way.spawn(async move {
-                let decided = pipeline.queue_batch(read).await;
-                let put_back = decided.iter().any(|(_, fate)| matches!(fate, Fate::Later));
-                Settled { put_back, gone: pipeline.settle_files(&door, decided).await }
-            });
+            let turn = Arc::clone(&turn).lock_owned().await;
+            on_their_way.spawn(self.clone().take_batch(Arc::clone(door), claimed, turn));
         }
         while !on_their_way.is_empty() {
             settled.add(arrived(&mut on_their_way).await);
         }
-        self.forget(directory.path(), settled.gone).await;
-        (directory, settled.put_back)
-    }
-
-    /// Claims, reads, decodes and routes. Blocks.
-    fn read_batch(&self, directory: &mut Directory, reader: &Reader, batch: &[Candidate]) -> Vec<Read> {
-        let now = self.shared.world.now();
-        let mut read = Vec::with_capacity(batch.len());
-        let mut bytes = Vec::new();
-        for candidate in batch {
-            let mut claimed = match directory.claim(candidate, now) {
-                Ok(claimed) => claimed,
-                Err(why) if why.is_ordinary() => continue,
-                Err(why) => {
-                    tell(directory, candidate, why, "left where it is");
-                    continue;
-                }
-            };
-            let key = key(reader, &claimed);
-            let asks = match claimed.read_into(&mut bytes) {
-                Ok(()) => self.shared.decode(reader, &bytes, &key).map_err(fate),
-                Err(why @ Skipped::TooLarge { .. }) => Err(Fate::Bad(why.to_string())),
-                Err(why) => {
-                    if matches!(why, Skipped::Denied(_)) {
-                        tell(directory, candidate, why, "put back where it was");
-                    }
-                    Err(Fate::Later)
-                }
-            };
-            if bytes.capacity() > KEPT_BUFFER {
-                bytes = Vec::new();
-            }
-            read.push(Read { claimed, key, asks });
+        self.forget(directory.path(), std::mem::take(&mut settled.gone)).await;
+        for (name, why) in settled.unread.drain(..) {
+            tell(&mut directory, &name, why, "put back where it was");
         }
-        read
+        (directory, settled)
     }
 
-    /// Queues what was read, and says what is to become of each file.
-    async fn queue_batch(&self, batch: Vec<Read>) -> Vec<(Claimed, Fate)> {
+    /// All that becomes of a batch that is claimed.
+    async fn take_batch(
+        self,
+        door: Arc<FileDoor>,
+        claimed: Vec<Claimed>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Settled {
+        let (shared, reading) = (Arc::clone(&self.shared), Arc::clone(&door));
+        let read = spawn_blocking(move || read_batch(&shared, &reading.reader, claimed)).await;
+        let read = match read {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(%error, "a batch of files could not be read; they are taken up at the next start");
+                return Settled::default();
+            }
+        };
         // All calls first: they share the queue's syncs.
-        let called: Vec<_> = batch
-            .into_iter()
-            .map(|Read { claimed, key, asks }| {
-                let called = asks.map(|(messages, told)| (self.shared.store.enqueue_all(messages), told));
-                (claimed, key, called)
-            })
-            .collect();
+        let called = read.into_iter().map(|Read { claimed, key, asks }| {
+            let called = asks.map(|(messages, told)| (self.shared.store.enqueue_all(messages), told));
+            (claimed, key, called)
+        });
+        let called: Vec<_> = called.collect();
+        drop(turn);
         let mut decided = Vec::with_capacity(called.len());
         for (claimed, key, called) in called {
             let queued = match called {
@@ -172,48 +151,49 @@ impl Pipeline {
             };
             decided.push((claimed, queued.unwrap_or_else(|fate| fate)));
         }
-        decided
+        self.settle_files(&door, decided).await
     }
 
-    /// Gives the keys of the files that were deleted.
-    pub(crate) async fn settle_files(
-        &self,
-        door: &Arc<FileDoor>,
-        decided: Vec<(Claimed, Fate)>,
-    ) -> Vec<String> {
+    /// Does to each file what was decided.
+    pub(crate) async fn settle_files(&self, door: &Arc<FileDoor>, decided: Vec<(Claimed, Fate)>) -> Settled {
         let now = self.shared.world.now();
         let (source, door) = (door.reader.source(), Arc::clone(door));
-        let moved = tokio::task::spawn_blocking(move || {
+        let moved = spawn_blocking(move || {
             let moved = decided.into_iter().map(|(claimed, fate)| move_file(&door, claimed, fate, now));
             moved.collect::<Vec<_>>()
         });
+        let mut settled = Settled::default();
         let moved = match moved.await {
             Ok(moved) => moved,
             Err(error) => {
                 tracing::error!(%error, "a batch of files could not be settled");
-                return Vec::new();
+                return settled;
             }
         };
-        let mut gone = Vec::with_capacity(moved.len());
         for (file, fate, done) in moved {
-            match (done, fate) {
-                (Ok(_), Fate::Taken(key)) => gone.push(key),
-                (Ok(bad), Fate::Bad(why)) => {
-                    tracing::warn!(
-                        file = shown(&bad),
-                        was = shown(&file),
-                        why,
-                        "no message; it stays as a bad file"
-                    );
-                    self.shared.observer.bad_mail(now, source, &shown(&bad), &why);
-                }
-                (Ok(_), Fate::Later) => {}
-                (Err(error), _) => {
+            settled.put_back |= matches!(fate, Fate::Later | Fate::Waits(_) | Fate::Unread(..));
+            let at = match done {
+                Ok(at) => at,
+                Err(error) => {
                     tracing::error!(file = shown(&file), %error, "a file could not be moved or deleted; it is not sent twice");
+                    continue;
                 }
+            };
+            match fate {
+                Fate::Taken(key) => settled.gone.push(key),
+                Fate::Bad(why) => {
+                    let (file, was) = (shown(&at), shown(&file));
+                    tracing::warn!(file, was, why, "no message; it stays as a bad file");
+                    self.shared.observer.bad_mail(now, source, &file, &why);
+                    settled.taken = true;
+                }
+                Fate::Later => {}
+                Fate::Waits(why) => settled.waits = settled.waits.or(Some(why)),
+                Fate::Unread(name, why) => settled.unread.push((name, why)),
             }
         }
-        gone
+        settled.taken |= !settled.gone.is_empty();
+        settled
     }
 
     /// Nobody will come with these files again.
@@ -224,7 +204,7 @@ impl Pipeline {
         let directory = directory.to_owned();
         let sync = move || File::open(directory).and_then(|directory| directory.sync_all()).is_ok();
         // Else a power failure could bring a file back whose key is forgotten, and it would be sent twice.
-        if tokio::task::spawn_blocking(sync).await.is_ok_and(|synced| synced) {
+        if spawn_blocking(sync).await.is_ok_and(|synced| synced) {
             // A key that stays because the queue could not be written keeps a file from coming twice, as before.
             let _ = self.shared.store.forget_source_keys(gone).await;
         }
@@ -236,10 +216,43 @@ pub(crate) fn key(reader: &Reader, claimed: &Claimed) -> String {
     format!("{}:{}", reader.source(), claimed.identity())
 }
 
+/// Makes files ours. Blocks.
+fn claim_batch(directory: &mut Directory, batch: &[Candidate], now: Timestamp) -> Vec<Claimed> {
+    let mut claimed = Vec::with_capacity(batch.len());
+    for candidate in batch {
+        match directory.claim(candidate, now) {
+            Ok(file) => claimed.push(file),
+            Err(why) if why.is_ordinary() => {}
+            Err(why) => tell(directory, &candidate.name, why, "left where it is"),
+        }
+    }
+    claimed
+}
+
+/// Reads, decodes and routes. Blocks.
+fn read_batch(shared: &Shared, reader: &Reader, batch: Vec<Claimed>) -> Vec<Read> {
+    let mut read = Vec::with_capacity(batch.len());
+    let mut bytes = Vec::new();
+    for mut claimed in batch {
+        let key = key(reader, &claimed);
+        let asks = match claimed.read_into(&mut bytes) {
+            Ok(()) => shared.decode(reader, &bytes, &key).map_err(fate),
+            Err(why @ Skipped::TooLarge { .. }) => Err(Fate::Bad(why.to_string())),
+            Err(why @ Skipped::Denied(_)) => Err(Fate::Unread(claimed.name().to_owned(), why)),
+            Err(_) => Err(Fate::Later),
+        };
+        if bytes.capacity() > KEPT_BUFFER {
+            bytes = Vec::new();
+        }
+        read.push(Read { claimed, key, asks });
+    }
+    read
+}
+
 /// Once for as long as the file stands there.
-fn tell(directory: &mut Directory, candidate: &Candidate, why: Skipped, text: &str) {
-    if directory.is_news(&candidate.name) {
-        let file = directory.path().join(&candidate.name);
+fn tell(directory: &mut Directory, name: &OsStr, why: Skipped, text: &str) {
+    if directory.is_news(name) {
+        let file = directory.path().join(name);
         tracing::warn!(file = shown(&file), %why, "{text}");
     }
 }
@@ -269,107 +282,9 @@ async fn arrived(on_their_way: &mut JoinSet<Settled>) -> Settled {
     }
 }
 
-impl Shared {
-    /// What a file asks to be queued.
-    fn decode(
-        &self,
-        reader: &Reader,
-        bytes: &[u8],
-        key: &str,
-    ) -> Result<(Vec<NewMessage>, Told), SubmitError> {
-        let settings = &self.in_force().settings;
-        let decoded = reader.decode(bytes).and_then(|mut decoded| {
-            let rejected = std::mem::take(&mut decoded.rejected);
-            let arrival = Arrival {
-                server: settings.fqdn.as_str(),
-                domain: settings.default_domain(),
-                at: self.world.now(),
-                unique: self.world.random().to_le_bytes(),
-            };
-            decoded.into_message(&arrival).map(|(envelope, content)| (envelope, content, rejected))
-        });
-        let (envelope, content, rejected) = match decoded {
-            Ok(decoded) => decoded,
-            Err(badmail) => return self.return_file(bytes, &badmail, key),
-        };
-        match self.admit(&content) {
-            Err(looped @ SubmitError::Loop { .. }) => {
-                let status = EnhancedStatus::permanent(4, 6);
-                let why = looped.to_string();
-                let failure = Failure::new(status, Fault::Message, Scope::Message, Phase::File, why);
-                return self.give_back(envelope, content, &failure, key).ok_or(looped);
-            }
-            admitted => admitted?,
-        }
-        let mut submission = Submission::new(envelope, content, reader.source());
-        // Named ahead, so that the queue's log takes it in.
-        submission.id = Some(self.name_ahead());
-        submission.source_key = Some(key.to_owned());
-        submission.rejected = rejected;
-        let (messages, intake) = Intake::plan(self, submission)?;
-        Ok((messages, Told::Message(intake)))
-    }
-
-    /// A file that cannot be submitted but has a sender goes back to that sender; the others stay as `.bad`.
-    fn return_file(
-        &self,
-        bytes: &[u8],
-        badmail: &Badmail,
-        key: &str,
-    ) -> Result<(Vec<NewMessage>, Told), SubmitError> {
-        let why = badmail.to_string();
-        let Some(sender) = badmail.return_to().cloned() else {
-            return Err(SubmitError::BadFile(why));
-        };
-        let failure = Failure::new(badmail.status(), Fault::Message, Scope::Message, Phase::File, &why);
-        let content = Content::from(postroad_message::line_end::normalise(bytes).into_owned());
-        let envelope = Envelope::new(ReversePath::Mailbox(sender), badmail.recipients().to_vec());
-        self.give_back(envelope, content, &failure, key).ok_or(SubmitError::BadFile(why))
-    }
-
-    /// The reports about a file; `None` where nobody is to be told.
-    fn give_back(
-        &self,
-        envelope: Envelope,
-        content: Content,
-        failure: &Failure,
-        key: &str,
-    ) -> Option<(Vec<NewMessage>, Told)> {
-        let received_at = self.world.now();
-        let returned = Original { envelope: &envelope, content: &content, received_at, attempted_at: None };
-        let reports = report::about_file(self, &returned, failure);
-        let mut messages = reports.clone();
-        messages.first_mut()?.source_key = Some(key.to_owned());
-        Some((messages, Told::Returned { envelope, content, why: failure.text.clone(), reports }))
-    }
-}
-
-impl Told {
-    fn tell(self, shared: &Shared, ids: &[MessageId]) -> Result<(), SubmitError> {
-        match self {
-            Self::Message(intake) => intake.queued(shared, ids).map(|_| ()),
-            Self::Returned { envelope, content, why, reports } => {
-                let reverse_path = &envelope.reverse_path;
-                tracing::warn!(report = ?ids, to = %reverse_path, why, "a file goes back to its sender");
-                if let Some((&id, message)) = ids.first().zip(reports.first()) {
-                    // The file itself never had an id: it goes by that of its report.
-                    let original = Seen { content: Some(&content), reverse_path, ..Seen::new(id, message) };
-                    report::observe(shared, &original, ids, &reports);
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
 /// What becomes of a file that could not be queued.
 fn fate(error: SubmitError) -> Fate {
-    if error.is_transient() {
-        tracing::error!(%error, "a file waits in its directory");
-        Fate::Later
-    } else {
-        Fate::Bad(error.to_string())
-    }
+    if error.is_transient() { Fate::Waits(error.to_string()) } else { Fate::Bad(error.to_string()) }
 }
 
 /// Does to a file what was decided, and gives where it was and where it is.
@@ -382,7 +297,7 @@ fn move_file(
     let file = claimed.path().to_owned();
     let done = match &fate {
         Fate::Taken(_) => claimed.settle().map(|()| file.clone()),
-        Fate::Later => claimed.release(now).map(|()| file.clone()),
+        Fate::Later | Fate::Waits(_) | Fate::Unread(..) => claimed.release(now).map(|()| file.clone()),
         Fate::Bad(why) => match &door.badmail {
             None => claimed.refuse(now),
             Some(badmail) => claimed.refuse_to(badmail, door.reader.source(), why, now),

@@ -38,7 +38,7 @@ impl Pipeline {
             back += held.len() - known.len();
             let fate = |key| if known.contains(&key) { Fate::Taken(key) } else { Fate::Later };
             let decided = held.into_iter().zip(keys).map(|(claimed, key)| (claimed, fate(key))).collect();
-            gone.extend(self.settle_files(door, decided).await);
+            gone.extend(self.settle_files(door, decided).await.gone);
         }
         if back > 0 || !gone.is_empty() {
             let queued = gone.len();

@@ -85,6 +85,7 @@ pub mod deliver;
 pub mod dial;
 mod dispatcher;
 pub mod doors;
+mod file_message;
 mod files;
 mod hint;
 mod intake;
@@ -102,6 +103,7 @@ mod report;
 mod reroute;
 pub mod settings;
 mod settlement;
+mod trouble;
 pub mod watch;
 pub mod world;
 

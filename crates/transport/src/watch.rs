@@ -12,6 +12,7 @@ use postroad_message_directory::{
 use crate::files::shown;
 use crate::hint::Hints;
 use crate::pipeline::Pipeline;
+use crate::trouble::Trouble;
 
 /// A directory whose files are messages.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl Pipeline {
         tracing::info!(directory = shown(directory.path()), source = door.reader.source(), "watching");
         let mut hints = Hints::of(directory.path());
         let mut rate = RateLimit::new(per_minute, instant());
-        let mut troubled = false;
+        let (mut unread, mut waiting) = (Trouble::default(), Trouble::default());
         // A directory that comes later, such as a share that is not mounted yet, has left-over files as well.
         let mut recovered = false;
         tokio::pin!(shutdown);
@@ -152,7 +153,12 @@ impl Pipeline {
             let mut hinted = limit > 0;
             match polled {
                 Ok(poll) => {
-                    troubled = false;
+                    if unread.has_ended() {
+                        tracing::info!(
+                            directory = shown(directory.path()),
+                            "the directory can be read again"
+                        );
+                    }
                     let more = poll.more && limit > 0;
                     if let Some(rested) = poll.next_at_rest.filter(|_| limit > 0) {
                         pause = pause.min(rested.since(now));
@@ -162,10 +168,18 @@ impl Pipeline {
                         hints.end();
                     }
                     rate.spend(poll.candidates.len());
-                    let (returned, put_back) = self.take_files(directory, &door, poll).await;
+                    let (returned, settled) = self.take_files(directory, &door, poll).await;
                     directory = returned;
+                    let shown = || shown(directory.path());
+                    if let Some(why) = settled.waits {
+                        if waiting.is_news(&why) {
+                            tracing::error!(directory = shown(), why, "files wait in their directory");
+                        }
+                    } else if settled.taken && waiting.has_ended() {
+                        tracing::info!(directory = shown(), "files are taken again");
+                    }
                     // What made us put a file back is not over because the file is there again, which is hinted at too.
-                    if put_back {
+                    if settled.put_back {
                         (pause, hinted) = (poll_interval, false);
                     } else if (more || many) && rate.allowance(instant()) > 0 {
                         // With more files waiting and the allowance not used up, there is no reason to wait; nor where
@@ -175,8 +189,7 @@ impl Pipeline {
                 }
                 Err(error) => {
                     hints.end();
-                    if !troubled {
-                        troubled = true;
+                    if unread.is_news(&error.to_string()) {
                         tracing::error!(%error, "the directory cannot be read; it is looked for at every poll");
                     }
                 }
