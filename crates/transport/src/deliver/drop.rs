@@ -13,6 +13,7 @@ use postroad_message_directory::{DropDirectory, DropError, drop};
 use tokio::sync::oneshot;
 
 use crate::deliver::{Deliver, Job};
+use crate::trouble::Trouble;
 
 /// Writes files: whole, synced, and only then visible under their name, which is the message's id and the delivery's. Those
 /// that come while others are written are written together when these are done, and share their syncs.
@@ -53,11 +54,19 @@ impl DropDeliver {
             .map_err(|error| unwritable(&error.to_string()))?;
         // The same at every attempt: a crash between the rename and the settlement makes no second file.
         let number = u128::from(job.message.as_u64()) << 64 | u128::from(job.delivery.as_u64());
-        let path = match directory.write(number, file).await {
+        let path = match Arc::clone(&directory).write(number, file).await {
             Some(Ok(path)) => path,
-            Some(Err(error)) => return Err(error.failure()),
+            Some(Err(error)) => {
+                if directory.trouble().is_news(&fault(&error)) {
+                    tracing::error!(connector = job.connector.name(), why = %error, "mail waits for the Drop directory");
+                }
+                return Err(error.failure());
+            }
             None => return Err(local("the file could not be written")),
         };
+        if directory.trouble().has_ended() {
+            tracing::info!(connector = job.connector.name(), "the Drop directory takes mail again");
+        }
         let receipt = Receipt { host: path.display().to_string(), reply: None, tls: None };
         // The gateway behind the directory sends no reports that we could pass on.
         Ok(if connector.relay_dsn_required { Outcome::Relayed(receipt) } else { Outcome::Delivered(receipt) })
@@ -68,6 +77,8 @@ impl DropDeliver {
 struct Writer {
     directory: DropDirectory,
     waiting: Mutex<Waiting>,
+    /// Why it took nothing the last time.
+    trouble: Mutex<Trouble>,
 }
 
 #[derive(Default)]
@@ -85,7 +96,7 @@ struct File {
 
 impl Writer {
     fn new(directory: DropDirectory) -> Self {
-        Self { directory, waiting: Mutex::default() }
+        Self { directory, waiting: Mutex::default(), trouble: Mutex::default() }
     }
 
     /// `None` where the runtime ends meanwhile.
@@ -123,6 +134,10 @@ impl Writer {
         }
     }
 
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Nothing panics while it is held.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,6 +156,14 @@ impl Deliver for DropDeliver {
             });
             vec![outcome; job.envelope.recipients.len()]
         })
+    }
+}
+
+/// What is another fault when it changes: how many bytes a quota is short of is none.
+fn fault(error: &DropError) -> String {
+    match error {
+        DropError::OverQuota { .. } => "over its quota".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -22,5 +22,6 @@ mod retries;
 mod routing;
 mod stop;
 mod support;
+mod told;
 mod tracking;
 mod watched;
