@@ -77,12 +77,16 @@
 //! | file | what it is |
 //! |---|---|
 //! | `queue.db` | messages, deliveries, and contents below [`SqliteOptions::large_content`], 256 KiB |
-//! | `queue.db-wal`, `-shm` | what was committed and synced lately, carried over when it reaches [`SqliteOptions::log_size`] |
+//! | `queue.db-wal`, `-shm` | what was committed and synced lately, carried over when it reaches [`SqliteOptions::log_size`], or nobody comes |
 //! | `queue.db-fresh/` | mail accepted a moment ago, in an append log until it is delivered, or moves into `queue.db` three seconds later; [`SqliteOptions::fresh_log`], 128 MiB at most |
 //! | `queue.db-content/` | large contents, a file each: synced before the row that names it, removed after that row |
 //!
 //! Most mail is delivered within seconds, and never comes into the tables: it costs one short write to the log, and a
-//! sync that whoever comes at the time shares. Opening the store moves what is left in the log of a server that is gone.
+//! sync that whoever comes at the time shares. Opening the store moves what is left in the log of a server that is gone, beside
+//! whatever else is done; each call waits for it where it has to.
+//!
+//! One server has the log. Another one that works on the same store goes without, and takes in nothing that its source may
+//! come with twice ([`NewMessage::source_key`]) as long as the first one is there: it is told [`QueueError::Busy`].
 //!
 //! A large content may come in pieces, and lies in its file from the first of them on: see [`QueueStore::draft`]. A crash may leave
 //! a content file without a row; the next start removes it. Space that mail no longer needs is given

@@ -64,7 +64,8 @@ pub trait QueueStore: Send + Sync {
     /// Where the `source_key` of any of them was queued before, nothing is queued; the answer is the earlier
     /// messages' ids, as many as there were, also when they have left since. So a source that was interrupted
     /// between queueing and deleting its file simply tries again.
-    /// A store may answer [`QueueError::Busy`] while another call with such a `source_key` is on its way.
+    /// A store may answer [`QueueError::Busy`] while another call with such a `source_key` is on its way, and while another
+    /// server may know such keys as only that one sees.
     ///
     /// Fails with [`QueueError::NothingToDeliver`] for a message that has no delivery, or one without recipients.
     ///

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -11,22 +9,27 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use postroad_message::NextHop;
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 use rusqlite::hooks::Wal;
+use rusqlite::{Connection, Row};
 use tokio::sync::watch;
 
 use super::content_file::ContentFiles;
 use super::fault::Fault;
 use super::fresh::Shelf;
+use super::neighbours::{Neighbours, Turn};
 use super::options::SqliteOptions;
 use super::syncer::{Batch, Failed, Syncer, Unsynced};
+use super::write_ahead_log;
 use super::writer::{Damage, Effects, Job, Letter, Promise, Work};
 use crate::error::QueueError;
 
 /// As many of those who need no sync share a commit while one is on its way.
 const FEW: usize = 8;
+
+/// After so many idle moments nobody is likely to come while the log is carried over.
+const QUIET: u32 = 8;
 
 /// How far a group came.
 enum Ran {
@@ -49,6 +52,9 @@ struct Brought {
 
 pub(super) struct Desk {
     connection: Connection,
+    /// While the connection is closed, which may carry the log over.
+    closing: Option<Turn>,
+    neighbours: Arc<Neighbours>,
     options: SqliteOptions,
     inbox: Receiver<Letter>,
     /// In the order in which they came.
@@ -62,7 +68,7 @@ pub(super) struct Desk {
     unsynced: Unsynced,
     /// A sync failed: what it should have covered may be lost, whatever a second one says.
     suspect: bool,
-    /// How often the log was begun anew for that reason.
+    /// How often the log was written anew for that reason.
     epoch: u64,
     /// SQLite could not sync what it carried over: see [`carry`](Self::carry).
     forsaken: bool,
@@ -70,13 +76,15 @@ pub(super) struct Desk {
     /// How many pages the log has, and with how many it is carried over.
     log_pages: Arc<AtomicI32>,
     log_limit: i32,
+    /// How many idle moments there were since the last commit.
+    quiet: u32,
     damage: Damage,
     shelf: Shelf,
 }
 
 impl Desk {
     pub(super) fn new(
-        mut connection: Connection,
+        (mut connection, neighbours): (Connection, Arc<Neighbours>),
         options: SqliteOptions,
         (files, shelf): (ContentFiles, Shelf),
         (letters, inbox): (SyncSender<Letter>, Receiver<Letter>),
@@ -102,6 +110,8 @@ impl Desk {
         let syncer = Syncer::start(&log, unsynced.clone(), watch::Sender::clone(&version), files, letters)?;
         Ok(Self {
             connection,
+            closing: None,
+            neighbours,
             options,
             inbox,
             waiting: VecDeque::new(),
@@ -117,6 +127,7 @@ impl Desk {
             log,
             log_pages,
             log_limit,
+            quiet: 0,
             damage: Damage::default(),
             shelf,
         })
@@ -148,6 +159,11 @@ impl Desk {
         }
         if let Some(failed) = self.syncer.take().and_then(Syncer::finish) {
             self.take_back(failed);
+        }
+        self.closing = self.neighbours.turn();
+        if self.closing.is_some() && !self.forsaken && !self.neighbours.is_forsaken() {
+            // Where this is the last who closes it.
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
     }
 
@@ -208,7 +224,10 @@ impl Desk {
         } else {
             self.hand_over(group, &mut brought);
         }
-        self.carry_over();
+        if self.log_pages.load(Ordering::Relaxed) >= self.log_limit {
+            self.carry_over();
+        }
+        self.quiet = 0;
         let others = self.others_changed();
         if (brought.at_once.wake && committed.is_ok()) || others {
             self.version.send_modify(|version| *version += 1);
@@ -256,12 +275,12 @@ impl Desk {
         }
     }
 
-    /// What was committed and could not be synced is undone where it can be. The log is begun anew, and with it what
+    /// What was committed and could not be synced is undone where it can be. The log is written anew, and with it what
     /// stays is durable after all.
     fn take_back(&mut self, Failed { mut batch, error }: Failed) {
         self.suspect = true;
         let undone = self.undo(&mut batch.jobs);
-        let carried_over = self.trust_the_log(false).is_ok();
+        let is_whole = self.trust_the_log(false).is_ok();
         if undone.is_err() {
             let _ = self.roll_back();
         } else {
@@ -269,7 +288,7 @@ impl Desk {
         }
         for (index, job) in batch.jobs.into_iter().enumerate() {
             let undone = undone.as_ref().map_or(true, |undone| undone.get(index) == Some(&true));
-            job.answer(if undone || !carried_over { Err(error) } else { Ok(()) });
+            job.answer(if undone || !is_whole { Err(error) } else { Ok(()) });
         }
         if batch.wake {
             self.version.send_modify(|version| *version += 1);
@@ -382,18 +401,12 @@ impl Desk {
         Ok(())
     }
 
-    /// Later commits lean on the earlier ones in the log. After a sync that failed these may never reach the disk, so
-    /// all of them are carried over into the database and synced there, and the log is begun anew, before anything is
-    /// promised again. At a start it is done to be sure, unless another process is in the way.
+    /// Later commits lean on the earlier ones in the log. After a sync that failed these may never reach the disk, so all of it
+    /// is written anew before anything is promised again; and at a start, to be sure.
     fn trust_the_log(&mut self, afresh: bool) -> Result<(), Fault> {
-        if !self.suspect && !afresh {
-            return Ok(());
-        }
-        self.roll_back()?;
-        self.write_the_log_anew()?;
-        let busy = self.carry("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        if busy && self.suspect {
-            return Err(QueueError::Busy { code: 0 }.into());
+        if self.suspect || afresh {
+            self.roll_back()?;
+            self.write_the_log_anew()?;
         }
         if std::mem::take(&mut self.suspect) {
             self.epoch += 1;
@@ -401,54 +414,58 @@ impl Desk {
         Ok(())
     }
 
-    /// After a sync that failed the kernel takes for written what is not. All of the log is written over itself and synced, so
-    /// that it is whole on the disk while it is carried over: otherwise a crash meanwhile would tear the database.
+    /// After a sync that failed the kernel takes for written what is not. All of the log is written over itself and synced: it is
+    /// whole on the disk then, for whoever reads it after a crash, and while it is carried over.
     fn write_the_log_anew(&self) -> Result<(), Fault> {
-        if self.forsaken {
-            return Ok(());
-        }
         let log = File::options().read(true).write(true).open(&self.log)?;
         // Nobody else may write there meanwhile.
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let written = write_anew(&log);
+        let written = write_ahead_log::write_anew(&log);
         self.roll_back()?;
-        written.map_err(|error| QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into())
+        written.map(drop).map_err(|error| QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into())
     }
 
     /// Carries a long log over into the database, after the callers have their answers. Where somebody reads the log
-    /// at the moment, the rest follows after the next commit.
+    /// at the moment, the rest follows after the next commit, or in an idle moment.
     fn carry_over(&mut self) {
-        if self.log_pages.load(Ordering::Relaxed) < self.log_limit {
-            return;
-        }
-        if let Err(Fault(QueueError::Io { .. })) = self.carry("PRAGMA wal_checkpoint(PASSIVE)") {
-            self.suspect = true;
+        match self.carry() {
+            Ok(true) => self.log_pages.store(0, Ordering::Relaxed),
+            Err(Fault(QueueError::Io { .. })) => self.suspect = true,
+            Ok(false) | Err(_) => {}
         }
     }
 
-    /// Gives whether somebody was in the way.
+    /// Gives whether all of it was carried over.
     ///
     /// A sync that fails here ends the store. SQLite counts pages as carried over before they are synced where somebody reads
     /// the rest, and the kernel tells once of those that it could not write and forgets them: the next sync would succeed, and
     /// the log be written over that alone has them. So nothing is carried over any more, not at the end either, and whoever
     /// opens the store next, when all have closed it, finds the log whole and carries all of it over anew.
-    fn carry(&mut self, how: &str) -> Result<bool, Fault> {
+    fn carry(&mut self) -> Result<bool, Fault> {
+        let Some(_turn) = self.neighbours.turn() else { return Ok(false) };
+        self.forsaken |= self.neighbours.is_forsaken();
         if self.forsaken {
             return Err(QueueError::Io { code: SQLITE_IOERR_FSYNC }.into());
         }
-        let carried = self.connection.prepare_cached(how)?.query_row([], |row| row.get(0));
+        let all = |row: &Row<'_>| Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?);
+        let carried = self.connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], all);
         let carried = carried.map_err(Fault::from);
         if let Err(Fault(QueueError::Io { code: SQLITE_IOERR_FSYNC })) = carried {
             self.forsaken = true;
-            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            self.neighbours.forsake();
         }
         carried
     }
 
-    /// Nothing to do: sees whether another process wrote, and gives a little free space back.
+    /// Nothing to do: sees whether another process wrote, carries the log over, and gives a little free space back.
     fn idle(&mut self) {
         if self.others_changed() {
             self.version.send_modify(|version| *version += 1);
+        }
+        self.quiet = self.quiet.saturating_add(1);
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if self.quiet >= QUIET && pages > 0 && pages >= self.log_limit / 16 {
+            self.carry_over();
         }
         // At most 2 MiB at a time, so that whoever comes meanwhile waits a few milliseconds.
         // Where it fails (another process writes) the next idle moment does it.
@@ -481,18 +498,6 @@ impl Effects {
         self.new.extend(other.new);
         self.doomed.extend(other.doomed);
         self.owner = other.owner.or(self.owner.take());
-    }
-}
-
-fn write_anew(file: &File) -> io::Result<()> {
-    let (mut place, mut bytes) = (0, vec![0; 1 << 20]);
-    loop {
-        let read = file.read_at(&mut bytes, place)?;
-        if read == 0 {
-            return file.sync_data();
-        }
-        file.write_all_at(&bytes[..read], place)?;
-        place += read as u64;
     }
 }
 

@@ -9,6 +9,7 @@ mod filter;
 mod fresh;
 mod lease;
 mod manage;
+mod neighbours;
 mod options;
 mod owner;
 mod reader;
@@ -20,6 +21,7 @@ mod store;
 mod stored;
 mod syncer;
 mod view;
+mod write_ahead_log;
 mod writer;
 
 pub use options::SqliteOptions;

@@ -21,13 +21,13 @@ pub struct SqliteOptions {
     /// eighth of that is.
     pub recent_content: usize,
     /// From how many bytes on the write-ahead log is carried over into the database, and begun anew; 32 MiB. Larger
-    /// ones are carried over less often and for longer, and whoever calls meanwhile waits.
+    /// ones are carried over less often and for longer, and whoever calls meanwhile waits. In idle moments a sixteenth is enough.
     pub log_size: usize,
     /// How many bytes the log of fresh mail may have: what was accepted lies there, and in memory up to a quarter as much, until
     /// it is delivered, or moves into the database three seconds later; 128 MiB. 0: all mail goes through the database.
     ///
     /// Only a store that was [started](crate::QueueStore::start) has one, and takes messages there that bring their
-    /// [id](crate::NewMessage::id) and go to one next hop.
+    /// [id](crate::NewMessage::id) and go to one next hop. Servers that share a store and take in files, each of them, go without.
     pub fresh_log: usize,
     /// How many bytes the store's file may have, about; `None` is unlimited. Beyond it whatever needs room fails
     /// with [`DiskFull`](crate::QueueError::DiskFull), while what waits is delivered and leaves.

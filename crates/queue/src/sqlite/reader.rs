@@ -1,5 +1,6 @@
 //! The reading thread: listings and contents, beside the writer and never in its way.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
@@ -7,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::Fault;
+use super::neighbours::Neighbours;
 use crate::error::QueueError;
 use crate::store::BoxFuture;
 
@@ -19,12 +21,17 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn start(connection: Connection) -> Result<(Self, thread::JoinHandle<()>), Fault> {
+    pub(super) fn start(
+        connection: Connection,
+        neighbours: Arc<Neighbours>,
+    ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
         let (jobs, inbox) = channel::<Job>();
         let handle = thread::Builder::new().name("postroad-queue-read".to_owned()).spawn(move || {
             for job in inbox {
                 job(&connection);
             }
+            drop(connection);
+            drop(neighbours);
         })?;
         Ok((Self { jobs }, handle))
     }

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::fault::Fault;
+use super::fresh;
 use super::options::SqliteOptions;
 use crate::error::QueueError;
 
@@ -121,6 +122,8 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     )?;
     connection.busy_timeout(options.busy_timeout)?;
     settle_plans(&connection)?;
+    // Whoever closes it well knows whether the log may be carried over.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // SQLite's own way of carrying the log over would keep a sync that failed to itself.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let version = known_version(&connection)?;
@@ -136,6 +139,7 @@ pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
         "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864; PRAGMA foreign_keys = OFF;",
     )?;
     if version < VERSION {
+        let _without_server = (version > 0).then(|| fresh::without_server(path)).transpose()?;
         migrate(&mut connection)?;
     }
     if let Some(bytes) = options.max_size {
@@ -184,6 +188,15 @@ fn known_version(connection: &Connection) -> Result<i32, Fault> {
         return Err(QueueError::NewerSchema { found, known: VERSION }.into());
     }
     Ok(found)
+}
+
+/// Whether the store is of the version that this program writes.
+pub(super) fn is_still_ours(connection: &Connection) -> Result<(), Fault> {
+    match known_version(connection)? {
+        VERSION => Ok(()),
+        // Another program's tables lie under its name now.
+        _ => Err(QueueError::NotAQueue.into()),
+    }
 }
 
 /// Takes all missing steps in one transaction. Another process may have done so meanwhile.

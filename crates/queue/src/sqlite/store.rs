@@ -16,9 +16,10 @@ use super::content_file::{ContentFiles, Drafts};
 use super::draft::Incoming;
 use super::enqueue::Intake;
 use super::fault::Fault;
-use super::fresh::{Asked, Finish, Keeper, Lending, Shelf, Which, move_out};
+use super::fresh::{Asked, Finish, Keeper, Lending, Lookup, Shelf, Which, move_out};
 use super::lease::Settling;
 use super::manage::Stored;
+use super::neighbours::Neighbours;
 use super::options::SqliteOptions;
 use super::owner;
 use super::reader::Reader;
@@ -43,7 +44,8 @@ use crate::store::{BoxFuture, QueueStore};
 /// finished first; nothing is lost where that does not happen (kill -9), for nothing was promised yet.
 ///
 /// A sync that failed is never asked for again and believed: the log is written anew first, and a sync of the database that
-/// fails closes the store for good. Whoever opens it next, once all have closed it, finds all that was promised in the log.
+/// fails closes the store for good, in every process that has it open. Whoever opens it next, once all have closed it (until
+/// then that fails), finds all that was promised in the log.
 ///
 /// Any number of processes may have the same file open on one machine. The file must not lie on a network share.
 #[derive(Clone)]
@@ -55,6 +57,7 @@ pub struct SqliteStore {
     reader: Reader,
     files: ContentFiles,
     recent: Recent,
+    neighbours: Arc<Neighbours>,
     path: Arc<Path>,
     options: SqliteOptions,
     threads: Arc<Threads>,
@@ -64,7 +67,7 @@ impl SqliteStore {
     /// Opens the store in the file at `path`, and makes it where there is none; its folder must exist.
     ///
     /// Blocks while it reads; less than a second with 100,000 messages. A store from an older version is
-    /// migrated. Fails with [`QueueError::NewerSchema`] or [`QueueError::NotAQueue`] and touches nothing.
+    /// migrated, unless a server of that version has it open: [`QueueError::Busy`]. Fails with [`QueueError::NewerSchema`] or [`QueueError::NotAQueue`] and touches nothing.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, QueueError> {
         Self::open_with(path, SqliteOptions::default())
     }
@@ -77,17 +80,27 @@ impl SqliteStore {
 
 fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
     owner::make(path);
-    let writing = schema::open_writer(path, &options)?;
+    let neighbours = Neighbours::enter(path)?;
+    let writing = match schema::open_writer(path, &options) {
+        Err(fault @ Fault(QueueError::NotAQueue)) => {
+            neighbours.never_mind(path);
+            return Err(fault);
+        }
+        opened => opened?,
+    };
+    let neighbours = Arc::new(neighbours);
     let reading = schema::open_reader(path, options.busy_timeout)?;
     let (files, mut others) = ContentFiles::start(path, options.large_content)?;
     sync_folder(path)?;
     let shelf = Shelf::default();
-    let (writer, writing) = Writer::start(writing, options, files.clone(), shelf.clone())?;
+    let (writer, writing) =
+        Writer::start((writing, Arc::clone(&neighbours)), options, files.clone(), shelf.clone())?;
     let recent = Recent::new(options.recent_content);
-    let (keeper, keeping) = Keeper::start(path, &options, shelf.clone(), writer.clone(), recent.clone())?;
+    let lookup = Lookup::new(path, options.busy_timeout, Arc::clone(&neighbours));
+    let (keeper, keeping) =
+        Keeper::start(path, &options, shelf.clone(), (writer.clone(), recent.clone(), lookup), &reading)?;
     others.extend([keeping, writing]);
-    keeper.recover(&writer, &reading)?;
-    let (reader, reading) = Reader::start(reading)?;
+    let (reader, reading) = Reader::start(reading, Arc::clone(&neighbours))?;
     Ok(SqliteStore {
         keeper,
         shelf,
@@ -95,6 +108,7 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
         reader,
         files,
         recent,
+        neighbours,
         path: path.into(),
         options,
         threads: Arc::new(Threads { reading, others }),
@@ -207,11 +221,13 @@ impl SqliteStore {
     /// Removes, beside the other work, the content files that a crash left without a message.
     fn sweep(&self) -> Result<(), QueueError> {
         let (path, patience) = (Arc::clone(&self.path), self.options.busy_timeout);
+        let neighbours = Arc::clone(&self.neighbours);
         self.files.run(move |folder| {
             let swept = schema::open_reader(&path, patience)
                 .and_then(|connection| folder.sweep(|name| manage::has_file(&connection, name)));
             // What cannot be removed costs room and no mail; the next start tries again.
             let _ = swept;
+            drop(neighbours);
         })
     }
 }
@@ -243,6 +259,7 @@ impl SqliteStore {
     {
         let moves = self.settle_in(Which::All);
         Box::pin(async move {
+            self.shelf.recovered().await;
             for moved in moves {
                 // What could not move is delivered from where it is, and cannot be shown.
                 let _ = moved.await;
@@ -269,11 +286,13 @@ impl QueueStore for SqliteStore {
     fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
         Box::pin(async move {
-            self.keeper.begin(&self.writer).await?;
+            self.keeper.begin().await?;
             drop(self.settle_in(Which::All));
             self.shelf.set_owner(&owner);
             let start = move |work: &mut Work<'_>| lease::start(work, &owner);
-            let freed = self.writer.submit(Promise::Afresh, 0, start).await?;
+            // Whoever took the log has looked after what an earlier process left.
+            let promise = if self.shelf.is_open() { Promise::Durable } else { Promise::Afresh };
+            let freed = self.writer.submit(promise, 0, start).await?;
             self.sweep()?;
             Ok(freed)
         })
@@ -290,10 +309,11 @@ impl QueueStore for SqliteStore {
     }
 
     fn enqueue_all(&self, mut messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>> {
-        let mut reserved = match self.shelf.reserve(&messages) {
-            Asked::New(reserved) => Some(reserved),
-            Asked::Earlier(message) => return Box::pin(std::future::ready(Ok(vec![message]))),
-            Asked::Coming => return Box::pin(std::future::ready(Err(QueueError::Busy { code: 0 }))),
+        let mut reserved = match self.keeper.reserve(&messages) {
+            Ok(Asked::New(reserved)) => reserved,
+            Ok(Asked::Earlier(message)) => return Box::pin(std::future::ready(Ok(vec![message]))),
+            Ok(Asked::NotNow) => return Box::pin(std::future::ready(Err(QueueError::Busy { code: 0 }))),
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         if let Some(accepted) = self.keeper.accept(&mut messages, &mut reserved) {
             return accepted;
@@ -350,8 +370,9 @@ impl QueueStore for SqliteStore {
         if !self.shelf.has_stored() {
             return Box::pin(std::future::ready(Ok(fresh)));
         }
-        let stored = self.reader.submit(move |connection| view::due(connection, now));
         Box::pin(async move {
+            self.shelf.recovered().await;
+            let stored = self.reader.submit(move |connection| view::due(connection, now));
             let mut all: BTreeMap<_, _> = fresh.into_iter().collect();
             for (next_hop, due) in stored.await? {
                 all.entry(next_hop)
@@ -383,8 +404,9 @@ impl QueueStore for SqliteStore {
         if let Some(content) = self.shelf.content(message).or_else(|| self.recent.get(message)) {
             return Box::pin(std::future::ready(Ok(content)));
         }
-        let stored = self.reader.submit(move |connection| manage::content(connection, message));
         let read = Box::pin(async move {
+            self.shelf.recovered().await;
+            let stored = self.reader.submit(move |connection| manage::content(connection, message));
             match stored.await? {
                 Stored::Inline(content) => Ok(content),
                 Stored::InFile { name, checksum, size } => {

@@ -31,7 +31,7 @@ pub(super) struct Batch {
     pub(super) wake: bool,
     /// Content files whose messages are gone.
     pub(super) doomed: Vec<String>,
-    /// How often the log had been begun anew after a sync that failed.
+    /// How often the log had been written anew after a sync that failed.
     pub(super) epoch: u64,
 }
 

@@ -13,6 +13,7 @@ use super::content_file::ContentFiles;
 use super::desk::Desk;
 use super::fault::Fault;
 use super::fresh::Shelf;
+use super::neighbours::Neighbours;
 use super::options::SqliteOptions;
 use super::syncer::Unsynced;
 use crate::error::QueueError;
@@ -192,7 +193,7 @@ impl Drop for Way {
 impl Writer {
     /// Starts the thread over an open connection.
     pub(super) fn start(
-        connection: Connection,
+        open: (Connection, Arc<Neighbours>),
         options: SqliteOptions,
         files: ContentFiles,
         shelf: Shelf,
@@ -202,13 +203,8 @@ impl Writer {
         let (version_sender, version) = watch::channel(0);
         let version_sender = Arc::new(version_sender);
         let weak = Arc::downgrade(&version_sender);
-        let mut desk = Desk::new(
-            connection,
-            options,
-            (files, shelf),
-            (letters.clone(), inbox),
-            Arc::clone(&version_sender),
-        )?;
+        let mut desk =
+            Desk::new(open, options, (files, shelf), (letters.clone(), inbox), Arc::clone(&version_sender))?;
         let handle = thread::Builder::new().name("postroad-queue".to_owned()).spawn(move || desk.serve())?;
         Ok((Self { way: Arc::new(Way { letters }), version, version_sender: weak }, handle))
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use postroad_message::Content;
 use postroad_queue::{
@@ -58,8 +59,8 @@ async fn what_waits_is_there_at_the_next_start_and_what_was_lent_is_suspected() 
     assert_eq!(stored(&path), 0);
 
     let store = open(&path);
-    assert_eq!(stored(&path), 3, "whoever opens it next finds it in the tables");
     let states: Vec<_> = list(&store).await.into_iter().map(|listed| listed.state).collect();
+    assert_eq!(stored(&path), 3, "whoever opens it next finds it in the tables");
     assert_eq!(states, [State::Active { until: at(60) }, State::Waiting, State::Waiting]);
     assert_eq!(store.start("Hub01").await, Ok(1));
     let leases = claim(&store, "example.com").await;
@@ -238,4 +239,79 @@ async fn one_server_has_the_log_and_the_others_do_without() {
     second.start("Hub02").await.expect("it starts");
     second.enqueue(named(3, "example.com", b"three")).await.expect("room");
     assert_eq!((stored(&path), list(&second).await.len(), stored(&path)), (2, 3, 3));
+}
+
+/// Opening does not wait for what moves; what is asked does.
+#[tokio::test]
+async fn whatever_is_asked_first_finds_what_an_earlier_process_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    let mut ids = Vec::new();
+    for number in 0..400 {
+        ids.push(
+            store.enqueue(named(number, "example.com", &body(number as usize, 900))).await.expect("room"),
+        );
+    }
+    store.close();
+    let copy = |name: &str| {
+        let to = folder.path().join(name);
+        fs::create_dir_all(to.join("queue.db-fresh")).expect("a folder");
+        fs::copy(&path, to.join("queue.db")).expect("copied");
+        for segment in fs::read_dir(path.with_file_name("queue.db-fresh")).expect("a folder") {
+            let segment = segment.expect("a file");
+            fs::copy(segment.path(), to.join("queue.db-fresh").join(segment.file_name())).expect("copied");
+        }
+        open(&to.join("queue.db"))
+    };
+    assert_eq!(copy("due").due(at(1)).await.expect("known"), [(hop("example.com"), at(0))]);
+    assert_eq!(claim(&copy("claim"), "example.com").await.len(), 100);
+    assert_eq!(copy("content").content(ids[399]).await, Ok(Content::from(body(399, 900))));
+    assert_eq!(list(&copy("list")).await.len(), 400);
+    assert_eq!(copy("queues").queues(at(1)).await.expect("known")[0].waiting, 400);
+    assert_eq!(copy("start").start("Hub01").await, Ok(0));
+}
+
+/// What has left long ago is not read again at the next start.
+#[tokio::test]
+async fn a_log_that_nobody_writes_to_is_begun_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    for number in 0..40 {
+        store.enqueue(named(number, "example.com", &body(number as usize, 10_000))).await.expect("room");
+    }
+    for lease in claim(&store, "example.com").await {
+        store.settle(lease, Settlement::all_leave()).await.expect("settled");
+    }
+    let tables = Connection::open(&path).expect("it opens");
+    let live = || tables.query_row("SELECT live_epoch FROM counter", [], |row| row.get::<_, i64>(0));
+    until(|| live() == Ok(2)).await;
+    store.enqueue(named(40, "example.com", b"one more")).await.expect("room");
+    assert_eq!(stored(&path), 0, "it goes on in the next segment");
+    store.close();
+    assert_eq!(list(&open(&path)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_idle_store_carries_its_write_ahead_log_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = open(&path);
+    for number in 0..30 {
+        store.enqueue(message("example.com", &body(number, 100_000))).await.expect("room");
+    }
+    let length = || fs::metadata(&path).expect("a file").len();
+    assert!(length() < 1 << 20);
+    until(|| length() > 3_000_000).await;
+}
+
+/// Looks again and again, for a minute at most.
+async fn until(holds: impl Fn() -> bool) {
+    let looking = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), looking).await.expect("it never comes about");
 }

@@ -1,6 +1,7 @@
 //! Mail, moments and stores for the tests.
 
 use std::path::Path;
+use std::time::Duration;
 
 use postroad_address_space::Address;
 use postroad_message::{Content, Envelope, NextHop, Recipient, ReversePath, Timestamp};
@@ -48,6 +49,21 @@ pub(crate) fn body(number: usize, length: usize) -> Vec<u8> {
 
 pub(crate) fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path).expect("the store opens")
+}
+
+/// The same once all others have left it: a child that another test starts just now has their files open until it is another
+/// program.
+pub(crate) async fn open_when_left(path: &Path) -> SqliteStore {
+    let opening = async {
+        loop {
+            match SqliteStore::open(path) {
+                Ok(store) => break store,
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), opening).await.expect("nobody leaves it")
 }
 
 /// Opened by a server that starts, so that fresh mail lies in its log.

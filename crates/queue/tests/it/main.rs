@@ -9,6 +9,7 @@ mod damage;
 mod dice;
 mod door;
 mod drafts;
+mod forsaken;
 mod fresh;
 mod large;
 mod mail;

@@ -28,7 +28,7 @@ async fn what_root_makes_belongs_to_whoever_has_the_store() {
     store.enqueue(named(2, "example.com", &body(2, 100))).await.expect("room");
     let in_the_log = fs::read_dir(&log).expect("a folder").map(|file| file.expect("an entry").path());
     let owners: Vec<_> = in_the_log.chain([log]).map(|path| owner(&path)).collect();
-    assert_eq!(owners, [RELAY; 3], "the lock, a segment and the folder");
+    assert_eq!(owners, [RELAY; 5], "three locks, a segment and the folder");
     store.enqueue(message("example.com", &body(1, LARGE))).await.expect("room");
     assert_eq!(owner(&content_folder(&path)), RELAY);
     let files = fs::read_dir(content_folder(&path)).expect("a folder");

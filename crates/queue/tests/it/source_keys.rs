@@ -1,12 +1,13 @@
 //! A source that comes again with what the log took in is known, until it is forgotten.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use postroad_queue::{Kept, MessageId, NewMessage, QueueStore, Settlement, SqliteStore};
+use postroad_queue::{Kept, MessageId, NewMessage, QueueError, QueueStore, Settlement, SqliteStore};
 use rusqlite::Connection;
 
-use crate::mail::{at, body, claim, list, named, open, started, started_with_log};
+use crate::mail::{at, body, claim, list, named, open, open_when_left, started, started_with_log};
 
 /// A message that comes by the log, from a file; it has another name each time.
 fn keyed(number: u32) -> NewMessage {
@@ -149,15 +150,38 @@ async fn a_segment_that_is_used_again_leaves_its_keys_in_the_tables() {
 async fn what_another_process_took_in_is_known_by_whoever_has_the_log() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
-    let first = started(&path).await;
     let second = open(&path);
     let by_the_tables = come(&second, 1).await;
+    let first = started(&path).await;
     assert_eq!(come(&first, 1).await, by_the_tables);
     let by_the_log = come(&first, 2).await;
     deliver_all(&first).await;
     let third = open(&path);
-    assert_eq!(come(&third, 2).await, by_the_log, "whoever comes finds what the log remembered");
+    assert_eq!(stored(&path), (2, 0), "whoever comes finds what the log remembered");
+    assert_eq!(first.stop().await, Ok(0));
+    assert_eq!(come(&third, 2).await, by_the_log);
     assert_eq!(list(&third).await.len(), 0);
+}
+
+/// What the first one's log remembers of its sources only the first one sees.
+#[tokio::test]
+async fn beside_a_server_that_has_the_log_nobody_takes_in_what_may_come_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let first = started(&path).await;
+    let second = open(&path);
+    second.start("Hub02").await.expect("it starts");
+    let id = come(&first, 1).await;
+    deliver_all(&first).await;
+    for number in [1, 2] {
+        let refused = second.enqueue(keyed(number)).await.expect_err("the first one may know it");
+        assert!(matches!(refused, QueueError::Busy { .. }) && refused.is_transient(), "{refused}");
+    }
+    second.enqueue(named(900, "example.com", b"what comes once")).await.expect("room");
+    assert_eq!(first.stop().await, Ok(0));
+    assert_eq!(come(&second, 1).await, id, "it left its keys in the tables");
+    come(&second, 2).await;
+    assert_eq!(list(&second).await.len(), 2);
 }
 
 /// Whoever comes with one key from many sides at a time is either told of the one message, or to come again.
@@ -202,4 +226,26 @@ async fn a_log_of_version_4_is_read() {
     Connection::open(&path).expect("it opens").pragma_update(None, "user_version", 4).expect("set");
     let ids: Vec<_> = list(&open(&path)).await.into_iter().map(|listed| listed.message).collect();
     assert_eq!(ids, [waiting]);
+}
+
+/// It would go on writing what the newer one reads otherwise, and read what that one writes to the first strange record.
+#[tokio::test]
+async fn programs_of_two_versions_do_not_share_a_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    open(&path).close();
+    let tables = Connection::open(&path).expect("it opens");
+    tables.pragma_update(None, "user_version", 4).expect("set");
+    let server_of_version_4 = File::open(path.with_file_name("queue.db-fresh").join("lock")).expect("a file");
+    server_of_version_4.lock().expect("locked");
+    let refused = SqliteStore::open(&path).err();
+    assert!(matches!(refused, Some(QueueError::Busy { .. })), "{refused:?}");
+    drop(server_of_version_4);
+    let store = open_when_left(&path).await;
+    store.start("Hub01").await.expect("it starts");
+    store.stop().await.expect("it stops");
+
+    tables.pragma_update(None, "user_version", 99).expect("set");
+    let refused = store.start("Hub01").await;
+    assert!(matches!(refused, Err(QueueError::NewerSchema { found: 99, .. })), "{refused:?}");
 }

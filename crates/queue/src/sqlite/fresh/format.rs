@@ -9,6 +9,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use postroad_message::{Content, Envelope, NextHop, Recipient, Timestamp};
 
 use super::super::record;
+use super::super::schema::VERSION;
+use crate::error::QueueError;
 use crate::item::{NewDelivery, NewMessage};
 use crate::message_id::MessageId;
 
@@ -17,16 +19,23 @@ pub(super) const HEADER: usize = 32;
 const HEAD: usize = 16;
 
 /// What a record tells.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Record {
+pub(super) enum Record<'a> {
     /// A message was accepted.
-    Accepted(Box<NewMessage>),
+    Accepted(Accepted<'a>),
     /// It was lent.
     Lent(Lent),
     /// All of its recipients have left.
     Left(MessageId),
     /// Their sources will not come with them again.
     Forgotten(Vec<MessageId>),
+}
+
+/// A message in its record: most of those that are found have left or moved, and are never read.
+pub(super) struct Accepted<'a> {
+    pub(super) id: MessageId,
+    pub(super) source_key: Option<String>,
+    line: &'a [u8],
+    content: &'a [u8],
 }
 
 /// Who has a message, until when (in milliseconds), by which lending.
@@ -69,6 +78,14 @@ struct OwnedLine {
     due: i64,
     recipients: Vec<Recipient>,
     /// No record of version 4 has one.
+    #[serde(default)]
+    source_key: Option<String>,
+}
+
+/// What is read of each.
+#[derive(serde::Deserialize)]
+struct Known {
+    id: u64,
     #[serde(default)]
     source_key: Option<String>,
 }
@@ -140,45 +157,61 @@ impl Key {
     }
 
     /// The records of a segment, up to the first that is not whole: it was being written when the machine stopped.
-    pub(super) fn read(self, segment: &[u8]) -> Vec<Record> {
+    ///
+    /// One that is whole and says nothing to us is of a program that knows more: then nothing of the log is touched.
+    pub(super) fn read(self, segment: &[u8]) -> Result<Vec<Record<'_>>, QueueError> {
         let mut records = Vec::new();
         let mut place = HEADER;
-        while let Some((record, length)) = self.read_one(segment, place) {
-            records.push(record);
-            place += length;
+        while let Some((kind, payload)) = self.read_whole(segment, place) {
+            let newer = QueueError::NewerSchema { found: VERSION + 1, known: VERSION };
+            records.push(read_one(kind, payload).ok_or(newer)?);
+            place += HEAD + payload.len();
         }
-        records
+        Ok(records)
     }
 
-    fn read_one(self, segment: &[u8], place: usize) -> Option<(Record, usize)> {
+    /// The kind and the payload of a record, if it is whole.
+    fn read_whole(self, segment: &[u8], place: usize) -> Option<(u32, &[u8])> {
         let head = segment.get(place..place.checked_add(HEAD)?)?;
         let length = u32::from_le_bytes(head.get(..4)?.try_into().ok()?) as usize;
         let kind = u32::from_le_bytes(head.get(4..8)?.try_into().ok()?);
         let seal = u64::from_le_bytes(head.get(8..16)?.try_into().ok()?);
         let begin = place + HEAD;
         let payload = segment.get(begin..begin.checked_add(length)?)?;
-        let whole = match kind {
+        let sealed = match kind {
             ACCEPTED => {
-                let (size, rest) = payload.split_at_checked(4)?;
-                let line = u32::from_le_bytes(size.try_into().ok()?) as usize;
-                let (line, content) = rest.split_at_checked(line)?;
-                (seal == self.seal(place as u64, kind, &[size, line, content]))
-                    .then(|| read_message(line, content))?
+                let (size, line, content) = parts(payload)?;
+                self.seal(place as u64, kind, &[size, line, content])
             }
-            _ if seal != self.seal(place as u64, kind, &[payload]) => None,
-            LENT => serde_json::from_slice(payload).ok().map(Record::Lent),
-            LEFT => {
-                let id = u64::from_le_bytes(payload.try_into().ok()?);
-                Some(Record::Left(MessageId::from_u64(id)))
-            }
-            FORGOTTEN => {
-                let (ids, []) = payload.as_chunks::<8>() else { return None };
-                let id = |bytes: &[u8; 8]| MessageId::from_u64(u64::from_le_bytes(*bytes));
-                Some(Record::Forgotten(ids.iter().map(id).collect()))
-            }
-            _ => None,
+            _ => self.seal(place as u64, kind, &[payload]),
         };
-        Some((whole?, HEAD + length))
+        (seal == sealed).then_some((kind, payload))
+    }
+}
+
+/// The length of a message's line, the line, and its content.
+fn parts(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (size, rest) = payload.split_at_checked(4)?;
+    let (line, content) = rest.split_at_checked(u32::from_le_bytes(size.try_into().ok()?) as usize)?;
+    Some((size, line, content))
+}
+
+fn read_one(kind: u32, payload: &[u8]) -> Option<Record<'_>> {
+    match kind {
+        ACCEPTED => {
+            let (_, line, content) = parts(payload)?;
+            let Known { id, source_key } = serde_json::from_slice(line).ok()?;
+            let id = MessageId::from_u64(id);
+            Some(Record::Accepted(Accepted { id, source_key, line, content }))
+        }
+        LENT => serde_json::from_slice(payload).ok().map(Record::Lent),
+        LEFT => Some(Record::Left(MessageId::from_u64(u64::from_le_bytes(payload.try_into().ok()?)))),
+        FORGOTTEN => {
+            let (ids, []) = payload.as_chunks::<8>() else { return None };
+            let id = |bytes: &[u8; 8]| MessageId::from_u64(u64::from_le_bytes(*bytes));
+            Some(Record::Forgotten(ids.iter().map(id).collect()))
+        }
+        _ => None,
     }
 }
 
@@ -202,20 +235,46 @@ pub(super) fn line(id: MessageId, message: &NewMessage) -> Option<Vec<u8>> {
     .ok()
 }
 
-fn read_message(line: &[u8], content: &[u8]) -> Option<Record> {
-    let line: OwnedLine = serde_json::from_slice(line).ok()?;
-    let mut message = NewMessage::new(
-        line.envelope,
-        Content::from(content.to_vec()),
-        Timestamp::from_unix_millis(line.received_at),
-        line.source,
-        vec![NewDelivery {
-            next_hop: NextHop::new(line.connector, line.destination),
-            recipients: line.recipients,
-            due: Timestamp::from_unix_millis(line.due),
-        }],
-    );
-    message.id = Some(MessageId::from_u64(line.id));
-    message.source_key = line.source_key;
-    Some(Record::Accepted(Box::new(message)))
+impl Accepted<'_> {
+    /// The message; `None` where it says less or more than we know.
+    pub(super) fn message(&self) -> Option<NewMessage> {
+        let line: OwnedLine = serde_json::from_slice(self.line).ok()?;
+        let mut message = NewMessage::new(
+            line.envelope,
+            Content::from(self.content.to_vec()),
+            Timestamp::from_unix_millis(line.received_at),
+            line.source,
+            vec![NewDelivery {
+                next_hop: NextHop::new(line.connector, line.destination),
+                recipients: line.recipients,
+                due: Timestamp::from_unix_millis(line.due),
+            }],
+        );
+        message.id = Some(MessageId::from_u64(line.id));
+        message.source_key = line.source_key;
+        Some(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_newer_program_is_no_end_of_the_log() {
+        let key = Key::new(7);
+        let mut segment = Vec::new();
+        key.write_header(&mut segment);
+        let place = segment.len() as u64;
+        key.push_left(&mut segment, place, MessageId::from_u64(1));
+        assert!(matches!(key.read(&segment).as_deref(), Ok([Record::Left(_)])));
+        let place = segment.len() as u64;
+        key.push(&mut segment, place, 99, &[b"what we do not know"]);
+        assert_eq!(
+            key.read(&segment).err(),
+            Some(QueueError::NewerSchema { found: VERSION + 1, known: VERSION })
+        );
+        segment.pop();
+        assert_eq!(key.read(&segment).map(|records| records.len()), Ok(1), "one that is not whole is");
+    }
 }

@@ -1,6 +1,5 @@
 //! The way to the log: what is taken in there, and whose it is.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +13,13 @@ use tokio::sync::oneshot;
 use super::super::fault::Fault;
 use super::super::options::SqliteOptions;
 use super::super::recent::Recent;
-use super::super::writer::{Promise, Writer};
+use super::super::writer::Writer;
 use super::format;
-use super::keys::{Lookup, Reserved};
+use super::keys::{Asked, Lookup, Reserved};
 use super::log::{Folder, SEGMENTS};
-use super::scribe::{self, Accepted, Letter, Reply, Scribe};
+use super::scribe::{self, Accepted, Letter, Scribe};
 use super::shelf::{Left, Shelf};
-use super::transfer::{self, Recovery, Visit};
+use super::transfer;
 use crate::error::QueueError;
 use crate::item::NewMessage;
 use crate::message_id::MessageId;
@@ -49,31 +48,44 @@ impl Drop for Way {
 }
 
 impl Keeper {
+    /// Sends what an earlier process left in the log on its way into the database; where another one has the log, waits until
+    /// that one has moved what lies there now, a second at most.
+    ///
+    /// What cannot move now moves when a server starts.
     pub(in super::super) fn start(
         path: &Path,
         options: &SqliteOptions,
         shelf: Shelf,
-        writer: Writer,
-        recent: Recent,
+        (writer, recent, lookup): (Writer, Recent, Lookup),
+        reading: &Connection,
     ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
         let folder = Folder::beside(path)?;
         let (letters, inbox) = channel();
         let wanted = Arc::new(AtomicBool::new(false));
         let ways = (letters.clone(), inbox);
-        let lookup = Lookup::new(path, options.busy_timeout);
-        let scribe =
-            Scribe::new(ways, (shelf.clone(), folder.clone()), (writer, recent, lookup), options, &wanted);
-        let handle =
-            thread::Builder::new().name("postroad-queue-log".to_owned()).spawn(move || scribe.serve())?;
         let largest = (options.fresh_log as u64 / SEGMENTS / 4).min(options.large_content as u64);
         let keeper = Self {
             way: Arc::new(Way { letters }),
-            shelf,
-            folder,
+            shelf: shelf.clone(),
+            folder: folder.clone(),
             largest: usize::try_from(largest).unwrap_or(usize::MAX),
-            wanted,
+            wanted: Arc::clone(&wanted),
         };
+        let is_free = shelf.take_log(&folder)?;
+        let mut scribe =
+            Scribe::new(ways, (shelf, folder), (writer.clone(), recent, lookup), options, &wanted);
+        match is_free {
+            true => scribe.take(),
+            false => visit(&writer, reading)?,
+        }
+        let handle =
+            thread::Builder::new().name("postroad-queue-log".to_owned()).spawn(move || scribe.serve())?;
         Ok((keeper, handle))
+    }
+
+    /// See [`Shelf::reserve`].
+    pub(in super::super) fn reserve(&self, messages: &[NewMessage]) -> Result<Asked, QueueError> {
+        self.shelf.reserve(messages, &self.folder).map_err(|Fault(error)| error)
     }
 
     /// Takes a message in; `None` where it belongs into the database at once, and its key is still reserved.
@@ -111,35 +123,11 @@ impl Keeper {
         self.ask(Letter::Leave { left, reply }, answer)
     }
 
-    /// Moves what an earlier process left in the log into the database; where another one has the log, waits until that one has
-    /// moved what lies there now, a second at most.
-    ///
-    /// What cannot move now moves when a server starts.
-    pub(in super::super) fn recover(&self, writer: &Writer, reading: &Connection) -> Result<(), Fault> {
-        let Some(lock) = self.folder.lock()? else { return visit(writer, reading) };
-        let (told, answer) = channel();
-        let then = move |_: Result<_, QueueError>| {
-            drop(lock);
-            let _ = told.send(());
-        };
-        let job = Recovery::new(self.folder.clone(), Box::new(then));
-        drop(writer.submit(Promise::Visible, 0, job));
-        let _ = answer.recv();
-        Ok(())
-    }
-
     /// Takes the log for this store, after moving what is left in it; where another one has it, as soon as that one leaves it.
-    pub(in super::super) fn begin(&self, writer: &Writer) -> BoxFuture<'static, ()> {
+    pub(in super::super) fn begin(&self) -> BoxFuture<'static, ()> {
         self.wanted.store(true, Ordering::Release);
-        let lock = if self.shelf.is_open() { Ok(None) } else { self.folder.lock() };
-        let lock = match lock {
-            Ok(Some(lock)) => lock,
-            Ok(None) => return Box::pin(std::future::ready(Ok(()))),
-            Err(Fault(error)) => return Box::pin(std::future::ready(Err(error))),
-        };
         let (reply, answer) = oneshot::channel();
-        take(&self.way.letters, &self.folder, writer, lock, Some(reply));
-        answered(Ok(()), answer)
+        self.ask(Letter::Want { reply }, answer)
     }
 
     /// Moves all into the database and leaves the log to others.
@@ -166,7 +154,7 @@ fn visit(writer: &Writer, reading: &Connection) -> Result<(), Fault> {
     let then = move |visit: Result<i64, QueueError>| {
         let _ = told.send(visit);
     };
-    drop(writer.submit(Promise::Visible, 0, Visit::new(Box::new(then))));
+    transfer::visit(writer, Box::new(then));
     let Ok(Ok(visit)) = answer.recv() else { return Ok(()) };
     for _ in 0..LOOKS {
         if transfer::is_answered(reading, visit)? {
@@ -175,21 +163,6 @@ fn visit(writer: &Writer, reading: &Connection) -> Result<(), Fault> {
         thread::sleep(Duration::from_secs(1) / LOOKS);
     }
     Ok(())
-}
-
-/// Moves what is left in the log, and begins with an empty one.
-pub(super) fn take(
-    letters: &Sender<Letter>,
-    folder: &Folder,
-    writer: &Writer,
-    lock: File,
-    reply: Option<Reply<()>>,
-) {
-    let letters = letters.clone();
-    let then = move |found| {
-        let _ = letters.send(Letter::Begin { lock, found, reply });
-    };
-    drop(writer.submit(Promise::Durable, 0, Recovery::new(folder.clone(), Box::new(then))));
 }
 
 pub(super) fn answered<T: Send + 'static>(

@@ -2,16 +2,24 @@
 //!
 //! A key outlives its message: a source may come with it again until it is forgotten. It stands in the message's record,
 //! and moves into the tables with the message, or, where that has left, when the record's segment becomes void.
+//!
+//! Only the server that has the log sees what stands there, so a message with a key is taken in by that server, or while no
+//! server has the log.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::fs::{FlockOperation, flock};
 
 use super::super::enqueue;
 use super::super::fault::Fault;
+use super::super::neighbours::Neighbours;
 use super::super::schema;
 use super::super::writer::Work;
+use super::log::Folder;
 use super::shelf::Shelf;
 use crate::item::NewMessage;
 use crate::message_id::MessageId;
@@ -31,28 +39,28 @@ pub(super) enum Known {
 
 /// What becomes of messages with keys.
 pub(in super::super) enum Asked {
-    /// Nobody here came with them before.
-    New(Reserved),
+    /// Nobody here came with them before; nothing where there are none.
+    New(Option<Reserved>),
     /// Somebody did: the earlier message.
     Earlier(MessageId),
-    /// Somebody is on the way.
-    Coming,
+    /// Somebody is on the way, or another server may know them.
+    NotNow,
 }
 
 /// Keys that nobody else comes with until it is known what became of them.
 pub(in super::super) struct Reserved {
     shelf: Shelf,
     keys: Vec<String>,
+    /// The log is ours, or nobody's, at least as long as this is open: what somebody else's remembers nobody sees.
+    _lock: Arc<File>,
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if !self.keys.is_empty() {
-            let mut shared = self.shelf.shared();
-            for key in &self.keys {
-                if matches!(shared.keys.get(key), Some(Known::Coming)) {
-                    shared.keys.remove(key);
-                }
+        let mut shared = self.shelf.shared();
+        for key in &self.keys {
+            if matches!(shared.keys.get(key), Some(Known::Coming)) {
+                shared.keys.remove(key);
             }
         }
     }
@@ -60,27 +68,50 @@ impl Drop for Reserved {
 
 impl Shelf {
     /// Asks for the keys of messages that are to be queued together.
-    pub(in super::super) fn reserve(&self, messages: &[NewMessage]) -> Asked {
-        let mut reserved = Reserved { shelf: self.clone(), keys: Vec::new() };
+    pub(super) fn reserve(&self, messages: &[NewMessage], folder: &Folder) -> Result<Asked, Fault> {
         let mut keys: Vec<_> = messages.iter().filter_map(|message| message.source_key.clone()).collect();
         if keys.is_empty() {
-            return Asked::New(reserved);
+            return Ok(Asked::New(None));
         }
         keys.sort();
         keys.dedup();
         let mut shared = self.shared();
+        let lock = match &shared.lock {
+            Some(lock) => Arc::clone(lock),
+            None => match folder.keep_free()? {
+                Some(lock) => Arc::new(lock),
+                None => return Ok(Asked::NotNow),
+            },
+        };
         for key in &keys {
             match shared.keys.get(key) {
                 None => {}
-                Some(Known::Coming) => return Asked::Coming,
-                Some(Known::Here { message, .. }) => return Asked::Earlier(*message),
+                Some(Known::Coming) => return Ok(Asked::NotNow),
+                Some(Known::Here { message, .. }) => return Ok(Asked::Earlier(*message)),
             }
         }
         for key in &keys {
             shared.keys.insert(key.clone(), Known::Coming);
         }
-        reserved.keys = keys;
-        Asked::New(reserved)
+        drop(shared);
+        Ok(Asked::New(Some(Reserved { shelf: self.clone(), keys, _lock: lock })))
+    }
+
+    /// Takes the log for this store; false where it is another's.
+    pub(super) fn take_log(&self, folder: &Folder) -> Result<bool, Fault> {
+        let mut shared = self.shared();
+        // Nobody here sees the one without the other.
+        let lock = folder.lock()?;
+        let taken = lock.is_some();
+        shared.lock = lock.map(Arc::new).or(shared.lock.take());
+        Ok(taken)
+    }
+
+    /// Leaves it to others, who have it once nobody here is on the way with a key any more.
+    pub(super) fn leave_log(&self) {
+        let lock = self.shared().lock.take();
+        // Whoever comes here from now on keeps it free together with these.
+        lock.map(|lock| flock(&*lock, FlockOperation::LockShared));
     }
 
     /// Those of these keys that the log remembers, and the others.
@@ -126,17 +157,20 @@ impl Shelf {
 }
 
 /// Looks whether the tables know a key: other processes write there as well.
-pub(super) struct Lookup {
+pub(in super::super) struct Lookup {
     path: PathBuf,
     patience: Duration,
     connection: Option<Connection>,
+    /// Left after the connection.
+    _neighbours: Arc<Neighbours>,
     /// What a look at all of them found; valid for those who were on the way by then.
     none: Option<bool>,
 }
 
 impl Lookup {
-    pub(super) fn new(path: &Path, patience: Duration) -> Self {
-        Self { path: path.to_owned(), patience, connection: None, none: None }
+    pub(in super::super) fn new(path: &Path, patience: Duration, neighbours: Arc<Neighbours>) -> Self {
+        let path = path.to_owned();
+        Self { path, patience, connection: None, _neighbours: neighbours, none: None }
     }
 
     /// Where it cannot be opened, all that has a key goes into the tables.
@@ -164,5 +198,52 @@ impl Lookup {
         };
         self.none = Some(none);
         !none && exists("SELECT 1 FROM source_key WHERE key = ?1", &[key]).unwrap_or(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postroad_message::{Content, Envelope, ReversePath, Timestamp};
+
+    use super::*;
+
+    fn keyed(key: &str) -> Vec<NewMessage> {
+        let (envelope, content) = (Envelope::new(ReversePath::Null, vec![]), Content::from(b"\r\n".to_vec()));
+        let mut message = NewMessage::new(envelope, content, Timestamp::from_unix_millis(0), "test", vec![]);
+        message.source_key = Some(key.to_owned());
+        vec![message]
+    }
+
+    #[test]
+    fn who_is_on_the_way_while_the_log_is_left_is_in_nobodys_way_here() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("queue.db");
+        std::fs::write(&database, "").expect("a file");
+        let log = Folder::beside(&database).map_err(|Fault(error)| error).expect("a folder");
+        let (ours, theirs) = (Shelf::default(), Shelf::default());
+        let take = |shelf: &Shelf| shelf.take_log(&log).map_err(|Fault(error)| error);
+        let reserve = |shelf: &Shelf, key| match shelf.reserve(&keyed(key), &log) {
+            Ok(Asked::New(reserved)) => reserved,
+            _ => None,
+        };
+        assert_eq!(take(&ours), Ok(true));
+        let first = reserve(&ours, "one").expect("the log is ours");
+        assert!(reserve(&theirs, "three").is_none(), "and nobody else's");
+        ours.leave_log();
+        let second = reserve(&ours, "two").expect("it is nobody's");
+        let third = reserve(&theirs, "three").expect("it is nobody's");
+        assert_eq!(take(&theirs), Ok(false), "as long as somebody is on the way");
+        drop((first, second, third));
+        assert_eq!(take(&theirs), Ok(true));
+    }
+
+    #[test]
+    fn what_the_log_could_not_be_told_is_told_with_what_comes_next() {
+        let shelf = Shelf::default();
+        shelf.shared().forgotten.push(MessageId::from_u64(1));
+        let untold = shelf.take_untold();
+        shelf.shared().forgotten.push(MessageId::from_u64(2));
+        shelf.put_back_untold(untold);
+        assert_eq!(shelf.take_untold().1, [MessageId::from_u64(1), MessageId::from_u64(2)]);
     }
 }

@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use super::super::fault::Fault;
 use super::super::owner::{self, Owner};
 use super::format::{HEADER, Key, Lent, OVERHEAD, Record};
+use crate::error::QueueError;
 use crate::message_id::MessageId;
 
 /// How many segments there are.
@@ -23,10 +24,20 @@ pub(super) struct Folder {
     owner: Owner,
 }
 
-/// What one segment holds.
+/// A segment as it was found.
 pub(super) struct Segment {
-    pub(super) epoch: u64,
-    pub(super) records: Vec<Record>,
+    key: Key,
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    pub(super) fn epoch(&self) -> u64 {
+        self.key.epoch
+    }
+
+    pub(super) fn records(&self) -> Result<Vec<Record<'_>>, QueueError> {
+        self.key.read(&self.bytes)
+    }
 }
 
 impl Folder {
@@ -56,14 +67,16 @@ impl Folder {
     /// The log is ours as long as the file that this gives is open; `None` where it is another process's.
     pub(super) fn lock(&self) -> Result<Option<File>, Fault> {
         let file = self.open("lock")?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error.into()),
-        }
+        Ok(got(file.try_lock())?.then_some(file))
     }
 
-    /// What the segments from epoch `live` on hold, the oldest first. A file that has no header of ours holds nothing.
+    /// The log is nobody's as long as the file that this gives is open; `None` where it is somebody's.
+    pub(super) fn keep_free(&self) -> Result<Option<File>, Fault> {
+        let file = self.open("lock")?;
+        Ok(got(file.try_lock_shared())?.then_some(file))
+    }
+
+    /// The segments from epoch `live` on, the oldest first. A file that has no header of ours holds nothing.
     pub(super) fn read(&self, live: u64) -> Result<Vec<Segment>, Fault> {
         let mut segments = Vec::new();
         for number in 0..SEGMENTS {
@@ -77,11 +90,40 @@ impl Folder {
                 && key.epoch >= live
             {
                 file.read_to_end(&mut bytes)?;
-                segments.push(Segment { epoch: key.epoch, records: key.read(&bytes) });
+                segments.push(Segment { key, bytes });
             }
         }
-        segments.sort_by_key(|segment| segment.epoch);
+        segments.sort_by_key(Segment::epoch);
         Ok(segments)
+    }
+}
+
+/// Makes sure that no server has the log of this store as long as the file that this gives is open: one of an older version
+/// would go on as before beside a store that is of this version.
+pub(in super::super) fn without_server(database: &Path) -> Result<File, Fault> {
+    Folder::beside(database)?.lock()?.ok_or(Fault(QueueError::Busy { code: 0 }))
+}
+
+/// Opens a file of this name in the log's folder, which others look at as well; makes it where there is none.
+pub(in super::super) fn open_beside(database: &Path, name: &str) -> Result<File, Fault> {
+    Ok(Folder::beside(database)?.open(name)?)
+}
+
+/// Removes files of these names, and the log's folder if it is empty then.
+pub(in super::super) fn remove_beside(database: &Path, names: &[&str]) {
+    if let Ok(folder) = Folder::beside(database) {
+        for name in names {
+            let _ = fs::remove_file(folder.path.join(name));
+        }
+        let _ = fs::remove_dir(folder.path);
+    }
+}
+
+fn got(tried: Result<(), fs::TryLockError>) -> Result<bool, Fault> {
+    match tried {
+        Ok(()) => Ok(true),
+        Err(fs::TryLockError::WouldBlock) => Ok(false),
+        Err(fs::TryLockError::Error(error)) => Err(error.into()),
     }
 }
 

@@ -8,14 +8,15 @@
 //!
 //! | on the disk | what it is |
 //! |---|---|
-//! | `queue.db-fresh/lock` | held by the server whose log it is; other processes use the database alone |
+//! | `queue.db-fresh/lock` | held by the server whose log it is; other processes use the database alone, and hold it together while they take in what a source may come with twice |
 //! | `queue.db-fresh/0` to `3` | the log's segments, used in turn |
 //! | `counter.live_epoch` in the database | segments of an earlier epoch are void: all that they held has left or moved |
 //! | `moved` in the database | messages of valid segments that moved, written in the transaction that moved them |
 //! | `source_key` in the database | what sources know messages by, that moved or whose segments are void |
 //!
 //! So what is valid is decided by the database alone, in one transaction with what moves. A log that was left behind is
-//! read when the store is next opened, and all that has not left moves.
+//! read when the store is next opened, and all that has not left moves: opening does not wait for that, but whatever is then
+//! asked does.
 
 mod format;
 mod keeper;
@@ -28,7 +29,8 @@ mod stored;
 mod transfer;
 
 pub(super) use keeper::Keeper;
-pub(super) use keys::{Asked, Reserved};
+pub(super) use keys::{Asked, Lookup, Reserved};
+pub(super) use log::{open_beside, remove_beside, without_server};
 pub(super) use moving::Which;
 pub(super) use shelf::{Finish, Lending, Shelf};
 pub(super) use transfer::move_out;

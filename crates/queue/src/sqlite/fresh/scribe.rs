@@ -1,7 +1,6 @@
 //! The thread that writes the log: whoever comes while it syncs shares its next write.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -17,7 +16,6 @@ use super::super::fault::Fault;
 use super::super::options::SqliteOptions;
 use super::super::recent::Recent;
 use super::super::writer::{Promise, Writer};
-use super::keeper;
 use super::keys::{Lookup, Reserved};
 use super::log::{Folder, Log, SEGMENTS};
 use super::moving::{AGE, Which};
@@ -33,6 +31,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// What the thread sleeps while messages gather, and how often at most.
 const MOMENT: Duration = Duration::from_micros(250);
 const MOMENTS: u32 = 4;
+/// After so many ticks without anybody the log is begun anew, if nothing is left of more than this.
+const QUIET: u32 = 10;
+const LITTLE: u64 = 256 << 10;
+
 /// Fewer together than this do not make up for the wait.
 const MANY: usize = 4;
 
@@ -43,12 +45,16 @@ pub(super) enum Letter {
         left: Left,
         reply: Reply<Vec<MessageId>>,
     },
-    /// The log is ours as long as this file is open; the first epoch and the highest id that was found, or why it cannot be had.
-    Begin {
-        lock: File,
-        found: Result<(u64, MessageId), QueueError>,
-        reply: Option<Reply<()>>,
+    /// A server starts: the log is to be had if nobody else has it.
+    Want {
+        reply: Reply<()>,
     },
+    /// It is ours, and was emptied: the first epoch and the highest id that was found, or why it cannot be had.
+    Begin {
+        found: Result<(u64, MessageId), QueueError>,
+    },
+    /// How many came from other processes to see all mail in the database, and to how many that was said.
+    Visits(Result<(i64, i64), QueueError>),
     /// All moves, and the log is left to others.
     End {
         reply: Reply<()>,
@@ -72,8 +78,6 @@ pub(super) fn clock() -> Instant {
 /// The log that is ours.
 struct Ours {
     log: Log,
-    /// Held, not read.
-    _lock: File,
     /// A write or a sync failed: nothing more is taken in before all that it holds has moved.
     broken: bool,
     /// It is being left: what still comes goes into the database, for its segments become void.
@@ -94,14 +98,17 @@ pub(super) struct Scribe {
     log_size: usize,
     wanted: Arc<AtomicBool>,
     ours: Option<Ours>,
-    /// What is to become ours is being emptied.
+    /// It is being emptied to become ours; who waits for that.
     taking: bool,
+    wanting: Vec<Reply<()>>,
     /// Segments below this epoch may be used again.
     freed: Arc<AtomicU64>,
     /// Something was written that no sync covers.
     unsynced: bool,
     /// How many messages came together lately: the most, less one for each time since.
     lately: usize,
+    /// For how many ticks nobody has come.
+    quiet: u32,
     closed: bool,
 }
 
@@ -151,9 +158,11 @@ impl Scribe {
             wanted: Arc::clone(wanted),
             ours: None,
             taking: false,
+            wanting: Vec::new(),
             freed: Arc::default(),
             unsynced: false,
             lately: 0,
+            quiet: 0,
             closed: false,
         }
     }
@@ -163,9 +172,15 @@ impl Scribe {
         let mut letters = VecDeque::new();
         while !self.closed {
             match self.inbox.recv_timeout(TICK) {
-                Ok(letter) => letters.push_back(letter),
+                Ok(letter) => {
+                    self.quiet = 0;
+                    letters.push_back(letter);
+                }
                 // Whoever came together lately is gone.
-                Err(RecvTimeoutError::Timeout) => self.lately = 0,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.lately = 0;
+                    self.quiet = self.quiet.saturating_add(1);
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             letters.extend(self.inbox.try_iter());
@@ -242,14 +257,20 @@ impl Scribe {
                     letters.push_front(other);
                     break;
                 }
-                Letter::Begin { lock, found, reply } => self.begin(lock, found, reply),
+                Letter::Want { reply } => self.want(reply),
+                Letter::Begin { found } => self.begin(found),
                 Letter::End { reply } => self.end(reply),
                 Letter::Ended { reply, moved } => {
                     if moved.is_ok() {
                         self.ours = None;
+                        self.shelf.leave_log();
                     }
                     let _ = reply.send(moved);
                 }
+                Letter::Visits(Ok((visits, answered))) if visits > answered && self.ours.is_some() => {
+                    transfer::answer_visits(&self.shelf, &self.writer, visits);
+                }
+                Letter::Visits(_) => {}
                 Letter::Close => self.closed = true,
             }
         }
@@ -259,22 +280,29 @@ impl Scribe {
     /// The segment that a message fits into: this one, or the next, which is the current one then.
     fn room_for(&mut self, line: &[u8], message: &NewMessage) -> Option<&mut Log> {
         let ours = self.ours.as_ref().filter(|ours| !ours.broken && !ours.ending)?;
-        if !ours.log.has_room(line, &message.content) {
-            let next = ours.log.epoch() + 1;
-            let is_free = next < SEGMENTS || next - SEGMENTS < self.freed.load(Ordering::Acquire);
-            if !ours.log.is_written() || !is_free {
-                return None;
-            }
-            self.sync_what_is_written();
-            let ours = self.ours.as_mut().filter(|_| !self.unsynced)?;
-            match ours.log.next() {
-                Ok(log) => ours.log = log,
-                Err(_) => ours.broken = true,
-            }
-            // In good time for the one after it.
-            self.free(first_needed(next) - 1);
+        if !ours.log.has_room(line, &message.content) && !self.turn_over() {
+            return None;
         }
         self.ours.as_mut().filter(|ours| !ours.broken).map(|ours| &mut ours.log)
+    }
+
+    /// Goes on in the next segment; false where it cannot, for its file holds what is needed still.
+    fn turn_over(&mut self) -> bool {
+        let Some(Ours { log, .. }) = &self.ours else { return false };
+        let next = log.epoch() + 1;
+        let is_free = next < SEGMENTS || next - SEGMENTS < self.freed.load(Ordering::Acquire);
+        if !log.is_written() || !is_free {
+            return false;
+        }
+        self.sync_what_is_written();
+        let Some(ours) = self.ours.as_mut().filter(|_| !self.unsynced) else { return false };
+        match ours.log.next() {
+            Ok(log) => ours.log = log,
+            Err(_) => ours.broken = true,
+        }
+        // In good time for the one after it.
+        self.free(first_needed(next) - 1);
+        true
     }
 
     /// The log cannot take it now: it goes into the database.
@@ -290,19 +318,21 @@ impl Scribe {
         let Some(Ours { log, broken, .. }) = &mut self.ours else {
             return self.refuse(group, QueueError::Closed.into());
         };
-        let (lent, forgotten) = self.shelf.take_untold();
+        let untold = self.shelf.take_untold();
+        let (lent, forgotten) = &untold;
         if group.is_empty() && lent.is_empty() && forgotten.is_empty() {
             return;
         }
-        for lent in &lent {
+        for lent in lent {
             log.push_lent(lent);
         }
         if !forgotten.is_empty() {
-            log.push_forgotten(&forgotten);
+            log.push_forgotten(forgotten);
         }
         let begun_at = log.end();
         if let Err(error) = log.write() {
             *broken = log.take_back(begun_at).is_err();
+            self.shelf.put_back_untold(untold);
             return self.fail(group, error);
         }
         self.unsynced = true;
@@ -360,21 +390,55 @@ impl Scribe {
         }
     }
 
-    fn begin(&mut self, lock: File, found: Result<(u64, MessageId), QueueError>, reply: Option<Reply<()>>) {
+    /// Moves what is left in the log, which was taken, and then begins with an empty one if a server wants it.
+    pub(super) fn take(&mut self) {
+        self.taking = true;
+        let (letters, recovering) = (self.letters.clone(), Recovering::begun(&self.shelf));
+        let then = move |found| {
+            drop(recovering);
+            let _ = letters.send(Letter::Begin { found });
+        };
+        transfer::recover(&self.writer, self.folder.clone(), Box::new(then));
+    }
+
+    fn want(&mut self, reply: Reply<()>) {
+        let looked = self.take_if_it_is_free();
+        match looked {
+            Ok(()) if self.taking => self.wanting.push(reply),
+            looked => {
+                let _ = reply.send(looked.map_err(|Fault(error)| error));
+            }
+        }
+    }
+
+    fn take_if_it_is_free(&mut self) -> Result<(), Fault> {
+        if self.ours.is_none() && !self.taking && self.shelf.take_log(&self.folder)? {
+            self.take();
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, found: Result<(u64, MessageId), QueueError>) {
         self.taking = false;
+        let wanted = self.wanted.load(Ordering::Acquire);
         let begun = found.and_then(|(epoch, floor)| {
-            if self.log_size > 0 && self.wanted.load(Ordering::Acquire) {
+            if self.log_size == 0 {
+                self.wanted.store(false, Ordering::Release);
+            } else if wanted {
                 let segment_size = self.log_size as u64 / SEGMENTS;
                 let log =
                     Log::begin(self.folder.clone(), epoch, segment_size).map_err(|Fault(error)| error)?;
                 self.freed.store(epoch, Ordering::Release);
                 self.lookup.open();
-                self.ours = Some(Ours { log, _lock: lock, broken: false, ending: false });
+                self.ours = Some(Ours { log, broken: false, ending: false });
                 self.shelf.open(self.log_size / 4, floor);
             }
             Ok(())
         });
-        if let Some(reply) = reply {
+        if self.ours.is_none() {
+            self.shelf.leave_log();
+        }
+        for reply in self.wanting.drain(..) {
             let _ = reply.send(begun);
         }
     }
@@ -417,10 +481,17 @@ impl Scribe {
             }
             return;
         }
+        let is_little = ours.log.end() <= LITTLE;
         // Once more, where it failed.
         self.free(first_needed(epoch) - 1);
+        if self.quiet >= QUIET && !is_little && self.shelf.is_empty() && self.turn_over() {
+            // A start need not read again what has long left.
+            self.free(epoch);
+        }
         if visited {
-            transfer::answer_visits(&self.shelf, &self.writer);
+            let letters = self.letters.clone();
+            let then = move |visits| drop(letters.send(Letter::Visits(visits)));
+            transfer::look_for_visits(&self.writer, Box::new(then));
         } else if let Some(moment) = clock().checked_sub(AGE)
             && self.shelf.is_any_older(moment)
         {
@@ -430,13 +501,26 @@ impl Scribe {
 
     /// Whoever had the log may have left.
     fn take_if_wanted(&mut self) {
-        if self.wanted.load(Ordering::Acquire)
-            && !self.taking
-            && let Ok(Some(lock)) = self.folder.lock()
-        {
-            self.taking = true;
-            keeper::take(&self.letters, &self.folder, &self.writer, lock, None);
+        if self.wanted.load(Ordering::Acquire) {
+            // Where it cannot be seen, the next look may.
+            let _ = self.take_if_it_is_free();
         }
+    }
+}
+
+/// Says that mail is on its way from the log into the database, until it is dropped, whatever becomes of the job that has it.
+struct Recovering(Shelf);
+
+impl Recovering {
+    fn begun(shelf: &Shelf) -> Self {
+        shelf.recovering.send_replace(true);
+        Self(shelf.clone())
+    }
+}
+
+impl Drop for Recovering {
+    fn drop(&mut self) {
+        self.0.recovering.send_replace(false);
     }
 }
 
@@ -444,6 +528,7 @@ impl Drop for Scribe {
     /// Also where this thread panics: what comes from then on goes into the database.
     fn drop(&mut self) {
         self.shelf.close();
+        self.shelf.leave_log();
     }
 }
 

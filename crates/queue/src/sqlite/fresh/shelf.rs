@@ -1,10 +1,12 @@
 //! What lies in the log and not in the database, as it is lent from memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use postroad_message::{Content, NextHop, Timestamp};
+use tokio::sync::watch;
 
 use super::format::Lent;
 use super::keys::Known;
@@ -16,12 +18,16 @@ use crate::message_id::{DeliveryId, MessageId};
 pub(in super::super) struct Shelf {
     shared: Arc<Mutex<Shared>>,
     sending: Arc<Mutex<()>>,
+    /// Whether what an earlier process left in the log is on its way into the database.
+    pub(super) recovering: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Default)]
 pub(super) struct Shared {
     /// How many bytes may lie here; 0 while the log is not ours.
     pub(super) room: usize,
+    /// The log is ours as long as this file is open.
+    pub(super) lock: Option<Arc<File>>,
     pub(super) bytes: usize,
     /// Ids from here downwards may be known in the database.
     pub(super) floor: Option<MessageId>,
@@ -117,7 +123,21 @@ impl Shelf {
         self.shared().room = 0;
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared().entries.is_empty()
+    }
+
+    fn is_recovering(&self) -> bool {
+        *self.recovering.borrow()
+    }
+
+    /// Ready when what an earlier process left in the log is in the database, as far as it could move.
+    pub(in super::super) async fn recovered(&self) {
+        // The sender is ours.
+        let _ = self.recovering.subscribe().wait_for(|recovering| !recovering).await;
+    }
+
+    pub(in super::super) fn is_open(&self) -> bool {
         self.shared().room > 0
     }
 
@@ -179,6 +199,14 @@ impl Shelf {
         (std::mem::take(&mut shared.lent), std::mem::take(&mut shared.forgotten))
     }
 
+    /// The log could not be told: it is told with what comes next.
+    pub(super) fn put_back_untold(&self, (mut lent, mut forgotten): (Vec<Lent>, Vec<MessageId>)) {
+        let mut shared = self.shared();
+        lent.append(&mut shared.lent);
+        forgotten.append(&mut shared.forgotten);
+        (shared.lent, shared.forgotten) = (lent, forgotten);
+    }
+
     pub(in super::super) fn content(&self, message: MessageId) -> Option<Content> {
         let shared = self.shared();
         let entry = shared.entries.get(&message).filter(|entry| entry.state != State::Coming)?;
@@ -197,7 +225,7 @@ impl Shelf {
 
     pub(in super::super) fn has_stored(&self) -> bool {
         let shared = self.shared();
-        shared.unknown || !shared.stored.is_empty()
+        self.is_recovering() || shared.unknown || !shared.stored.is_empty()
     }
 
     /// Lends what is due at one next hop, if all that there is for it is here.
@@ -211,6 +239,7 @@ impl Shelf {
         match &claim.next_hop {
             Some(hop)
                 if plain
+                    && !self.is_recovering()
                     && !shared.unknown
                     && !shared.stored.contains(hop)
                     && !shared.suspended.contains(hop) =>

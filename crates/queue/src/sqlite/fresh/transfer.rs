@@ -9,14 +9,14 @@ use tokio::sync::oneshot;
 
 use super::super::enqueue;
 use super::super::fault::Fault;
+use super::super::schema;
 use super::super::writer::{Labour, Promise, Work, Writer};
-use super::format::{Lent, Record};
+use super::format::{Accepted, Lent, Record};
 use super::keeper;
-use super::log::{Folder, Segment};
+use super::log::Folder;
 use super::moving::{Moving, Which};
 use super::shelf::Shelf;
 use crate::error::QueueError;
-use crate::item::NewMessage;
 use crate::message_id::MessageId;
 use crate::store::BoxFuture;
 
@@ -54,47 +54,63 @@ pub(super) fn free(shelf: &Shelf, writer: &Writer, epoch: u64, freed: &Arc<Atomi
     // What these come to the last job sees for itself.
     drop(move_out(shelf, writer, Which::UpToEpoch(epoch)));
     let (shelf, freed) = (shelf.clone(), Arc::clone(freed));
-    let job = Freeing { shelf, epoch: epoch + 1, freed, before: 0, then: Some(then) };
+    let job = Freeing { shelf, epoch: epoch + 1, freed, then: Some(then) };
     drop(writer.submit(Promise::Durable, 0, job));
 }
 
-/// Moves all for whoever came from another process, and tells him so.
-pub(super) fn answer_visits(shelf: &Shelf, writer: &Writer) {
+/// Looks how many came from other processes; `then` gets their number, and what was answered.
+pub(super) fn look_for_visits(writer: &Writer, then: Then<(i64, i64)>) {
+    let look = |work: &mut Work<'_>| {
+        let mut counts = work.connection.prepare_cached("SELECT visits, visits_answered FROM counter")?;
+        Ok(counts.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    };
+    drop(writer.submit(Promise::Visible, 0, Told { run: look, value: None, then: Some(then) }));
+}
+
+/// Moves all for the visits up to this number, and says so. What was accepted before one of them is among it.
+pub(super) fn answer_visits(shelf: &Shelf, writer: &Writer, number: i64) {
     drop(move_out(shelf, writer, Which::All));
     let shelf = shelf.clone();
     drop(writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
         shelf.store_keys(work, u64::MAX)?;
         work.connection
-            .prepare_cached("UPDATE counter SET visits_answered = visits WHERE visits_answered <> visits")?
-            .execute([])?;
+            .prepare_cached("UPDATE counter SET visits_answered = ?1 WHERE visits_answered < ?1")?
+            .execute([number])?;
         Ok(())
     }));
 }
 
 /// Comes to see all mail in the database; `then` gets the number of the visit.
-pub(super) struct Visit {
-    number: i64,
-    then: Option<Then<i64>>,
+pub(super) fn visit(writer: &Writer, then: Then<i64>) {
+    let come = |work: &mut Work<'_>| {
+        let mut count =
+            work.connection.prepare_cached("UPDATE counter SET visits = visits + 1 RETURNING visits")?;
+        Ok(count.query_row([], |row| row.get(0))?)
+    };
+    drop(writer.submit(Promise::Visible, 0, Told { run: come, value: None, then: Some(then) }));
 }
 
-impl Visit {
-    pub(super) fn new(then: Then<i64>) -> Self {
-        Self { number: 0, then: Some(then) }
-    }
+/// A job of which somebody is told in the writing thread.
+struct Told<T, F> {
+    run: F,
+    value: Option<T>,
+    then: Option<Then<T>>,
 }
 
-impl Labour<()> for Visit {
+impl<T, F> Labour<()> for Told<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Work<'_>) -> Result<T, Fault> + Send,
+{
     fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
-        self.number = work
-            .connection
-            .prepare_cached("UPDATE counter SET visits = visits + 1 RETURNING visits")?
-            .query_row([], |row| row.get(0))?;
+        self.value = Some((self.run)(work)?);
         Ok(())
     }
 
     fn ended(&mut self, ended: Result<(), QueueError>) {
+        let value = ended.and_then(|()| self.value.take().ok_or(QueueError::Closed));
         if let Some(then) = self.then.take() {
-            then(ended.map(|()| self.number));
+            then(value);
         }
     }
 }
@@ -107,9 +123,8 @@ pub(super) fn is_answered(connection: &Connection, visit: i64) -> Result<bool, F
 /// Makes segments void.
 struct Freeing {
     shelf: Shelf,
-    /// The first epoch that stays valid, and the one before the last run.
+    /// The first epoch that stays valid.
     epoch: u64,
-    before: i64,
     freed: Arc<AtomicU64>,
     then: Option<Then<()>>,
 }
@@ -123,13 +138,7 @@ impl Labour<()> for Freeing {
             }
         }
         self.shelf.store_keys(work, self.epoch)?;
-        self.before = live_epoch(work.connection)?;
-        raise(work.connection, self.before, self.epoch.cast_signed())
-    }
-
-    fn undo(&mut self, work: &mut Work<'_>, (): &()) -> Result<bool, Fault> {
-        work.connection.prepare_cached("UPDATE counter SET live_epoch = ?1")?.execute([self.before])?;
-        Ok(true)
+        raise(work.connection, self.epoch.cast_signed())
     }
 
     fn ended(&mut self, ended: Result<(), QueueError>) {
@@ -143,31 +152,12 @@ impl Labour<()> for Freeing {
     }
 }
 
-/// Moves all that an earlier process left in the log; `then` gets the first epoch that is free, and the highest id in the
-/// database.
-pub(super) struct Recovery {
-    folder: Folder,
-    found: (u64, MessageId),
-    then: Option<Then<(u64, MessageId)>>,
-}
-
-impl Recovery {
-    pub(super) fn new(folder: Folder, then: Then<(u64, MessageId)>) -> Self {
-        Self { folder, found: (0, MessageId::from_u64(0)), then: Some(then) }
-    }
-}
-
-impl Labour<()> for Recovery {
-    fn run(&mut self, work: &mut Work<'_>) -> Result<(), Fault> {
-        self.found = recover(work, &self.folder)?;
-        Ok(())
-    }
-
-    fn ended(&mut self, ended: Result<(), QueueError>) {
-        if let Some(then) = self.then.take() {
-            then(ended.map(|()| self.found));
-        }
-    }
+/// Moves all that an earlier process left in the log, which is ours; `then` gets the first epoch that is free, and the
+/// highest id in the database.
+pub(super) fn recover(writer: &Writer, folder: Folder, then: Then<(u64, MessageId)>) {
+    let run = move |work: &mut Work<'_>| move_what_is_left(work, &folder);
+    // Whoever had the log may have died of a sync that failed. What was in its segments is written over soon.
+    drop(writer.submit(Promise::Afresh, 0, Told { run, value: None, then: Some(then) }));
 }
 
 /// Moves messages.
@@ -245,60 +235,68 @@ fn has_moved(connection: &Connection, id: MessageId) -> Result<bool, Fault> {
     Ok(statement.exists([id.as_u64().cast_signed()])?)
 }
 
+fn moved(connection: &Connection) -> Result<BTreeSet<MessageId>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT message FROM moved")?;
+    let ids = statement.query_map([], |row| row.get(0))?;
+    ids.map(|id: rusqlite::Result<i64>| Ok(MessageId::from_u64(id?.cast_unsigned()))).collect()
+}
+
 fn live_epoch(connection: &Connection) -> Result<i64, Fault> {
     Ok(connection.prepare_cached("SELECT live_epoch FROM counter")?.query_row([], |row| row.get(0))?)
 }
 
-/// What moved from segments that were void before is forgotten: this can be undone as a whole.
-fn raise(connection: &Connection, before: i64, epoch: i64) -> Result<(), Fault> {
-    connection.prepare_cached("DELETE FROM moved WHERE epoch < ?1")?.execute([before])?;
+/// What moved from segments that are void is forgotten with them. Where that is not synced it stays nevertheless: nobody writes
+/// over their files before it is durable.
+fn raise(connection: &Connection, epoch: i64) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM moved WHERE epoch < ?1")?.execute([epoch])?;
     connection.prepare_cached("UPDATE counter SET live_epoch = max(live_epoch, ?1)")?.execute([epoch])?;
     Ok(())
 }
 
-fn recover(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, MessageId), Fault> {
+fn move_what_is_left(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, MessageId), Fault> {
+    // A newer program may have come since this one opened the store, and written records that this one cannot read.
+    schema::is_still_ours(work.connection)?;
     let live = live_epoch(work.connection)?;
     let segments = folder.read(live.cast_unsigned())?;
-    let mut accepted: BTreeMap<MessageId, (&Segment, &NewMessage)> = BTreeMap::new();
-    let mut lent: BTreeMap<MessageId, &Lent> = BTreeMap::new();
+    let mut accepted: BTreeMap<MessageId, (u64, Accepted<'_>)> = BTreeMap::new();
+    let mut lent: BTreeMap<MessageId, Lent> = BTreeMap::new();
     let mut left: BTreeSet<MessageId> = BTreeSet::new();
     let mut forgotten: BTreeSet<MessageId> = BTreeSet::new();
     let mut next = live;
     for segment in &segments {
-        next = next.max(segment.epoch.cast_signed() + 1);
-        for record in &segment.records {
+        next = next.max(segment.epoch().cast_signed() + 1);
+        for record in segment.records()? {
             match record {
                 Record::Accepted(message) => {
-                    if let Some(id) = message.id {
-                        accepted.insert(id, (segment, message));
-                    }
+                    accepted.insert(message.id, (segment.epoch(), message));
                 }
                 Record::Lent(lending) => {
                     lent.insert(MessageId::from_u64(lending.message), lending);
                 }
                 Record::Left(id) => {
-                    left.insert(*id);
+                    left.insert(id);
                 }
                 Record::Forgotten(ids) => forgotten.extend(ids),
             }
         }
     }
-    for (id, (segment, message)) in accepted {
-        let key = message.source_key.as_ref().filter(|_| !forgotten.contains(&id));
-        let has_left = left.contains(&id);
-        if (has_left && key.is_none()) || has_moved(work.connection, id)? {
+    let moved = moved(work.connection)?;
+    for (id, (epoch, found)) in accepted {
+        let key = found.source_key.as_ref().filter(|_| !forgotten.contains(&id));
+        if moved.contains(&id) {
             continue;
         }
-        if has_left {
+        if left.contains(&id) {
             key.map_or(Ok(()), |key| enqueue::remember(work, key, &[id]))?;
             continue;
         }
         let lending = lent.get(&id);
+        let message = found.message().ok_or(QueueError::Corrupt { message: None })?;
         insert(
             work,
             &Moving {
-                message: Arc::new(message.clone()),
-                epoch: segment.epoch,
+                message: Arc::new(message),
+                epoch,
                 generation: lending.map_or(0, |lent| lent.generation),
                 lent: lending.map(|lent| postroad_message::Timestamp::from_unix_millis(lent.until)),
                 owner: lending.map_or_else(String::new, |lent| lent.owner.clone()),
@@ -307,7 +305,7 @@ fn recover(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, MessageId), Fau
         )?;
     }
     if next > live {
-        raise(work.connection, live, next)?;
+        raise(work.connection, next)?;
         work.wake();
     }
     let highest: i64 = work
@@ -322,11 +320,11 @@ mod tests {
     use postroad_message::{Content, Envelope, NextHop, Recipient, ReversePath, Timestamp};
 
     use super::super::super::content_file::ContentFiles;
+    use super::super::super::neighbours::Neighbours;
     use super::super::super::options::SqliteOptions;
-    use super::super::super::schema;
     use super::super::scribe::clock;
     use super::*;
-    use crate::item::NewDelivery;
+    use crate::item::{NewDelivery, NewMessage};
 
     #[test]
     fn what_cannot_move_because_the_database_is_closed_stays_and_is_tried_once() {
@@ -336,7 +334,8 @@ mod tests {
             schema::open_writer(&path, &options).map_err(|Fault(error)| error).expect("it opens");
         let (files, _) = ContentFiles::start(&path, 1).map_err(|Fault(error)| error).expect("threads");
         let shelf = Shelf::default();
-        let started = Writer::start(connection, options, files, shelf.clone());
+        let neighbours = Neighbours::enter(&path).map_err(|Fault(error)| error).expect("nobody is there");
+        let started = Writer::start((connection, Arc::new(neighbours)), options, files, shelf.clone());
         let (writer, thread) = started.map_err(|Fault(error)| error).expect("a thread");
         drop(
             writer.submit(Promise::Visible, 0, |_: &mut Work<'_>| -> Result<(), Fault> { panic!("its end") }),
