@@ -1,9 +1,9 @@
 //! Load balancers, fronts and LMTP: who is believed about a client, and who is not.
 
 use postroad_message::Body;
-use postroad_smtp_server::{PermissionGroup, ReceiveConnector, ReceiveProtocol};
+use postroad_smtp_server::{PermissionGroup, ReceiveConnector, ReceiveProtocol, TlsMaterial};
 
-use crate::house::{House, connector};
+use crate::house::{House, connector, settings};
 
 /// Relays for 192.0.2.37 and for jane.
 fn behind_a_front(change: impl FnOnce(&mut ReceiveConnector)) -> ReceiveConnector {
@@ -176,6 +176,42 @@ async fn a_client_whom_a_front_names_counts_as_his_own_source() {
         let mut other = house.connect().await;
         other.ask(&format!("XCLIENT ADDR={unknown}"), "220 ").await;
         first.ask("NOOP", "250 ").await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_whom_a_front_names_has_his_own_share_of_the_memory_for_content() {
+    for proxied in [false, true] {
+        let mut tight = settings();
+        tight.max_content_in_memory = 100_000;
+        let front = vec!["127.0.0.1".parse().unwrap()];
+        let named = behind_a_front(|connector| {
+            connector.permission_groups.push(PermissionGroup::AnonymousUsers);
+            let ranges = if proxied {
+                &mut connector.proxy_protocol_ip_ranges
+            } else {
+                &mut connector.xclient_ip_ranges
+            };
+            *ranges = front;
+        });
+        let house = House::open(vec![(named, TlsMaterial::none())], tight).await;
+        let mut open = Vec::new();
+        for (client, reply) in [(37, "250 "), (37, "250 "), (37, "452 4.3.1 "), (38, "250 ")] {
+            let mut caller = house.dial().await;
+            if proxied {
+                caller.say(&format!("PROXY TCP4 192.0.2.{client} 10.0.0.1 40000 25\r\n")).await;
+                caller.expect("220 ").await;
+            } else {
+                caller.expect("220 ").await;
+                caller.ask(&format!("XCLIENT ADDR=192.0.2.{client}"), "220 ").await;
+            }
+            caller.ask("EHLO a", "250-").await;
+            caller.ask("MAIL FROM:<joe@contoso.com>", "250 ").await;
+            caller.ask("RCPT TO:<jane@contoso.com>", "250 ").await;
+            caller.say(&format!("BDAT 25000\r\n{}", "x".repeat(25_000))).await;
+            caller.expect(reply).await;
+            open.push(caller);
+        }
     }
 }
 
