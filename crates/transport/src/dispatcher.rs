@@ -35,11 +35,20 @@ type Finished = (Slot, Result<Contact, tokio::task::JoinError>);
 
 impl Pipeline {
     /// Takes up what an earlier run left behind: leases that it held are void, and mail whose connector is gone or
-    /// that was unreachable is routed anew. Before anything else is taken in.
+    /// that was unreachable is routed anew. Call it before anything is taken in, or beside the first that comes: that is
+    /// promised when this is done with the queue.
     pub async fn recover(&self) -> Result<(), QueueError> {
         self.shared.store.start(&self.shared.in_force().settings.server).await?;
         self.shared.trials.put_off(self.shared.world.now().after(SUSPECT_PAUSE));
         self.reroute().await
+    }
+
+    /// Takes up what an earlier run left, and then [delivers](Self::run). Ends unasked where the one cannot be done.
+    pub async fn recover_and_run(&self, shutdown: impl Future<Output = ()> + Send) {
+        match self.recover().await {
+            Ok(()) => self.run(shutdown).await,
+            Err(error) => tracing::error!(%error, "what an earlier run left in the queue cannot be taken up"),
+        }
     }
 
     /// Delivers until `shutdown` is ready, then lets what is in flight finish within

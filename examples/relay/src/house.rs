@@ -54,7 +54,7 @@ fn wrong(why: impl std::fmt::Display) -> Refused {
 }
 
 impl House {
-    /// Makes every part: opens the queue, finds what an earlier run left in it, and binds the listeners.
+    /// Makes every part: opens the queue, and binds the listeners.
     pub(crate) async fn open(
         configuration: &Configuration,
         observer: Option<Arc<dyn Observe>>,
@@ -63,7 +63,6 @@ impl House {
         create(data)?;
         let lock = lock(&data.join("relay.lock"))?;
         let (pipeline, logs) = pipeline(configuration, observer)?;
-        pipeline.recover().await.map_err(|error| machine("the queue")(&error))?;
         configuration.drop_directories().values().for_each(DropDeliver::sweep);
         let (server, listening) = server(configuration, &pipeline, &Listening::default(), &logs).await?;
         let (watched, data_directory) = (watched(configuration)?, data.clone());
@@ -80,16 +79,17 @@ impl House {
         &self.pipeline
     }
 
-    /// Runs until nobody sends configurations any more, then finishes what is in flight: first no more comes in, then what
-    /// is out comes home. A configuration that comes is put in force whole or not at all; sessions under the old one end as
-    /// they began, and no client is refused meanwhile. Fails where a part of the relay broke off.
+    /// Takes up what an earlier run left, and greets meanwhile; then runs until nobody sends configurations any more, and
+    /// finishes what is in flight: first no more comes in, then what is out comes home. A configuration that comes is put in
+    /// force whole or not at all; sessions under the old one end as they began, and no client is refused meanwhile. Fails where
+    /// a part of the relay broke off.
     pub(crate) async fn run(self, mut told: mpsc::Receiver<Configuration>) -> Result<(), JoinError> {
         let Self { pipeline, server, watched, mut listening, data_directory, logs, _lock } = self;
         let mut doors = Doors::open(&pipeline, server, watched);
         let (stop, mut stopped) = watch::channel(false);
         let end = async move { drop(stopped.wait_for(|stop| *stop).await) };
         let delivering = pipeline.clone();
-        let mut delivering = tokio::spawn(async move { delivering.run(end).await });
+        let mut delivering = tokio::spawn(async move { delivering.recover_and_run(end).await });
         let mut closing = JoinSet::new();
         loop {
             tokio::select! {
