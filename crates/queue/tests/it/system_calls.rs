@@ -20,7 +20,7 @@ const FAULTS: [(&str, &str, &str); 9] = [
     ("the sync of the log fails",          "fdatasync:error=EIO:when=20..24",    "io"),
     ("the sync fails, and does so for good", "fdatasync:error=EIO:when=20+",     "io"),
     ("the sync finds no space",            "fdatasync:error=ENOSPC:when=20..24", "io"),
-    ("the sync of a folder fails",         "fsync:error=EIO:when=6..7",         "io"),
+    ("the sync of a folder fails",         "fsync:error=EIO:when=3",            "io"),
     ("a write fails",                      "pwrite64:error=EIO:when=150..170",    "io"),
     ("the disk is full",                   "pwrite64:error=ENOSPC:when=150..170", "full"),
     ("the disk is remounted read-only",    "pwrite64:error=EROFS:when=150..170",  "io"),
