@@ -20,9 +20,10 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// A message may come, which is large from so many bytes on.
-    pub(crate) fn expect(large: Option<usize>) -> Self {
-        Self { taker: None, due: large }
+    /// A message may come, which is large from so many bytes on. One that says so itself (`SIZE`) is begun with its first piece.
+    pub(crate) fn expect(large: Option<usize>, declared: u64) -> Self {
+        let due = |large: usize| if declared >= large as u64 { large.min(PIECE) } else { large };
+        Self { taker: None, due: large.map(due) }
     }
 }
 

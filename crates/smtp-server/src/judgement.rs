@@ -89,7 +89,7 @@ impl<'a> Connection<'a> {
         self.declared = size.unwrap_or(0);
         service.submit.accept_sender(&self.client, &reverse_path, size).await?;
         self.reverse_path = reverse_path;
-        self.incoming = Incoming::expect(service.submit.large_content());
+        self.incoming = Incoming::expect(service.submit.large_content(), self.declared);
         Ok(())
     }
 

@@ -67,7 +67,12 @@ impl IncomingMessage for LargeMessage {
             return Box::pin(std::future::ready(Err(no_room())));
         }
         let written = self.draft.write(bytes);
-        Box::pin(async move { written.await.map_err(|error| refusal(&error.into())) })
+        Box::pin(async move {
+            written.await.map_err(|error| {
+                tracing::warn!(%error, "a large message is not accepted");
+                refusal(&error.into())
+            })
+        })
     }
 
     fn finish<'a>(

@@ -191,8 +191,23 @@ async fn a_large_message_is_handed_on_in_pieces_and_a_small_one_as_a_whole() {
         assert!(*content == large.as_bytes(), "to the byte");
         assert!(pieces.is_some_and(|pieces| pieces > 10), "{pieces:?}");
     }
-    // What is large, a piece more than that at the start; never more than one read beyond.
+    // What is large, and one read beyond.
     assert!(house.pieces.largest.load(Ordering::SeqCst) <= LARGE + 64 * 1024);
+}
+
+#[tokio::test]
+async fn a_message_that_says_that_it_is_large_is_handed_on_from_its_first_piece_on() {
+    let house = House::usual().await;
+    let large = message("large", 50_000);
+    let declared = ENVELOPE.replace("joe@contoso.com>", &format!("joe@contoso.com> SIZE={}", large.len()));
+    let stream = TcpStream::connect(house.address).await.expect("it listens");
+    let mut caller = Caller { stream, held: Vec::new() };
+    caller.say(&format!("{declared}DATA\r\n{large}.\r\n")).await;
+    for reply in ["220 ", "250", "250 2.1.0 ", "250 2.1.5 ", "250 2.1.5 ", "354 ", "250 2.6.0 "] {
+        caller.expect(reply).await;
+    }
+    assert!(house.pieces.largest.load(Ordering::SeqCst) <= 192 * 1024);
+    assert!(house.pieces.all()[0].1 == large.as_bytes());
 }
 
 #[tokio::test]
