@@ -12,6 +12,7 @@ mod dice;
 mod drop_deliver;
 mod files;
 mod held_store;
+mod large;
 mod lmtp;
 mod manage;
 mod pipe;

@@ -122,7 +122,7 @@ impl Deliver for Pretend {
             destination: job.destination.to_owned(),
             from: job.envelope.reverse_path.to_string(),
             to: job.envelope.recipients.iter().map(|r| r.address.to_string()).collect(),
-            content: String::from_utf8_lossy(job.content.head()).into_owned(),
+            content: String::from_utf8_lossy(&job.content.load().unwrap()).into_owned(),
         });
         self.news.notify_waiters();
         let outcomes = vec![answer.unwrap_or_else(delivered); job.envelope.recipients.len()];
