@@ -13,6 +13,9 @@ use crate::shape::Shape;
 /// So much is read at a time where all of a content is looked at.
 const PIECE: usize = 64 * 1024;
 
+/// A line that goes on longer without a colon opens the body.
+const LONGEST_NAME: usize = 64 * 1024;
+
 /// The bytes between `DATA` and the final dot, unstuffed; shared, never changed.
 ///
 /// A clone is a pointer. A change (a `Received` line put before it) makes a new content.
@@ -204,13 +207,16 @@ impl Content {
     }
 }
 
-/// How many bytes at the start of a content are its header block, where that is known of these first bytes of it already.
+/// How many bytes at the start of a content are its header block, where that is known of these first bytes of it already. A line
+/// that is no field yet after 64 KiB is none.
 pub fn header_block_within(start: &[u8]) -> Option<usize> {
     let header = HeaderBlock::scan(start);
     let after = start.get(header.body_start()..).unwrap_or_default();
     match header.end() {
         HeaderEnd::BlankLine => Some(header.body_start()),
-        HeaderEnd::NotAField => memchr::memchr(b'\n', after).map(|_| header.body_start()),
+        HeaderEnd::NotAField => {
+            (after.len() > LONGEST_NAME || after.contains(&b'\n')).then_some(header.body_start())
+        }
         HeaderEnd::EndOfInput => None,
     }
 }

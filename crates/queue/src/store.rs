@@ -103,7 +103,8 @@ pub trait QueueStore: Send + Sync {
     /// Lends deliveries, those longest due first. Cost: O(log d) and the size of what is lent.
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Claimed>;
 
-    /// The content of a message, exactly as it was queued.
+    /// The content of a message, exactly as it was queued. A large one may have only its head in memory: it can be read as long as
+    /// somebody has it, even where the message has left.
     ///
     /// Fails with [`QueueError::UnknownMessage`], or with [`QueueError::Corrupt`] after setting the message
     /// aside. Cost: its size.

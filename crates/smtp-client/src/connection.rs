@@ -295,10 +295,11 @@ pub(crate) fn apart<'a, T>(rare: impl Future<Output = T> + Send + 'a) -> BoxFutu
     Box::pin(rare)
 }
 
-/// On a thread that may wait for a disk.
+/// On a thread that may wait for a disk. What panics there panics here: whoever counts such messages is to hear of it.
 async fn run(task: ContentTask, bound: Option<Instant>) -> ContentResult {
     match within(bound, tokio::task::spawn_blocking(|| task.run())).await {
         Some(Ok(result)) => result,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Some(Err(error)) => ContentResult::failed(error.into()),
         None => ContentResult::failed(io::ErrorKind::TimedOut.into()),
     }

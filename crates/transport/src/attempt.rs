@@ -241,7 +241,10 @@ async fn returned(envelope: &Envelope, content: &Content, settled: &Settled) -> 
         return None;
     }
     let (envelope, content) = (envelope.clone(), content.clone());
-    tokio::task::spawn_blocking(move || report::returned(&envelope, &content)).await.ok()
+    match tokio::task::spawn_blocking(move || report::returned(&envelope, &content)).await {
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        read => read.ok(),
+    }
 }
 
 /// The same with reports that are made. Of a verdict without an attempt nobody hears where it was not written down.

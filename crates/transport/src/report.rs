@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use postroad_dsn::{Action, Circumstances, RecipientReport, Report, Stamp, owed};
-use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient, Return, Timestamp, repair};
+use postroad_message::{
+    Body, Content, Envelope, Failure, NextHop, Outcome, Recipient, Return, Timestamp, repair,
+};
 use postroad_queue::{MessageId, NewDelivery, NewMessage};
 
 use crate::observe::Seen;
@@ -38,7 +40,9 @@ pub(crate) fn reports(shared: &Shared, original: &Original<'_>, settled: &Settle
 
 /// The content as reports want it that say of a failure: in memory where all of it goes back. It may block.
 pub(crate) fn returned(envelope: &Envelope, content: &Content) -> Content {
-    let only_header = envelope.ret == Some(Return::Headers)
+    let only_header = envelope.reverse_path.is_null()
+        || envelope.body == Body::BinaryMime
+        || envelope.ret == Some(Return::Headers)
         || (envelope.ret.is_none() && content.shape().has_8bit())
         || content.len() > postroad_dsn::HEADERS_ONLY_ABOVE;
     if only_header || content.in_memory().is_some() {

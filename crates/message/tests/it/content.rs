@@ -73,6 +73,9 @@ fn a_header_block_is_known_as_soon_as_nothing_that_follows_can_change_it() {
         let expected = (end >= 16).then_some(6);
         assert_eq!(header_block_within(&no_blank_line[..end]), expected, "{end}");
     }
+    let no_line = [&b"A: 1\r\n"[..], &[b'x'; 100_000]].concat();
+    assert_eq!(header_block_within(&no_line[..60_000]), None);
+    assert_eq!(header_block_within(&no_line), Some(6));
 }
 
 proptest! {

@@ -236,9 +236,12 @@ fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<(&str, i64)>) 
             record::envelope_text(&message.envelope),
             file.map(|(name, _)| name),
         ))?;
-    // What is not in memory is in a file, and so has its checksum.
-    let body = if file.is_some() { &[] } else { message.content.head() };
-    let checksum = file.map_or_else(|| record::checksum(body), |(_, checksum)| checksum);
+    let (body, checksum) = match (file, message.content.in_memory()) {
+        (Some((_, checksum)), _) => (&[][..], checksum),
+        (None, Some(bytes)) => (bytes, record::checksum(bytes)),
+        // Never a part of it: who is not in memory is in a file by now.
+        (None, None) => return Err(QueueError::Io { code: 0 }.into()),
+    };
     work.connection
         .prepare_cached("INSERT INTO content (message, checksum, body) VALUES (?1, ?2, ?3)")?
         .execute((id, checksum, body))?;

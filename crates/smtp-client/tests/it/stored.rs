@@ -9,7 +9,7 @@ use postroad_message::content::Rest;
 use postroad_message::{Content, ContentSource, Fault, Shape};
 
 use crate::delivery::two_hosts;
-use crate::pretend::{Behaviour, builder, by_mx, deliver, deliver_content, mx_hosts, words};
+use crate::pretend::{Behaviour, Pretend, builder, by_mx, client, deliver, deliver_content, mx_hosts, words};
 
 struct InFile(File);
 
@@ -50,6 +50,27 @@ async fn what_is_in_a_file_arrives_as_what_is_in_memory() {
             });
         }
     }
+}
+
+struct Harmful;
+
+impl ContentSource for Harmful {
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        panic!("this message breaks off whoever works on it")
+    }
+}
+
+/// A relay counts such messages, and sets them aside.
+#[tokio::test]
+async fn what_panics_while_it_is_read_breaks_its_delivery_off() {
+    let server = Pretend::start(Behaviour::default()).await;
+    let delivery = tokio::spawn(async move {
+        let shape = Shape::of(b"a line\r\n");
+        let rest = Rest { source: Arc::new(Harmful), start: 0, length: 8, shape };
+        let content = Content::with_rest(b"Subject: x\r\n\r\n".to_vec(), rest);
+        deliver_content(&client(), &server.destination(), &["a@b.test"], content).await
+    });
+    assert!(delivery.await.is_err_and(|error| error.is_panic()));
 }
 
 #[tokio::test]

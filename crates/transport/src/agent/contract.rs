@@ -63,7 +63,8 @@ pub struct AgentMessage<'a> {
     pub queue: &'a str,
     /// From whom, and to which recipients. Addresses of other types than SMTP are here in their own form: `FAX:123`.
     pub envelope: &'a Envelope,
-    /// Header and body, exactly as they are to be delivered.
+    /// Header and body, exactly as they are to be delivered. Of a large one only the head may be in memory: read
+    /// [pieces](Content::pieces) of it, or [all](Content::load), where you may block.
     pub content: &'a Content,
     /// The same each time that the message comes.
     pub message: MessageId,

@@ -182,6 +182,7 @@ impl Connection {
                     let work = tokio::task::spawn_blocking(|| task.run());
                     let result = match within(bound, work).await {
                         Some(Ok(result)) => result,
+                        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                         Some(Err(error)) => ContentResult::failed(error.into()),
                         None => ContentResult::failed(io::ErrorKind::TimedOut.into()),
                     };

@@ -51,9 +51,10 @@ pub(super) async fn run(
         command.uid(user.uid).gid(user.gid);
     }
     let mut child = command.spawn().map_err(Unrun::NoStart)?;
-    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
     // Where the content cannot be read on, the input stays open: its end would be taken for that of the message.
     let (mut input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    // Dropped before the input is, so that nobody lives to see that end.
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
     let (mut said, mut complained) = (Vec::new(), Vec::new());
     let ended = {
         let talk = async {
