@@ -327,14 +327,15 @@ impl QueueStore for SqliteStore {
     }
 
     fn known_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>> {
-        // In this order: what moves into the tables meanwhile is found there.
-        let (mut known, others) = self.shelf.known(source_keys);
-        if others.is_empty() {
-            return Box::pin(std::future::ready(Ok(known)));
-        }
-        let stored = self.reader.submit(move |connection| view::known_source_keys(connection, others));
         Box::pin(async move {
-            known.extend(stored.await?);
+            // What an earlier process left in the log is on its way into the tables.
+            self.shelf.recovered().await;
+            // In this order: what moves into the tables meanwhile is found there.
+            let (mut known, others) = self.shelf.known(source_keys);
+            if !others.is_empty() {
+                let stored = move |connection: &_| view::known_source_keys(connection, others);
+                known.extend(self.reader.submit(stored).await?);
+            }
             Ok(known)
         })
     }

@@ -52,6 +52,8 @@ async fn a_message_that_was_delivered_from_the_log_is_known_after_a_crash() {
     store.close();
 
     let store = open(&path);
+    // At once: the answer waits for the log.
+    assert_eq!(store.known_source_keys(vec![key(1), key(2)]).await, Ok(vec![key(1)]));
     assert_eq!(come(&store, 1).await, first, "when the log is read");
     store.start("Hub01").await.expect("it starts");
     assert_eq!(come(&store, 1).await, first, "and when it is begun anew");
