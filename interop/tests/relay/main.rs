@@ -15,6 +15,7 @@ mod gateway;
 mod guides;
 mod hostile_files;
 mod iis;
+mod kills;
 mod large_messages;
 mod mailboxes;
 mod neighbours;

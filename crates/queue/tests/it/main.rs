@@ -11,6 +11,7 @@ mod door;
 mod drafts;
 mod forsaken;
 mod fresh;
+mod kills;
 mod large;
 mod mail;
 mod migrated;

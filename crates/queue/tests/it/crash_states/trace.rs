@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// One thing that a traced process did, in the order in which it began.
+/// One thing that a traced process did, in the order in which it began. Paths are those inside of the folder.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub(super) enum Step {
     Create {
         path: PathBuf,
     },
@@ -37,7 +37,7 @@ pub(crate) enum Step {
 }
 
 /// The steps in `trace` that concern `folder`, and every line that was said.
-pub(crate) fn read(trace: &str, folder: &Path) -> Vec<Step> {
+pub(super) fn read(trace: &str, folder: &Path) -> Vec<Step> {
     let mut unfinished: Vec<(&str, &str)> = Vec::new();
     let mut steps = Vec::new();
     for line in trace.lines() {
@@ -73,29 +73,27 @@ fn is_sync(call: &str) -> bool {
 
 fn step(call: &str, folder: &Path) -> Option<Step> {
     let (name, rest) = call.split_once('(')?;
-    let inside = |path: &PathBuf| path.starts_with(folder);
+    let inside = |path: &Path| path.strip_prefix(folder).ok().map(Path::to_path_buf);
     let last_number = |text: &str| text.rsplit(", ").next()?.split(')').next()?.parse().ok();
     match name {
         "openat" if rest.contains("O_CREAT") => {
             // `folder, "name"`, where a name that is absolute stands for itself.
             let (_, beside) = file(rest)?;
-            let path = beside.join(text(&quoted(rest)?));
-            Some(Step::Create { path }).filter(|_| !failed(call)).filter(|step| match step {
-                Step::Create { path } => inside(path),
-                _ => false,
-            })
+            let path = inside(&beside.join(text(&quoted(rest)?)))?;
+            (!failed(call)).then_some(Step::Create { path })
         }
         "mkdir" => None,
         "unlink" => {
-            let path = PathBuf::from(text(&quoted(rest)?));
-            inside(&path).then_some(Step::Unlink { path })
+            let path = inside(Path::new(&text(&quoted(rest)?)))?;
+            (!failed(call)).then_some(Step::Unlink { path })
         }
         "rename" | "renameat2" => {
             // `"from", "to"`, or each with its folder before it.
             let mut paths =
                 rest.split('"').skip(1).step_by(2).map(|path| PathBuf::from(text(&unescaped(path))));
             let (from, to) = (paths.next()?, paths.next()?);
-            (inside(&to) && !failed(call)).then_some(Step::Rename { from, to })
+            let (from, to) = (inside(&from).unwrap_or(from), inside(&to)?);
+            (!failed(call)).then_some(Step::Rename { from, to })
         }
         "pwrite64" | "write" => {
             let (fd, path) = file(rest)?;
@@ -112,18 +110,19 @@ fn step(call: &str, folder: &Path) -> Option<Step> {
                 let arguments = rest.rsplit_once(") = ").map_or(rest, |(arguments, _)| arguments);
                 Some(last_number(arguments)?)
             };
-            inside(&path).then_some(Step::Write { path, at, bytes })
+            let path = inside(&path)?;
+            (!failed(call)).then_some(Step::Write { path, at, bytes })
         }
         "ftruncate" => {
             let (_, path) = file(rest)?;
             let length = last_number(rest.rsplit_once(") = ").map_or(rest, |(arguments, _)| arguments))?;
-            inside(&path).then_some(Step::Truncate { path, length })
+            let path = inside(&path)?;
+            (!failed(call)).then_some(Step::Truncate { path, length })
         }
         "fsync" | "fdatasync" => {
             let (_, path) = file(rest)?;
-            let inside = inside(&path);
-            let step = if failed(call) { Step::SyncFailed { path } } else { Step::Sync { path } };
-            inside.then_some(step)
+            let path = inside(&path)?;
+            Some(if failed(call) { Step::SyncFailed { path } } else { Step::Sync { path } })
         }
         _ => None,
     }
@@ -149,7 +148,8 @@ fn quoted(arguments: &str) -> Option<Vec<u8>> {
 
 /// `\x68\x69` as bytes.
 fn unescaped(text: &str) -> Vec<u8> {
-    text.split("\\x").skip(1).filter_map(|digits| u8::from_str_radix(digits, 16).ok()).collect()
+    let digit = |digit: u8| (digit as char).to_digit(16).expect("a hexadecimal digit") as u8;
+    text.as_bytes().chunks_exact(4).map(|escape| digit(escape[2]) << 4 | digit(escape[3])).collect()
 }
 
 fn text(bytes: &[u8]) -> String {
