@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use postroad_message::NextHop;
@@ -150,6 +150,9 @@ impl Desk {
                 if let Some(failed) = self.syncer.as_ref().and_then(Syncer::take_failed) {
                     self.take_back(failed);
                 }
+                if self.log_pages.load(Ordering::Relaxed) >= self.log_limit {
+                    self.carry_over();
+                }
                 let group = self.next_group();
                 if group.is_empty() {
                     break;
@@ -161,7 +164,7 @@ impl Desk {
             self.take_back(failed);
         }
         self.closing = self.neighbours.turn();
-        if self.closing.is_some() && !self.forsaken && !self.neighbours.is_forsaken() {
+        if self.closing.is_some() && !self.suspect && !self.forsaken && !self.neighbours.is_forsaken() {
             // Where this is the last who closes it.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
@@ -223,9 +226,6 @@ impl Desk {
             }
         } else {
             self.hand_over(group, &mut brought);
-        }
-        if self.log_pages.load(Ordering::Relaxed) >= self.log_limit {
-            self.carry_over();
         }
         self.quiet = 0;
         let others = self.others_changed();
@@ -406,6 +406,8 @@ impl Desk {
     fn trust_the_log(&mut self, afresh: bool) -> Result<(), Fault> {
         if self.suspect || afresh {
             self.roll_back()?;
+            let alone = self.syncer.as_ref().map(Syncer::alone);
+            let _alone = alone.as_ref().map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
             self.write_the_log_anew()?;
         }
         if std::mem::take(&mut self.suspect) {
@@ -425,9 +427,18 @@ impl Desk {
         written.map(drop).map_err(|error| QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into())
     }
 
-    /// Carries a long log over into the database, after the callers have their answers. Where somebody reads the log
-    /// at the moment, the rest follows after the next commit, or in an idle moment.
+    /// Carries a long log over into the database, once those who waited for a sync have their answers. Where somebody reads
+    /// the log at the moment, the rest follows after the next commit, or in an idle moment.
+    ///
+    /// Never beside a sync, nor before it is known that the last one succeeded: SQLite syncs the log first, and where the kernel
+    /// has told the other thread that it could not write, and forgotten it, that may succeed.
     fn carry_over(&mut self) {
+        let Some(syncer) = self.syncer.as_ref().filter(|syncer| !syncer.is_busy()) else { return };
+        let alone = syncer.alone();
+        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.suspect || self.syncer.as_ref().is_none_or(Syncer::has_failed) {
+            return;
+        }
         match self.carry() {
             Ok(true) => self.log_pages.store(0, Ordering::Relaxed),
             Err(Fault(QueueError::Io { .. })) => self.suspect = true,

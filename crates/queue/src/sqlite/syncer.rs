@@ -97,6 +97,7 @@ pub(super) struct Syncer {
     failed: Arc<Mutex<Option<Failed>>>,
     /// Whether somebody waits for a sync that is on its way.
     busy: Arc<AtomicBool>,
+    alone: Arc<Mutex<()>>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -111,6 +112,7 @@ impl Syncer {
     ) -> Result<Self, Fault> {
         let (batches, inbox) = channel();
         let (failed, busy) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let alone = Arc::new(Mutex::new(()));
         let bench = Bench {
             log: File::open(log)?,
             inbox,
@@ -119,12 +121,13 @@ impl Syncer {
             files,
             failed: Arc::clone(&failed),
             busy: Arc::clone(&busy),
+            alone: Arc::clone(&alone),
             desk,
             bad: None,
         };
         let thread =
             thread::Builder::new().name("postroad-queue-sync".to_owned()).spawn(move || bench.serve())?;
-        Ok(Self { batches, failed, busy, thread })
+        Ok(Self { batches, failed, busy, alone, thread })
     }
 
     /// Hands a batch over; an empty one asks for a sync some time.
@@ -144,6 +147,16 @@ impl Syncer {
     /// Whether a sync is on its way that somebody waits for; [`Letter::Synced`] tells of its end.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
+    }
+
+    /// Nothing is synced while this is locked.
+    pub(super) fn alone(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.alone)
+    }
+
+    /// Whether there is something to take back.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// What could not be synced, for the writing thread to take back.
@@ -167,6 +180,7 @@ struct Bench {
     files: ContentFiles,
     failed: Arc<Mutex<Option<Failed>>>,
     busy: Arc<AtomicBool>,
+    alone: Arc<Mutex<()>>,
     desk: SyncSender<Letter>,
     /// The epoch whose sync failed, and how: nothing of it is synced any more, for later commits lean on earlier ones.
     bad: Option<(u64, QueueError)>,
@@ -211,11 +225,14 @@ impl Bench {
     }
 
     fn sync(&mut self, batch: Batch) {
+        let alone = Arc::clone(&self.alone);
+        let alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.log.sync_data() {
             let error = QueueError::Io { code: error.raw_os_error().unwrap_or(0) };
             self.bad = Some((batch.epoch, error));
             return self.fail(batch, error);
         }
+        drop(alone);
         self.unsynced.remove(&batch.new);
         for job in batch.jobs {
             job.answer(Ok(()));

@@ -68,6 +68,7 @@ fn what_leans_on_a_failed_sync_is_not_synced_with_what_came_after_the_log_was_be
         files: ContentFiles::start(&database, 1).expect("threads").0,
         failed: Arc::clone(&failed),
         busy: Arc::default(),
+        alone: Arc::default(),
         desk: sync_channel(9).0,
         bad: Some((0, LOST)),
     }

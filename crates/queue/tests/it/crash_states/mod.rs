@@ -3,6 +3,7 @@
 
 mod disk;
 mod every_step;
+mod failed_syncs;
 mod life;
 mod promises;
 mod record;
