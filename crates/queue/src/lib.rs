@@ -76,7 +76,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `queue.db` | messages, deliveries, and contents below [`SqliteOptions::large_content`], 256 KiB |
+//! | `queue.db` | messages, deliveries, and contents below [`SqliteOptions::large_content`], 128 KiB |
 //! | `queue.db-wal`, `-shm` | what was committed and synced lately, carried over when it reaches [`SqliteOptions::log_size`], or nobody comes |
 //! | `queue.db-fresh/` | mail accepted a moment ago, in an append log until it is delivered, or moves into `queue.db` three seconds later; [`SqliteOptions::fresh_log`], 128 MiB at most |
 //! | `queue.db-content/` | large contents, a file each: synced before the row that names it, removed after that row |

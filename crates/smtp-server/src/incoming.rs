@@ -9,7 +9,7 @@ use crate::content_check;
 use crate::submit::IncomingMessage;
 
 /// So much is handed on at a time: a session holds no more than that and one read, while it waits for a disk.
-const PIECE: usize = 128 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// Who takes the content under way, and when to ask next.
 #[derive(Default)]

@@ -29,8 +29,7 @@ use super::stored;
 use crate::error::QueueError;
 use crate::item::NewMessage;
 
-/// Each waits for the disk most of the time, and a file system writes for several in one go what they want synced: eight have it do
-/// more than twice what two have.
+/// Each waits for the disk most of the time, and a file system writes for several in one go what they want synced.
 const THREADS: usize = 8;
 
 type Job = Box<dyn FnOnce(&Folder) + Send>;

@@ -15,7 +15,7 @@ pub struct SqliteOptions {
     pub group_limit: usize,
     /// How many bytes of content may share one transaction; 16 MiB. One larger message has one of its own.
     pub group_bytes: usize,
-    /// From how many bytes on a content lies in a file of its own, beside the store's; 256 KiB.
+    /// From how many bytes on a content lies in a file of its own, beside the store's; 128 KiB.
     pub large_content: usize,
     /// How many bytes of the contents queued last are kept in memory until they have left; 16 MiB. None larger than an
     /// eighth of that is.
@@ -41,7 +41,7 @@ impl Default for SqliteOptions {
             poll_interval: Duration::from_millis(250),
             group_limit: 512,
             group_bytes: 16 << 20,
-            large_content: 256 << 10,
+            large_content: 128 << 10,
             recent_content: 16 << 20,
             log_size: 32 << 20,
             fresh_log: 128 << 20,
