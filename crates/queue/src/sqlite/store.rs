@@ -257,10 +257,15 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let moves = self.settle_in(Which::All);
+        drop(self.settle_in(Which::All));
+        // Behind these, and behind what somebody else sent on its way.
+        let moved = self
+            .shelf
+            .is_any_moving()
+            .then(|| self.writer.submit(Promise::Visible, 0, |_: &mut Work<'_>| Ok(())));
         Box::pin(async move {
             self.shelf.recovered().await;
-            for moved in moves {
+            if let Some(moved) = moved {
                 // What could not move is delivered from where it is, and cannot be shown.
                 let _ = moved.await;
             }

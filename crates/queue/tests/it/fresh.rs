@@ -1,14 +1,16 @@
 //! Mail that lies in the log: it is lent, delivered, found after a crash, and moves when it has to.
 
 use std::fs;
+use std::future::poll_fn;
 use std::path::Path;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postroad_message::Content;
 use postroad_queue::{
     Claim, Filter, Kept, QueueError, QueueStore, Settlement, SqliteOptions, SqliteStore, State,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::crash_states::memory;
 use crate::mail::{at, body, claim, hop, list, message, named, open, started, started_with_log};
@@ -222,6 +224,31 @@ async fn another_process_that_opens_the_store_finds_all_of_it() {
         store.settle(lease, Settlement::all_leave()).await.expect("what was lent can be settled");
     }
     assert_eq!(list(&visitor).await.len(), 2);
+}
+
+/// Whoever lists waits for what somebody else sent on its way, too.
+#[tokio::test]
+async fn what_is_on_its_way_into_the_tables_is_listed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    store.enqueue(named(0, "example.com", b"hello")).await.expect("room");
+    let lease = claim(&store, "example.com").await.pop().expect("due");
+    let mut other = Connection::open(&path).expect("it opens");
+    let writing = other.transaction_with_behavior(TransactionBehavior::Immediate).expect("nobody writes");
+    let mut extended = store.extend(&lease, at(120));
+    let mut listed = store.list(Filter::all(), at(1));
+    let early = |context: &mut Context<'_>| {
+        Poll::Ready((extended.as_mut().poll(context).is_ready(), listed.as_mut().poll(context).is_ready()))
+    };
+    assert_eq!(poll_fn(early).await, (false, false));
+    // The one who reads has answered everything before this.
+    store.results(lease.message).await.expect("nothing");
+    let again = |context: &mut Context<'_>| Poll::Ready(listed.as_mut().poll(context).is_ready());
+    assert!(!poll_fn(again).await, "listed while it is in neither place");
+    drop(writing);
+    extended.await.expect("it is lent");
+    assert_eq!(listed.await.expect("listed").len(), 1);
 }
 
 #[tokio::test]

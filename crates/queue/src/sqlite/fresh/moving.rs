@@ -120,6 +120,12 @@ impl Shelf {
         shared.entries.iter().filter(|(_, entry)| below(entry)).map(|(id, _)| *id).collect()
     }
 
+    /// Whether anything has been sent on its way that did not arrive yet.
+    pub(in super::super) fn is_any_moving(&self) -> bool {
+        let _sent = self.sending();
+        self.shared().entries.values().any(|entry| matches!(entry.state, State::Moving(_)))
+    }
+
     /// Whether anything is here that came before this moment and can move.
     pub(super) fn is_any_older(&self, moment: Instant) -> bool {
         // Ids grow with time, more or less: the first few tell.
