@@ -22,6 +22,7 @@ use disk::{Disk, Loss};
 use trace::Step;
 
 #[path = "../../../queue/tests/it/crash_states/disk.rs"]
+#[expect(dead_code, reason = "of one life after another only the queue makes use")]
 mod disk;
 #[path = "../../../queue/tests/it/crash_states/trace.rs"]
 mod trace;
@@ -51,8 +52,8 @@ fn at_every_step_of_a_run_a_crash_loses_no_file_and_takes_none_twice() {
     let workers = thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
         for worker in 0..workers {
-            let (steps, tried, original) = (&steps, &tried, folder.path());
-            scope.spawn(move || try_states(steps, original, wanted, (worker, workers), tried));
+            let (steps, tried) = (&steps, &tried);
+            scope.spawn(move || try_states(steps, wanted, (worker, workers), tried));
         }
     });
     println!("{} states of {} steps: lost 0, twice 0, half 0", tried.into_inner(), steps.len());
@@ -202,13 +203,7 @@ fn record(folder: &Path) -> Vec<Step> {
 }
 
 /// Every `workers`th state is this one's to try.
-fn try_states(
-    steps: &[Step],
-    original: &Path,
-    wanted: usize,
-    (worker, workers): (usize, usize),
-    tried: &AtomicUsize,
-) {
+fn try_states(steps: &[Step], wanted: usize, (worker, workers): (usize, usize), tried: &AtomicUsize) {
     let mut disk = Disk::default();
     let mut left = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -226,16 +221,16 @@ fn try_states(
             let enough = wanted * (index + 1) / steps.len() + each;
             if tried.load(Ordering::Relaxed) < enough && seen.insert(disk::fingerprint(&state)) {
                 tried.fetch_add(1, Ordering::Relaxed);
-                start_on(&state, original, &left, &format!("step {index}, {loss:?}, turn {turn}"));
+                start_on(&state, &left, &format!("step {index}, {loss:?}, turn {turn}"));
             }
         }
     }
 }
 
 /// Starts a relay on a state and lets it look at its directories once.
-fn start_on(state: &BTreeMap<PathBuf, Vec<u8>>, original: &Path, left: &BTreeMap<usize, String>, at: &str) {
+fn start_on(state: &BTreeMap<PathBuf, Vec<u8>>, left: &BTreeMap<usize, String>, at: &str) {
     let room = tempfile::Builder::new().tempdir_in(disk::memory()).unwrap();
-    disk::lay_out(state, original, room.path());
+    disk::lay_out(state, room.path());
     make_directories(room.path());
     let folder = room.path().to_owned();
     let dropped = dropped(&folder, at);
