@@ -150,7 +150,7 @@ async fn one_message_for_which_there_is_no_room_fails_nobody_beside_it() {
     let settled: Vec<_> =
         leases.into_iter().map(|lease| store.settle(lease, Settlement::all_leave())).collect();
     let large: Vec<_> =
-        (0..8).map(|number| store.enqueue(message("example.com", &body(number, 240_000)))).collect();
+        (0..16).map(|number| store.enqueue(message("example.com", &body(number, 120_000)))).collect();
     let small = store.enqueue(message("example.net", b"small"));
     other.execute_batch("ROLLBACK").expect("it ends");
     first.await.expect("forgotten");
@@ -166,5 +166,5 @@ async fn one_message_for_which_there_is_no_room_fails_nobody_beside_it() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!((1..8).contains(&refused), "{refused} of 8 find no room");
+    assert!((1..16).contains(&refused), "{refused} of 16 find no room");
 }
