@@ -102,6 +102,8 @@ fn without_descriptors_large_mail_is_refused_for_now() {
 
 async fn use_up_descriptors(path: &Path) {
     let store = open(path);
+    // It is open, and has looked at what an earlier process left.
+    assert!(list(&store).await.is_empty());
     let mut taken = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         taken.push(file);
