@@ -43,12 +43,22 @@ impl Pipeline {
         self.reroute().await
     }
 
-    /// Takes up what an earlier run left, and then [delivers](Self::run). Ends unasked where the one cannot be done.
+    /// Takes up what an earlier run left, and then [delivers](Self::run). Tries again where the one cannot be done for now, and
+    /// ends unasked where only another start helps.
     pub async fn recover_and_run(&self, shutdown: impl Future<Output = ()> + Send) {
-        match self.recover().await {
-            Ok(()) => self.run(shutdown).await,
-            Err(error) => tracing::error!(%error, "what an earlier run left in the queue cannot be taken up"),
+        use QueueError::{Busy, DiskFull, Io, ReadOnly};
+        tokio::pin!(shutdown);
+        while let Err(error) = self.recover().await {
+            tracing::error!(%error, "what an earlier run left in the queue cannot be taken up");
+            if !matches!(error, DiskFull { .. } | Io { .. } | ReadOnly { .. } | Busy { .. }) {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(QUEUE_PAUSE) => {}
+                () = &mut shutdown => return,
+            }
         }
+        self.run(shutdown).await;
     }
 
     /// Delivers until `shutdown` is ready, then lets what is in flight finish within

@@ -14,7 +14,7 @@ use postroad_queue::{
 /// Tokio moves a paused clock on as soon as every task waits; it cannot know that some wait for a thread of SQLite.
 /// A blocking task of its own is what it does wait for.
 ///
-/// The second field is how many settlements more find the disk full, the third how many after these find their lease lost;
+/// The second field is how many starts and settlements more find the disk full, the third how many after these find their lease lost;
 /// the fourth is what source keys stand for in the store, where files have been laid out anew and their numbers are others;
 /// the last takes down what was done to leases, in order.
 pub(crate) struct HeldStore(
@@ -29,9 +29,17 @@ pub(crate) struct HeldStore(
 pub(crate) type Calls = Arc<Mutex<Vec<&'static str>>>;
 
 impl HeldStore {
+    fn finds_the_disk_full(&self) -> Option<QueueError> {
+        is_one_less(&self.1).then_some(QueueError::DiskFull { code: 13 })
+    }
+
     fn called(&self, what: &'static str) {
         self.4.lock().unwrap().push(what);
     }
+}
+
+fn is_one_less(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
 fn held<'a, T>(work: impl Future<Output = Result<T, QueueError>> + Send + 'a) -> BoxFuture<'a, T> {
@@ -59,7 +67,10 @@ impl ContentDraft for HeldDraft {
 impl QueueStore for HeldStore {
     fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
-        held(async move { self.0.start(&owner).await })
+        match self.finds_the_disk_full() {
+            Some(error) => Box::pin(std::future::ready(Err(error))),
+            None => held(async move { self.0.start(&owner).await }),
+        }
     }
 
     fn stop(&self) -> BoxFuture<'_, u64> {
@@ -129,11 +140,10 @@ impl QueueStore for HeldStore {
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
         self.called("settle");
-        let less = |left: usize| left.checked_sub(1);
-        if self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
-            return Box::pin(std::future::ready(Err(QueueError::DiskFull { code: 13 })));
+        if let Some(error) = self.finds_the_disk_full() {
+            return Box::pin(std::future::ready(Err(error)));
         }
-        if self.2.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+        if is_one_less(&self.2) {
             let lost = QueueError::LeaseLost { delivery: lease.delivery };
             return Box::pin(std::future::ready(Err(lost)));
         }

@@ -74,9 +74,9 @@ async fn what_is_unreachable_is_left_alone_after_its_sender_has_heard_of_the_del
 #[tokio::test(start_paused = true)]
 async fn what_was_delivered_while_the_disk_was_full_is_not_delivered_again() {
     let relay = Relay::new([delivered()]);
-    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
-    relay.disk_full.store(5, std::sync::atomic::Ordering::Relaxed);
     relay.start().await;
+    relay.disk_full.store(5, std::sync::atomic::Ordering::Relaxed);
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
     relay.until_empty().await;
     assert_eq!(relay.smtp.attempts().len(), 1);
 }
@@ -118,4 +118,14 @@ async fn a_sweep_moves_nobodys_turn() {
         }
         before = now;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_left_is_taken_up_once_that_can_be_done() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    relay.disk_full.store(2, std::sync::atomic::Ordering::Relaxed);
+    let pipeline = relay.pipeline.clone();
+    tokio::spawn(async move { pipeline.recover_and_run(std::future::pending()).await });
+    relay.until_empty().await;
 }
