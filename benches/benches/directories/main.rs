@@ -8,6 +8,7 @@ mod rivals;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,6 +37,9 @@ struct Turn {
     files: usize,
     clock: Duration,
     processor: Duration,
+    /// Removed when nothing is measured any more: ext4 without a journal gives no inode out again for seconds, and who makes a
+    /// file meanwhile pays for looking at each that was deleted.
+    _folder: TempDir,
 }
 
 type Contestant = (&'static str, fn(usize) -> Turn);
@@ -55,15 +59,16 @@ fn main() {
     let set = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
     let files = set("POSTROAD_FILES").unwrap_or(if is_measured { 2_000 } else { BATCH });
     let rounds = set("POSTROAD_ROUNDS").unwrap_or(if is_measured { 5 } else { 1 });
+    contest("to Drop", &DROP, files.min(256), rounds);
     let ours = contest("from Pickup", &PICKUP, files, rounds).last().copied().unwrap_or_default();
     rivals::contest(&letter(), files.min(200), rounds.min(3), ours);
-    contest("to Drop", &DROP, files.min(256), rounds);
 }
 
 /// Everybody once in each round; ratios to the first of the same round. Gives everybody's rate.
 fn contest(title: &str, contestants: &[Contestant], files: usize, rounds: usize) -> Vec<f64> {
     println!("\n{title}: {files} files of {SIZE} bytes, medians of {rounds} rounds");
     let mut seen: Vec<Vec<[f64; 3]>> = contestants.iter().map(|_| Vec::new()).collect();
+    let mut turns = Vec::new();
     for _ in 0..rounds {
         let mut floor = None;
         for ((_, run), seen) in contestants.iter().zip(&mut seen) {
@@ -71,6 +76,7 @@ fn contest(title: &str, contestants: &[Contestant], files: usize, rounds: usize)
             let rate = turn.files as f64 / turn.clock.as_secs_f64();
             let processor = turn.processor.as_secs_f64() * 1e6 / turn.files as f64;
             seen.push([rate, processor, rate / *floor.get_or_insert(rate)]);
+            turns.push(turn);
         }
     }
     println!("{:<52} {:>10} {:>10} {:>10}", "", "files/s", "CPU µs", "of floor");
@@ -90,10 +96,10 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
-fn timed(files: usize, work: impl FnOnce()) -> Turn {
+fn timed(files: usize, folder: TempDir, work: impl FnOnce(&Path)) -> Turn {
     let (begun, processor) = (Instant::now(), processor_time());
-    work();
-    Turn { files, clock: begun.elapsed(), processor: processor_time() - processor }
+    work(folder.path());
+    Turn { files, clock: begun.elapsed(), processor: processor_time() - processor, _folder: folder }
 }
 
 fn processor_time() -> Duration {
@@ -143,9 +149,8 @@ fn filled(files: usize) -> TempDir {
 }
 
 fn bare_pickup(files: usize) -> Turn {
-    let folder = filled(files);
-    timed(files, || {
-        let list = fs::read_dir(folder.path().join("Pickup")).expect("a directory");
+    timed(files, filled(files), |folder| {
+        let list = fs::read_dir(folder.join("Pickup")).expect("a directory");
         let mut paths: Vec<_> = list.map(|entry| entry.expect("an entry").path()).collect();
         paths.sort();
         for path in paths {
@@ -164,7 +169,7 @@ fn our_pickup(files: usize) -> Turn {
     runtime.block_on(store.start("Hub01")).expect("it starts");
     let pipeline = pipeline(store);
     let watched = WatchedDirectory::pickup(&path, pickup::Rules::default()).at_most(u32::MAX);
-    let turn = timed(files, || {
+    let turn = timed(files, folder, |_| {
         runtime.block_on(async {
             let empty = async {
                 while path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
@@ -202,14 +207,14 @@ fn pipeline(store: SqliteStore) -> Pipeline {
 
 fn bare_drop(files: usize) -> Turn {
     let (folder, letter) = (tempfile::tempdir().expect("a folder"), letter());
-    timed(files, || {
+    timed(files, folder, |folder| {
         for number in 0..files {
-            let temporary = folder.path().join(format!(".{number}.tmp"));
+            let temporary = folder.join(format!(".{number}.tmp"));
             let mut file = File::create(&temporary).expect("room");
             file.write_all(&letter).expect("room");
             file.sync_all().expect("a disk");
-            fs::rename(&temporary, folder.path().join(format!("{number}.eml"))).expect("our file");
-            File::open(folder.path()).and_then(|directory| directory.sync_all()).expect("a disk");
+            fs::rename(&temporary, folder.join(format!("{number}.eml"))).expect("our file");
+            File::open(folder).and_then(|directory| directory.sync_all()).expect("a disk");
         }
     })
 }
@@ -217,7 +222,7 @@ fn bare_drop(files: usize) -> Turn {
 fn our_drop(files: usize) -> Turn {
     let (folder, letter) = (tempfile::tempdir().expect("a folder"), letter());
     let directory = DropDirectory::new(folder.path());
-    timed(files, || {
+    timed(files, folder, |_| {
         for number in 0..files {
             directory.write(number as u128, &letter).expect("room");
         }
@@ -227,7 +232,7 @@ fn our_drop(files: usize) -> Turn {
 fn our_batches(files: usize) -> Turn {
     let (folder, letter) = (tempfile::tempdir().expect("a folder"), Content::from(letter()));
     let directory = DropDirectory::new(folder.path());
-    timed(files, || {
+    timed(files, folder, |_| {
         for first in (0..files).step_by(BATCH) {
             let batch = (first..files.min(first + BATCH)).map(|number| (number as u128, &letter));
             assert!(directory.write_all(batch).iter().all(Result::is_ok));
