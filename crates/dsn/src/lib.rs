@@ -53,4 +53,4 @@ mod text;
 
 pub use owed::{Action, Circumstances, owed};
 pub use recipient::RecipientReport;
-pub use report::{HEADERS_ONLY_ABOVE, Report, Stamp, Wording, report};
+pub use report::{HEADERS_ONLY_ABOVE, Report, Stamp, Wording, may_return_all, report};

@@ -204,19 +204,27 @@ fn delivery_status(report: &Report<'_>, letters: Letters) -> String {
 /// The longest line of 7-bit and 8-bit content, its end aside (RFC 5322 section 2.1.1).
 const LONGEST_LINE: usize = 998;
 
+/// Whether a report of a failure may bring all of this content back, as [`report`] tells: then it must be in memory, which is for
+/// whoever makes the report to see to.
+pub fn may_return_all(envelope: &Envelope, content: &Content, headers_only_above: usize) -> bool {
+    let is_wanted = match envelope.ret {
+        Some(Return::Full) => true,
+        Some(Return::Headers) => false,
+        None => !content.shape().has_8bit(),
+    };
+    is_wanted
+        && content.len() <= headers_only_above
+        && envelope.body != Body::BinaryMime
+        && !envelope.reverse_path.is_null()
+}
+
 /// Type, transfer encoding and bytes of the third part.
 fn original(report: &Report<'_>, letters: Letters) -> (&'static str, &'static str, Vec<u8>) {
     let content = report.content;
-    let bytes = content.in_memory().filter(|bytes| bytes.len() <= report.headers_only_above);
     let eight_bit = content.shape().has_8bit();
-    let whole = match report.envelope.ret {
-        Some(Return::Full) => bytes,
-        Some(Return::Headers) => None,
-        None => bytes.filter(|_| !eight_bit),
-    };
-    if let Some(whole) = whole
+    if let Some(whole) = content.in_memory()
         && report.has(Action::Failed)
-        && report.envelope.body != Body::BinaryMime
+        && may_return_all(report.envelope, content, report.headers_only_above)
     {
         let body = printable(&normalise(whole), true);
         // A message within a message may be neither base64 nor quoted-printable (RFC 2046 section 5.2.1), and binary

@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::rotation::Rotation;
 use crate::settings::LogSettings;
 use crate::value::Value;
-use crate::waiting::{Partner, Waiting};
+use crate::waiting::Waiting;
 use crate::writer::{self, Told};
 
 /// Rows that may wait for the disk; more are lost.
@@ -73,12 +73,13 @@ impl Log {
         self.give(None, at, values);
     }
 
-    /// The same for a row about a conversation with that address, which has a share only of the rows that may wait.
-    pub fn write_about(&self, address: IpAddr, at: Timestamp, values: impl FnOnce() -> Vec<Value>) {
-        self.give(Some(address.into()), at, values);
+    /// The same for a row about a conversation with that partner, who has a share only of the rows that may wait. Where a network
+    /// is to count as one, give its first address.
+    pub fn write_about(&self, partner: IpAddr, at: Timestamp, values: impl FnOnce() -> Vec<Value>) {
+        self.give(Some(partner), at, values);
     }
 
-    fn give(&self, partner: Option<Partner>, at: Timestamp, values: impl FnOnce() -> Vec<Value>) {
+    fn give(&self, partner: Option<IpAddr>, at: Timestamp, values: impl FnOnce() -> Vec<Value>) {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         let Some(Running { tell: Some(tell), waiting, .. }) = running.as_ref() else { return };
         if partner.is_some_and(|partner| !waiting.admits(partner, WAITING)) {

@@ -1,5 +1,6 @@
 //! The thread that writes: takes rows as they come, says loudly what it cannot write, and never stops for it.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
@@ -8,12 +9,12 @@ use postroad_message::Timestamp;
 
 use crate::folder::Folder;
 use crate::rotation::{Rotation, Row};
-use crate::waiting::{Partner, Waiting};
+use crate::waiting::Waiting;
 
 /// What the thread is told.
 pub(crate) enum Told {
     /// With whom it was said, where that counts.
-    Row(Row, Option<Partner>),
+    Row(Row, Option<IpAddr>),
     /// Answer when everything before this is written.
     Flush(SyncSender<()>),
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use postroad_dsn::{Action, Circumstances, RecipientReport, Report, Stamp, owed};
-use postroad_message::{
-    Body, Content, Envelope, Failure, NextHop, Outcome, Recipient, Return, Timestamp, repair,
+use postroad_dsn::{
+    Action, Circumstances, HEADERS_ONLY_ABOVE, RecipientReport, Report, Stamp, may_return_all, owed,
 };
+use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient, Timestamp, repair};
 use postroad_queue::{MessageId, NewDelivery, NewMessage};
 
 use crate::observe::Seen;
@@ -40,12 +40,7 @@ pub(crate) fn reports(shared: &Shared, original: &Original<'_>, settled: &Settle
 
 /// The content as reports want it that say of a failure: in memory where all of it goes back. It may block.
 pub(crate) fn returned(envelope: &Envelope, content: &Content) -> Content {
-    let only_header = envelope.reverse_path.is_null()
-        || envelope.body == Body::BinaryMime
-        || envelope.ret == Some(Return::Headers)
-        || (envelope.ret.is_none() && content.shape().has_8bit())
-        || content.len() > postroad_dsn::HEADERS_ONLY_ABOVE;
-    if only_header || content.in_memory().is_some() {
+    if content.in_memory().is_some() || !may_return_all(envelope, content, HEADERS_ONLY_ABOVE) {
         return content.clone();
     }
     match content.load() {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
+use postroad_smtp_server::Source;
 use postroad_tracking::{Log, ProtocolLine};
 
 use crate::world::World;
@@ -38,7 +39,8 @@ impl ProtocolLog for ProtocolFile {
             data: entry.data(),
             context: entry.context(),
         };
-        self.log.write_about(conversation.remote.ip(), self.world.now(), || line.values());
+        let partner = Source::from(conversation.remote.ip()).address();
+        self.log.write_about(partner, self.world.now(), || line.values());
     }
 }
 
