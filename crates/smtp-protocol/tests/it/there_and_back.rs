@@ -62,7 +62,7 @@ pub(crate) fn send(data: &[u8]) -> bool {
     assert_eq!(outcomes.len(), envelope.recipients.len());
     let taken = |outcome: &Outcome| outcome.is_success();
     let has_it = envelope.recipients.iter().zip(&outcomes).filter(|(_, outcome)| taken(outcome));
-    let has_it: Vec<Recipient> = has_it.map(|(recipient, _)| recipient.clone()).collect();
+    let has_it = once_each(has_it.map(|(recipient, _)| recipient.clone()), has_dsn);
     assert_eq!(arrived.len(), usize::from(!has_it.is_empty()), "{outcomes:?}");
     for (received, bytes) in &arrived {
         assert_eq!(received.reverse_path, envelope.reverse_path);
@@ -81,6 +81,20 @@ pub(crate) fn send(data: &[u8]) -> bool {
         }
     }
     outcomes.iter().all(taken)
+}
+
+/// Who is named twice gets one copy, unless he asks for other reports the second time and can say so.
+fn once_each(named: impl Iterator<Item = Recipient>, has_dsn: bool) -> Vec<Recipient> {
+    let mut once: Vec<Recipient> = Vec::new();
+    let said = |one: &Recipient| (one.notify, one.original.clone().filter(can_be_said));
+    for one in named {
+        let is_same =
+            |other: &Recipient| other.address == one.address && (!has_dsn || said(other) == said(&one));
+        if !once.iter().any(is_same) {
+            once.push(one);
+        }
+    }
+    once
 }
 
 /// `atom ";" xtext` (RFC 3461 section 4.2), with an atom of the kind that is registered; anything else is kept to ourselves.
@@ -177,6 +191,15 @@ mod tests {
             let choice = [offers, wishes];
             let parts = [from.as_bytes(), to.as_bytes(), b"tim@b.test", original.as_bytes(), id.as_bytes(), content.as_bytes()];
             send(&[&choice[..], &parts.join(&0xff)].concat());
+        }
+    }
+
+    #[test]
+    fn who_is_named_twice_has_it_once() {
+        for choice in [[0, 0], [2, 0xff], [0x20, 0], [0x1f, 0xff]] {
+            let parts: [&[u8]; 6] =
+                [b"a@a.test", b"tim@b.test", b"tim@b.test", b"rfc822;t@b.test", b"id", b"once"];
+            assert!(send(&[&choice[..], &parts.join(&0xff)].concat()), "{choice:?}");
         }
     }
 
