@@ -47,7 +47,7 @@
 //! # The rooms
 //!
 //! - [`QueueStore`] is the contract: promises about durability, cost and failure. [`contract::check`] holds any
-//!   store to it, one of your own too.
+//!   store to it, one of your own too: `examples/memory_store` is one.
 //! - [`SqliteStore`] keeps it in one file that a postmaster can read with `sqlite3`. Any number of processes of
 //!   one machine may have it open: `relay queue` works while the relay runs.
 //! - [`RetrySchedule`] and [`MessageTimers`] say when to try again, when to tell the sender that it takes long, and

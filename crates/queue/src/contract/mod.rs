@@ -11,6 +11,8 @@
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! `examples/memory_store` is a store of another kind, whole.
 
 mod drafting;
 mod lending;
