@@ -37,7 +37,7 @@ impl fmt::Display for Action {
 pub struct Circumstances {
     /// The message has waited long enough for a delay notice (4 hours in Exchange) and none was sent yet.
     pub delay_notice_due: bool,
-    /// This was the last hop: whoever took it puts it into a mailbox and reports nothing itself (LMTP, a pipe).
+    /// This was the last hop: whoever took it put it into a mailbox and reports nothing itself.
     pub final_delivery: bool,
 }
 

@@ -23,7 +23,7 @@
 //!
 //! | exit status | outcome | status |
 //! |---|---|---|
-//! | 0 | delivered | |
+//! | 0 | relayed: who asked for `NOTIFY=SUCCESS` hears so from us | |
 //! | 64 usage, 66 no input, 69 unavailable, 70 software | failed | 5.3.0 |
 //! | 65 data | failed | 5.6.0 |
 //! | 67 no user | failed | 5.1.1 |

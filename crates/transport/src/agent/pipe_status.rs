@@ -12,7 +12,8 @@ pub(super) fn outcome(program: &str, ended: ExitStatus, said: &str) -> Outcome {
         return Outcome::Deferred(waits(Scope::Message, format!("{program} was ended by signal {signal}")));
     };
     if code == 0 {
-        return Outcome::Delivered(Receipt { host: program.to_owned(), reply: None, tls: None });
+        // A program sends no reports: who asked to hear of success hears from us.
+        return Outcome::Relayed(Receipt { host: program.to_owned(), reply: None, tls: None });
     }
     let (status, scope) = given(said).map_or_else(|| by_code(code), |status| (status, Scope::Message));
     let mut text = format!("{program} ended with status {code}");
@@ -54,16 +55,16 @@ fn by_code(code: i32) -> (EnhancedStatus, Scope) {
 mod tests {
     use super::*;
 
-    /// The status of an outcome, `delivered` for the good one.
+    /// The status of an outcome, `relayed` for the good one.
     fn told(raw: i32, said: &str) -> String {
         let outcome = outcome("/bin/p", ExitStatus::from_raw(raw), said);
-        outcome.failure().map_or("delivered".to_owned(), |failure| failure.status.to_string())
+        outcome.failure().map_or("relayed".to_owned(), |failure| failure.status.to_string())
     }
 
     #[test]
     fn a_program_answers_by_its_exit_status() {
         let rows = [
-            (0, "delivered"),
+            (0, "relayed"),
             (1, "5.3.0"),
             (64, "5.3.0"),
             (65, "5.6.0"),
@@ -93,6 +94,6 @@ mod tests {
         assert_eq!(told(67 << 8, "4.2.2 mailbox full"), "4.2.2");
         assert_eq!(told(75 << 8, "5.7.1 go away"), "5.7.1");
         assert_eq!(told(75 << 8, "2.0.0 well"), "4.3.0");
-        assert_eq!(told(0, "5.7.1 said and not meant"), "delivered");
+        assert_eq!(told(0, "5.7.1 said and not meant"), "relayed");
     }
 }

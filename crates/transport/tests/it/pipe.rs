@@ -67,7 +67,7 @@ fn told(outcomes: &[Outcome]) -> Vec<String> {
     let one = |outcome: &Outcome| match outcome {
         Outcome::Deferred(failure) => format!("deferred {failure}"),
         Outcome::Failed(failure) => format!("failed {failure}"),
-        Outcome::Delivered(_) => "delivered".to_owned(),
+        Outcome::Relayed(_) => "relayed".to_owned(),
         other => format!("{other:?}"),
     };
     outcomes.iter().map(one).collect()
@@ -83,11 +83,11 @@ async fn each_recipient_has_the_answer_of_its_own_call() {
     assert_eq!(
         told(&outcomes),
         [
-            "delivered",
+            "relayed",
             "failed 5.1.1 /bin/sh ended with status 67: no such mailbox",
             "deferred 4.2.2 /bin/sh ended with status 69: 4.2.2 over quota",
             "deferred 4.3.0 /bin/sh ended with status 75",
-            "delivered",
+            "relayed",
             "deferred 4.3.0 /bin/sh was ended by signal 9",
             "failed 5.1.3 the recipient's address begins with a hyphen, and a program could take it for an option",
         ]
@@ -102,7 +102,7 @@ async fn a_program_is_told_of_the_message_and_of_nothing_else() {
     let mut texts = mailboxes(folder.path());
     texts.working_directory = Some(folder.path().to_str().unwrap().to_owned());
     let outcomes = piped(texts, "<>", &["FAX:$(id);`id`"]).await;
-    assert_eq!(told(&outcomes), ["delivered"]);
+    assert_eq!(told(&outcomes), ["relayed"]);
     let environment = fs::read_to_string(folder.path().join("environment")).unwrap();
     // A shell sets these by itself.
     let of_the_shell =
@@ -130,7 +130,7 @@ async fn one_call_for_all_answers_for_all_of_them() {
     let mut cat = connector(&["/bin/cat", "-"]);
     cat.one_call_for_each_recipient = false;
     let outcomes = piped(cat, "joe@contoso.com", &["a@contoso.com", "-b@contoso.com"]).await;
-    assert_eq!(told(&outcomes), ["delivered", "delivered"], "no address is an argument");
+    assert_eq!(told(&outcomes), ["relayed", "relayed"], "no address is an argument");
 }
 
 #[tokio::test]
