@@ -139,10 +139,18 @@ fn message(shared: &Shared, original: &Original<'_>, recipients: &[RecipientRepo
     let message_id = repair::new_message_id(shared.world.random().to_be_bytes(), settings.default_domain());
     let boundary = format!("{:032x}", shared.world.random());
     let stamp = Stamp { boundary: &boundary, date: now, message_id: &message_id };
-    let (mut envelope, content) = postroad_dsn::report(&report, &stamp)?;
-
-    let recipients = std::mem::take(&mut envelope.recipients);
-    let plan = Plan::make(&force.table, &envelope.reverse_path, &recipients, size(&content));
+    let write = |report: &Report<'_>| {
+        let (mut envelope, content) = postroad_dsn::report(report, &stamp)?;
+        let recipients = std::mem::take(&mut envelope.recipients);
+        let plan = Plan::make(&force.table, &envelope.reverse_path, &recipients, size(&content));
+        Some((envelope, content, recipients, plan))
+    };
+    let (mut envelope, mut content, mut recipients, mut plan) = write(&report)?;
+    if plan.groups.is_empty() {
+        // With the whole original it may be too large for the connector towards the sender.
+        report.headers_only_above = 0;
+        (envelope, content, recipients, plan) = write(&report)?;
+    }
     for (index, failure) in &plan.refused {
         if let Some(recipient) = recipients.get(*index) {
             tracing::warn!(to = %recipient.address, %failure, "no connector takes a report; it is given up");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use postroad_connector::{Connector, RoutingTable, SendConnector, Topology};
+
 use crate::support::{Attempted, Relay, delivered, host_is_down, message, no_such_user, table};
 
 fn reports(attempts: &[Attempted]) -> Vec<&Attempted> {
@@ -98,4 +100,27 @@ async fn a_delay_is_told_once_for_a_message_however_many_next_hops_are_down() {
     for to in to {
         assert!(report.contains(&format!("Final-Recipient: rfc822;{to}\r\nAction: delayed")), "{report}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_too_large_for_the_way_back_has_the_header_only() {
+    let relay = Relay::new([no_such_user(), delivered()]);
+    let connector = |name, space: &str, size| {
+        let mut send = SendConnector::new(name, vec![space.parse().unwrap()]);
+        send.smart_hosts = vec!["[192.0.2.1]".parse().unwrap()];
+        send.max_message_size = Some(size);
+        Connector::Send(send)
+    };
+    let connectors = vec![connector("Out", "contoso.com", 100_000), connector("Back", "sender.test", 50_000)];
+    let table = RoutingTable::build(connectors, Topology::new("Hub01"), vec![]).unwrap();
+    relay.pipeline.replace_routing_table(table).await.unwrap();
+    relay.start().await;
+    let mut large = message("app@sender.test", &["jane@contoso.com"]);
+    large.content = format!("Subject: Tea\r\n\r\n{}", "At four.\r\n".repeat(8_000)).into_bytes().into();
+    relay.pipeline.submit(large).await.unwrap();
+    relay.until_empty().await;
+    let attempts = relay.smtp.attempts();
+    let [report] = reports(&attempts).try_into().unwrap();
+    assert!(report.content.contains("Action: failed") && report.content.contains("Subject: Tea"));
+    assert!(!report.content.contains("At four."), "{} octets", report.content.len());
 }
