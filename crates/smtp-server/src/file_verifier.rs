@@ -40,6 +40,7 @@ pub struct FileVerifier {
 struct CachedFile {
     path: PathBuf,
     cached: Mutex<Option<(Stamp, Arc<Credentials>)>>,
+    told: Mutex<OnceAMinute>,
 }
 
 type Stamp = (Option<SystemTime>, u64);
@@ -52,7 +53,8 @@ impl FileVerifier {
         let mut files = HashMap::new();
         for connector in connectors {
             if let Some(path) = &connector.credentials_file {
-                let file = CachedFile { path: path.clone(), cached: Mutex::new(None) };
+                let file =
+                    CachedFile { path: path.clone(), cached: Mutex::default(), told: Mutex::default() };
                 file.current()?;
                 files.insert(connector.name.clone(), Arc::new(file));
             }
@@ -95,10 +97,12 @@ impl CachedFile {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, and whoever runs the server is told why not.
+    /// The same, and whoever runs the server is told why not: once a minute, for anybody may ask for a logon again and again.
     fn current_or_told(&self) -> Option<Arc<Credentials>> {
         let current = self.current();
-        if let Err(error) = &current {
+        if let Err(error) = &current
+            && self.told.lock().unwrap_or_else(PoisonError::into_inner).is_due()
+        {
             tracing::error!(path = %self.path.display(), %error, "logons cannot be verified");
         }
         current.ok()
@@ -222,6 +226,21 @@ mod tests {
         assert_eq!(try_one("jane", "new").await, Verification::Unavailable);
         let stranger = Client::new("Other", client.peer, client.local);
         assert_eq!(verifier.verify(&stranger, "jane", Secret::new("new")).await, Verification::Rejected);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_once_however_many_ask() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log) = (folder.path().join("users.toml"), folder.path().join("log"));
+        std::fs::write(&path, format!("jane = \"{}\"\n", hash_password(b"secret").unwrap())).unwrap();
+        let (verifier, client) = verifier(&path);
+        std::fs::remove_file(&path).unwrap();
+        let lines = tracing_subscriber::fmt().with_writer(std::fs::File::create(&log).unwrap()).finish();
+        let _guard = tracing::subscriber::set_default(lines);
+        let file = &verifier.files[&client.connector];
+        assert!((0..3).all(|_| file.current_or_told().is_none()));
+        let told = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(told.matches("logons cannot be verified").count(), 1, "{told}");
     }
 
     #[tokio::test]
