@@ -1,5 +1,7 @@
 //! A submission between its door and the queue: where its recipients go, and who is told once it is durable.
 
+use std::collections::HashSet;
+
 use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient, Timestamp};
 use postroad_queue::{MessageId, NewDelivery, NewMessage};
 use postroad_smtp_server::Client;
@@ -35,6 +37,7 @@ impl Intake {
         if envelope.recipients.is_empty() {
             return Err(SubmitError::NoRecipient);
         }
+        keep_first_of_each(&mut envelope.recipients);
         let at = shared.world.now();
         let plan = Plan::make(
             &shared.in_force().table,
@@ -119,6 +122,16 @@ impl Submitted {
             tracing::warn!(id = %self.id, source, from = %envelope.reverse_path, to = %recipient.address,
                 %failure, size, "no connector takes this recipient");
         }
+    }
+}
+
+/// Who is named twice gets one copy, through whichever door; but two where he wishes for other reports (RFC 3461 section 4).
+fn keep_first_of_each(recipients: &mut Vec<Recipient>) {
+    if recipients.len() > 1 {
+        let mut seen = HashSet::with_capacity(recipients.len());
+        let firsts: Vec<bool> = recipients.iter().map(|recipient| seen.insert(recipient)).collect();
+        let mut firsts = firsts.into_iter();
+        recipients.retain(|_| firsts.next().unwrap_or(true));
     }
 }
 

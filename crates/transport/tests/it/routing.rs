@@ -1,6 +1,6 @@
 //! Which queue a recipient waits in, and what happens when the configuration changes.
 
-use postroad_message::NextHop;
+use postroad_message::{NextHop, Notify};
 use postroad_transport::SubmitError;
 
 use postroad_connector::{Connector, ForeignConnector, RoutingTable, SendConnector, Topology};
@@ -18,6 +18,20 @@ async fn recipients_that_share_a_next_hop_share_a_transmission() {
     assert_eq!(sent.to, ["jane@contoso.com", "joe@sender.test"]);
     let [faxed] = relay.drop.attempts().try_into().unwrap();
     assert_eq!((faxed.destination.as_str(), faxed.to), ("FAX", vec!["FAX:123".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_named_twice_gets_one_copy_and_two_where_he_wishes_for_other_reports() {
+    let relay = Relay::new([delivered()]);
+    relay.start().await;
+    let mut twice = message("app@contoso.com", &["jane@contoso.com", "joe@contoso.com", "jane@CONTOSO.com"]);
+    let mut silent = twice.envelope.recipients[1].clone();
+    silent.notify = Some(Notify::default());
+    twice.envelope.recipients.push(silent);
+    relay.pipeline.submit(twice).await.unwrap();
+    relay.until_empty().await;
+    let [sent] = relay.smtp.attempts().try_into().unwrap();
+    assert_eq!(sent.to, ["jane@contoso.com", "joe@contoso.com", "joe@contoso.com"]);
 }
 
 #[tokio::test(start_paused = true)]
