@@ -54,6 +54,9 @@ pub enum DropError {
         /// Bytes allowed.
         quota: u64,
     },
+    /// The message itself cannot be read, for whatever its content lies in said so: the directory has nothing to do with it.
+    #[error("the content cannot be read: {0}")]
+    Unreadable(String),
     /// Anything else: an I/O error, no descriptors.
     #[error("the Drop directory {}: {reason}", .path.display())]
     Io {
@@ -65,15 +68,16 @@ pub enum DropError {
 }
 
 impl DropError {
-    /// The same as a passing failure of this next hop: `Outcome::Deferred` takes it.
+    /// The same as a passing failure, of this next hop but for [`Unreadable`](Self::Unreadable): `Outcome::Deferred` takes it.
     pub fn failure(&self) -> Failure {
+        let scope = if matches!(self, Self::Unreadable(_)) { Scope::Message } else { Scope::NextHop };
         let (status, fault) = match self {
             Self::Missing(_) | Self::Denied(_) => (EnhancedStatus::transient(3, 5), Fault::Configuration),
             Self::ReadOnly(_) => (EnhancedStatus::transient(3, 2), Fault::Local),
             Self::Full(_) | Self::OverQuota { .. } => (EnhancedStatus::transient(3, 1), Fault::Local),
-            Self::Io { .. } => (EnhancedStatus::transient(3, 0), Fault::Local),
+            Self::Unreadable(_) | Self::Io { .. } => (EnhancedStatus::transient(3, 0), Fault::Local),
         };
-        Failure::new(status, fault, Scope::NextHop, Phase::File, self.to_string())
+        Failure::new(status, fault, scope, Phase::File, self.to_string())
     }
 }
 
@@ -112,7 +116,7 @@ impl DropDirectory {
                 return Ok(Filled::Before(path));
             }
             room.as_mut().map_err(|error| error.clone())?.take(&self.path, file.len())?;
-            Temporary::fill(&self.path, number, file).map(Filled::Now).map_err(|error| self.error(&error))
+            Temporary::fill(self, number, file).map(Filled::Now)
         };
         let filled: Vec<_> = files.into_iter().map(fill).collect();
         let whole: Vec<&File> = filled.iter().flatten().filter_map(Filled::now).collect();
@@ -234,16 +238,23 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn fill(directory: &Path, number: u128, content: &Content) -> io::Result<Self> {
+    fn fill(directory: &DropDirectory, number: u128, content: &Content) -> Result<Self, DropError> {
         // What an attempt left that a crash ended has the first name, and is left to `sweep`.
         let (file, temporary) = first_free(number, |name| {
-            let temporary = directory.join(format!(".{name}.tmp"));
+            let temporary = directory.path.join(format!(".{name}.tmp"));
             OpenOptions::new().write(true).create_new(true).open(&temporary).map(|file| (file, temporary))
-        })?;
+        })
+        .map_err(|error| directory.error(&error))?;
         let filled = Self { file, temporary, number };
         // For `sweep` of another process; where there are no locks, a sweep at start is the operator's risk.
         let _ = filled.file.try_lock();
-        content.pieces(|piece| (&filled.file).write_all(piece))?;
+        let mut written = Ok(());
+        let read = content.pieces(|piece| {
+            written = (&filled.file).write_all(piece);
+            if written.is_ok() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+        });
+        written.map_err(|error| directory.error(&error))?;
+        read.map_err(|error| DropError::Unreadable(error.to_string()))?;
         Ok(filled)
     }
 

@@ -1,8 +1,10 @@
 //! A gateway's directory: whole files only, within the quota, and nothing made that was not there.
 
-use std::fs;
+use std::sync::Arc;
+use std::{fs, io};
 
-use postroad_message::{Content, Fault, StatusClass};
+use postroad_message::content::Rest;
+use postroad_message::{Content, ContentSource, Fault, Scope, Shape, StatusClass};
 use postroad_message_directory::{DropDirectory, DropError};
 
 #[test]
@@ -116,4 +118,25 @@ fn what_a_crash_left_is_swept_and_nothing_else() {
     }
     assert_eq!(DropDirectory::new(folder.path()).sweep(), Ok(1));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_the_directorys_fault_and_leaves_nothing() {
+    struct Broken;
+
+    impl ContentSource for Broken {
+        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Err(io::ErrorKind::Other.into())
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let rest = Rest { source: Arc::new(Broken), start: 0, length: 9, shape: Shape::of(b"") };
+    let (broken, sound) =
+        (Content::with_rest(b"X-Sender: <>\r\n".to_vec(), rest), Content::from(b"x".to_vec()));
+    let written = DropDirectory::new(folder.path()).write_all([(1, &broken), (2, &sound)]);
+    let [Err(error), Ok(_)] = &written[..] else { panic!("{written:?}") };
+    let failure = error.failure();
+    assert_eq!((failure.scope, failure.fault), (Scope::Message, Fault::Local), "{failure}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
