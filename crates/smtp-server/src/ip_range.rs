@@ -33,7 +33,9 @@ pub struct IpRange {
 #[non_exhaustive]
 pub enum InvalidIpRange {
     /// It is no address, `first-last` of one family in rising order, or CIDR.
-    #[error("not an address range: expected an address, `first-last` or `address/prefix-length`")]
+    #[error(
+        "not an address range: expected an address, `first-last` in rising order or `address/prefix-length`"
+    )]
     Malformed,
     /// It is a domain, which IIS looks the client's address up for.
     #[error(

@@ -170,6 +170,21 @@ where
     }
 }
 
+/// What `read` takes; to its refusal of a text is added what `likely` makes of it: a form that was meant for another key, or program.
+pub(crate) fn likely<'t, T>(
+    read: impl Fn(&Value<'t>) -> Reading<T>,
+    likely: impl Fn(&str) -> Option<String>,
+) -> impl Fn(&Value<'t>) -> Reading<T> {
+    move |value| {
+        read(value).map_err(|mut faults| {
+            if let Some(meant) = value.as_str().and_then(&likely) {
+                faults.iter_mut().for_each(|fault| fault.message = format!("{}; {meant}", fault.message));
+            }
+            faults
+        })
+    }
+}
+
 /// An address and a port to listen on.
 pub(crate) fn address_and_port(value: &Value<'_>) -> Reading<SocketAddr> {
     let text = string(value, "an address and a port")?;

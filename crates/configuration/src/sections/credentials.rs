@@ -9,7 +9,7 @@ use crate::problem::ProblemKind;
 use crate::reading::fault::{Reading, refuse};
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
-use crate::reading::value::{path, string, text_up_to, type_name};
+use crate::reading::value::{path, string, text_up_to};
 
 /// The keys that say where a secret is; exactly one of them is written.
 const SOURCES: [&str; 4] = ["password_file", "password_env", "token_file", "token_command"];
@@ -31,9 +31,12 @@ pub(crate) fn read(name: &str, mut section: Section<'_, '_>, folder: &Path) -> O
         }
     }
     let written: Vec<&str> = SOURCES.into_iter().filter(|key| section.has(key)).collect();
+    let plain = PLAIN_SECRETS.iter().any(|key| section.has(key));
     match written.as_slice() {
+        // Told above, with what to write.
+        [] if plain => {}
         [] => {
-            let message = format!("one of {} must be given", SOURCES.join(", "));
+            let message = "one of password_file, password_env, token_file must be given";
             section.error("", ProblemKind::Missing, message);
         }
         [_] => {}
@@ -51,7 +54,7 @@ pub(crate) fn read(name: &str, mut section: Section<'_, '_>, folder: &Path) -> O
 fn environment_variable(value: &Value<'_>) -> Reading<String> {
     let text = string(value, "the name of an environment variable")?;
     if text.is_empty() || text.contains(['=', '\0']) {
-        let message = format!("must be the name of an environment variable, not {}", type_name(value));
+        let message = "must be the name of an environment variable, which is not empty and holds no '='";
         return refuse(value.span, ProblemKind::BadValue, message);
     }
     Ok(text.to_owned())

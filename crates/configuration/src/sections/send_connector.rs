@@ -15,8 +15,8 @@ use crate::reading::fault::{plain, refuse};
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
 use crate::reading::value::{
-    boolean, distinct, integer, keyword, map, name, not_empty, or_empty, or_unlimited, parsed, path, size,
-    span, text,
+    boolean, distinct, integer, keyword, likely, map, name, not_empty, or_empty, or_unlimited, parsed, path,
+    size, span, text,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ pub(crate) fn takes_nothing(section: &mut Section<'_, '_>, max_message_size: Opt
 
 /// `address_spaces` of a connector of any kind.
 pub(crate) fn address_spaces(section: &mut Section<'_, '_>) -> Vec<AddressSpace> {
-    let spaces = not_empty(distinct(parsed("an address space")));
+    let spaces = not_empty(distinct(likely(parsed("an address space"), domain_of_an_address)));
     section.require("address_spaces", "[\"SMTP:*;1\"]", spaces).unwrap_or_default()
 }
 
@@ -79,10 +79,27 @@ fn spaces_or_accepted_domains(
             refuse(value.span, ProblemKind::BadValue, message)
         }
         Some(Ok(all)) => Ok(all.spaces(accepted_domains)),
-        _ => parsed("an address space")(value).map(|space| vec![space]),
+        _ => likely(parsed("an address space"), domain_of_an_address)(value).map(|space| vec![space]),
     };
     let spaces = section.require("address_spaces", "[\"SMTP:*;1\"]", not_empty(distinct(space)));
     spaces.unwrap_or_default().into_iter().flatten().collect()
+}
+
+/// An address, where a domain is meant.
+fn domain_of_an_address(text: &str) -> Option<String> {
+    let address = text.strip_prefix("SMTP:").unwrap_or(text);
+    let (_, domain) = address.rsplit_once('@').filter(|_| !address.contains(':'))?;
+    Some(format!("it covers a domain, and nobody's address alone: {domain:?}"))
+}
+
+/// A URL, or a host and its port, as Postfix and most libraries write it.
+fn host_alone(text: &str) -> Option<String> {
+    if text.contains("://") {
+        return Some("the host alone, without a scheme".to_owned());
+    }
+    let (_, port) = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'))?;
+    let port: u16 = port.parse().ok()?;
+    Some(format!("the port is a key of its own: port = {port}"))
 }
 
 #[rustfmt::skip]
@@ -91,7 +108,7 @@ fn routing(section: &mut Section<'_, '_>, c: &mut SendConnector) {
     section.set(&mut c.is_scoped_connector, "is_scoped_connector", boolean);
     section.set(&mut c.source_transport_servers, "source_transport_servers", distinct(name));
     section.set(&mut c.dns_routing_enabled, "dns_routing_enabled", map(boolean, Some));
-    section.set(&mut c.smart_hosts, "smart_hosts", distinct(parsed("a smart host")));
+    section.set(&mut c.smart_hosts, "smart_hosts", distinct(likely(parsed("a smart host"), host_alone)));
     section.set(&mut c.smart_host_type, "smart_host_type", or_empty(keyword(SmartHostType::NAMES)));
     section.set(&mut c.port, "port", integer(0..=65_535));
     section.set(&mut c.max_message_size, "max_message_size", or_unlimited(size(0..=2_147_483_647)));

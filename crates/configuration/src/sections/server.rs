@@ -7,7 +7,7 @@ use postroad_tracking::LogsSettings;
 
 use crate::reading::gather::Places;
 use crate::reading::section::Section;
-use crate::reading::value::{distinct, name, or_empty, parsed, path};
+use crate::reading::value::{distinct, likely, name, or_empty, parsed, path};
 use crate::sections::logs;
 
 /// Who this relay is, and where it keeps its things.
@@ -68,6 +68,14 @@ impl Given {
     }
 }
 
+/// Exchange's accepted domains may have a `*.` in front.
+fn bare_domain(text: &str) -> Option<String> {
+    if text.starts_with("*.") {
+        return Some("an accepted domain has none below it: write each of them out".to_owned());
+    }
+    text.strip_prefix('@').map(|domain| format!("without the @: {domain:?}"))
+}
+
 pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path) -> (Given, Places) {
     let mut given = Given::nothing(folder);
     given.name = section.get("name", name);
@@ -75,7 +83,11 @@ pub(crate) fn read(mut section: Section<'_, '_>, folder: &Path) -> (Given, Place
     section.set(&mut given.site, "site", or_empty(name));
     section.set(&mut given.data_directory, "data_directory", path(folder));
     section.set(&mut given.root_drop_directory_path, "root_drop_directory_path", or_empty(path(folder)));
-    section.set(&mut given.accepted_domains, "accepted_domains", distinct(parsed("a domain")));
+    section.set(
+        &mut given.accepted_domains,
+        "accepted_domains",
+        distinct(likely(parsed("a domain"), bare_domain)),
+    );
     given.postmaster = section.get("postmaster", parsed("an address"));
     given.logs = logs::read(&mut section, folder);
     let places = section.close();
