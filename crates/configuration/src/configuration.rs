@@ -104,8 +104,10 @@ impl Configuration {
             }]
         };
         let bytes = std::fs::read(file).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            whole_file(format!("must be UTF-8; byte {} is not", error.utf8_error().valid_up_to()))
+        let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+        let text = String::from_utf8(bytes).map_err(|error| match utf16 {
+            true => whole_file("must be UTF-8, and is UTF-16: save it anew as UTF-8".to_owned()),
+            false => whole_file(format!("must be UTF-8; byte {} is not", error.utf8_error().valid_up_to())),
         })?;
         Self::parse(&text, file)
     }

@@ -61,6 +61,14 @@ pub enum CredentialError {
         /// The credential.
         name: String,
     },
+    /// A password has one line, and a file of several is another one.
+    #[error("credential {name:?}: {} has more than one line", file.display())]
+    SeveralLines {
+        /// The credential.
+        name: String,
+        /// Its file.
+        file: PathBuf,
+    },
     /// A file of more than 64 KB is no password.
     #[error("credential {name:?}: {} is longer than 64 KB", file.display())]
     TooLong {
@@ -120,6 +128,10 @@ impl Credential {
             .or_else(|| bytes.strip_suffix(b"\n"))
             .map_or(bytes.len(), <[u8]>::len);
         bytes.truncate(length);
+        // The white space around a token is passed over, by who asks for one.
+        if bytes.trim_ascii().contains(&b'\n') {
+            return Err(CredentialError::SeveralLines { name: self.name.clone(), file: file.clone() });
+        }
         Ok(bytes)
     }
 }

@@ -1,10 +1,12 @@
 //! What a configuration needs on the disk and in the environment, looked for when somebody asks.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use postroad_connector::Connector;
 use postroad_smtp_server::{CertificateFiles, Credentials, ReceiveConnector, TlsMaterial, TlsMaterialError};
 use postroad_transport::agent::pipe;
+use postroad_transport::{SystemWorld, World as _};
 
 use crate::configuration::Configuration;
 use crate::credential::SecretSource;
@@ -26,11 +28,16 @@ pub(crate) struct Needed {
 enum What {
     /// A directory that is never created for its owner.
     Directory(PathBuf),
-    File(PathBuf),
+    /// Where the relay keeps its things; it is made where it is not there.
+    DataDirectory(PathBuf),
+    /// Certificates of authorities.
+    TrustAnchors(PathBuf),
     /// The certificate of a connector, beside its key.
     Certificate(PathBuf, Option<PathBuf>),
     /// The key of a connector, beside its certificate.
     Key(PathBuf, Option<PathBuf>),
+    /// A certificate that ends one day.
+    Lifetime(PathBuf),
     /// More certificates of a receive connector, each with its key.
     Certificates(Vec<CertificateFiles>),
     /// The certificate a receive connector names by issuer and subject; its files are told elsewhere.
@@ -52,20 +59,23 @@ enum What {
 impl Configuration {
     /// Looks for the directories, files and secrets this configuration names; reads secrets, and forgets them.
     ///
-    /// A file without which the relay cannot start (certificate, key, credentials file, trust anchors) is an error;
-    /// what only makes mail wait (a missing Drop directory, program, password or client certificate) is a warning, and so is a
-    /// key or a password that others on this machine may read.
+    /// A file without which the relay cannot start (certificate, key, credentials file, trust anchors, a data directory that is none)
+    /// is an error;
+    /// what only makes mail wait (a missing Drop directory, program, password or client certificate) is a warning, and so are a
+    /// certificate that has ended or ends within two weeks, and a key or a password that others on this machine may read.
     pub fn check_disk(&self) -> Vec<Problem> {
         let missing = self.needed.iter().filter_map(|needed| {
             let message = match &needed.what {
                 What::Directory(path) => directory_fault(path)?,
-                What::File(path) => file_fault(path)?,
+                What::DataDirectory(path) => data_directory_fault(path)?,
+                What::TrustAnchors(path) => anchors_fault(path)?,
                 What::Certificate(certificate, key) => file_fault(certificate).or_else(|| {
                     pair_fault(certificate, key.as_deref()?, |wrong| *wrong == TlsMaterialError::Certificate)
                 })?,
                 What::Key(key, certificate) => file_fault(key).or_else(|| {
                     pair_fault(certificate.as_deref()?, key, |wrong| *wrong != TlsMaterialError::Certificate)
                 })?,
+                What::Lifetime(certificate) => lifetime_fault(certificate)?,
                 What::Certificates(pairs) => pairs.iter().find_map(certificates_fault)?,
                 What::NamedCertificate(connector) => name_fault(connector)?,
                 What::ClientAuthorities(connector) => authorities_fault(connector)?,
@@ -73,7 +83,10 @@ impl Configuration {
                 What::Program(file) => program_fault(file)?,
                 What::User(user) => user_fault(user.as_deref(), &self.server.data_directory)?,
                 What::Private(file) => exposed(file)?,
-                What::Secret(name) => self.credential(name)?.load().err()?.to_string(),
+                What::Secret(name) => {
+                    let wrong = self.credential(name)?.load().err()?;
+                    format!("{wrong}; mail of its connectors waits")
+                }
             };
             Some(Problem { message, ..needed.problem.clone() })
         });
@@ -87,6 +100,34 @@ fn directory_fault(path: &Path) -> Option<String> {
         Ok(_) => Some(format!("{} is no directory; mail for it waits", path.display())),
         Err(error) => Some(format!("{}: {error}; mail for it waits until you make it", path.display())),
     }
+}
+
+fn data_directory_fault(path: &Path) -> Option<String> {
+    let nearest = path.ancestors().find(|above| above.exists() && **above != *Path::new(""))?;
+    (!nearest.is_dir()).then(|| format!("{} is no directory", nearest.display()))
+}
+
+fn anchors_fault(path: &Path) -> Option<String> {
+    file_fault(path).or_else(|| {
+        let held = std::fs::read(path).ok()?;
+        let none = !held.windows(CERTIFICATE.len()).any(|window| window == CERTIFICATE);
+        none.then(|| format!("{} holds no certificate: expected PEM", path.display()))
+    })
+}
+
+/// How a certificate begins in PEM (RFC 7468 section 5.1).
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// How long before its end a certificate should have been renewed.
+const RENEWAL: Duration = Duration::from_secs(14 * 86_400);
+
+fn lifetime_fault(certificate: &Path) -> Option<String> {
+    let (end, now) = (TlsMaterial::valid_until(certificate)?, SystemWorld.now());
+    let (file, date) = (certificate.display(), end.to_rfc5322());
+    if end < now {
+        return Some(format!("{file} was valid until {date}: who looks at it sends nothing; renew it"));
+    }
+    (end < now.after(RENEWAL)).then(|| format!("{file} is valid until {date}: renew it"))
 }
 
 fn file_fault(path: &Path) -> Option<String> {
@@ -204,12 +245,15 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
         needed.push(Needed { what, problem: gather.problem(finding) });
     };
     if let TrustAnchors::File(file) = &configuration.trust_anchors {
-        need(Severity::Error, What::File(file.clone()), &written.tls, "trust_anchors");
+        need(Severity::Error, What::TrustAnchors(file.clone()), &written.tls, "trust_anchors");
     }
+    let data = configuration.server.data_directory.clone();
+    need(Severity::Error, What::DataDirectory(data), &written.server, "data_directory");
     for (connector, places) in written.receive_connectors.iter().filter(|(connector, _)| connector.enabled) {
         let (certificate, key) = (&connector.tls_certificate, &connector.tls_key);
         if let Some(file) = certificate {
             need(Severity::Error, What::Certificate(file.clone(), key.clone()), places, "tls_certificate");
+            need(Severity::Warning, What::Lifetime(file.clone()), places, "tls_certificate");
         }
         if let Some(file) = key {
             need(Severity::Error, What::Key(file.clone(), certificate.clone()), places, "tls_key");
@@ -219,6 +263,8 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
             let pairs = connector.tls_certificates.clone();
             need(Severity::Error, What::Certificates(pairs), places, "tls_certificates");
             for pair in &connector.tls_certificates {
+                let certificate = pair.certificate.clone();
+                need(Severity::Warning, What::Lifetime(certificate), places, "tls_certificates");
                 need(Severity::Warning, What::Private(pair.key.clone()), places, "tls_certificates");
             }
         }
@@ -241,6 +287,7 @@ pub(crate) fn needed(configuration: &Configuration, written: &Written, gather: &
                 if let Some(file) = certificate {
                     let what = What::Certificate(file.clone(), key.clone());
                     need(Severity::Warning, what, places, "tls_certificate");
+                    need(Severity::Warning, What::Lifetime(file.clone()), places, "tls_certificate");
                 }
                 if let Some(file) = key {
                     let what = What::Key(file.clone(), certificate.clone());

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use postroad_address_space::Mailbox;
-use postroad_connector::{Connector, Rule, SendConnector, SenderAttachment, SenderPin, SmartHost, Warning};
+use postroad_connector::{
+    Connector, Rule, SendConnector, SenderAttachment, SenderPin, SmartHost, SmartHostAuthMechanism, Warning,
+};
 use postroad_smtp_server::{Contradiction, IpRange, PermissionGroup, RelayIpRangesMode, validate_together};
 
 use crate::configuration::Configuration;
@@ -39,6 +41,13 @@ pub(crate) fn warn(configuration: &Configuration, written: &Written, gather: &mu
     shared_drop_directories(configuration, written, gather);
     front_end_without_proxies(configuration, written, gather);
     protocol_logs_without_a_place(configuration, written, gather);
+    for (send, places) in send_connectors(written) {
+        let logs_in = send.smart_host_auth_mechanism != SmartHostAuthMechanism::None;
+        if send.authentication_credential.is_some() && !logs_in {
+            let message = "nobody logs in by it, for smart_host_auth_mechanism is \"none\"; \"basic-auth-require-tls\" does";
+            gather.warn_at(places, "authentication_credential", message);
+        }
+    }
     for (credential, places) in &written.credentials {
         let named = |connector: &Connector| match connector {
             Connector::Send(send) => send.authentication_credential.as_deref() == Some(&credential.name),

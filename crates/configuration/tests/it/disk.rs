@@ -83,7 +83,9 @@ fn a_missing_file_is_told_by_the_line_that_names_it() {
         fs::set_permissions(folder.path().join(name), for_us).unwrap();
     }
     fs::create_dir_all(folder.path().join("relay-data/Fax")).unwrap();
-    assert_eq!(told(&relay), [(12, error, "tls_certificate".to_owned())], "x is no certificate");
+    let none = [(6, error, "trust_anchors".to_owned()), (12, error, "tls_certificate".to_owned())];
+    assert_eq!(told(&relay), none, "x is no certificate");
+    fs::write(folder.path().join("anchors.pem"), &hub).unwrap();
 
     let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let (ours, theirs) = (made("hub01.contoso.com"), made("hub02.contoso.com"));
@@ -200,4 +202,58 @@ fn a_file_that_cannot_be_read_is_one_problem_of_the_whole_file() {
     assert_eq!(told(&file), "HERE/relay.toml: error: cannot be read: No such file or directory (os error 2)");
     fs::write(&file, b"[server]\nfqdn = \"\xff\"").unwrap();
     assert_eq!(told(&file), "HERE/relay.toml: error: must be UTF-8; byte 17 is not");
+    fs::write(&file, b"\xff\xfe[\0s\0").unwrap();
+    let utf16 = "HERE/relay.toml: error: must be UTF-8, and is UTF-16: save it anew as UTF-8";
+    assert_eq!(told(&file), utf16);
+}
+
+#[test]
+fn a_certificate_that_ends_soon_or_has_ended_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    let text = "[server]\nfqdn = \"hub01.contoso.com\"\n[[receive_connector]]\nname = \"Applications\"\n\
+                relay_ip_ranges = [\"127.0.0.1\"]\ntls_certificate = \"cert.pem\"\ntls_key = \"key.pem\"\n";
+    fs::write(&file, text).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+    fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    let here = folder.path().display().to_string();
+    let told = |year: i32| -> Vec<String> {
+        let mut params = rcgen::CertificateParams::new(vec!["hub01.contoso.com".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 2, 1);
+        fs::write(folder.path().join("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        let found = Configuration::read(&file).unwrap().check_disk().into_iter();
+        found.map(|problem| problem.to_string().replace(&here, "HERE")).collect()
+    };
+    assert_eq!(
+        told(2024),
+        [
+            "HERE/relay.toml:6:1: warning: [[receive_connector]] tls_certificate: HERE/cert.pem was valid until \
+          Thu, 01 Feb 2024 00:00:00 +0000: who looks at it sends nothing; renew it"
+        ]
+    );
+    assert_eq!(told(4000), [""; 0]);
+}
+
+#[test]
+fn a_data_directory_that_is_a_file_and_a_password_of_two_lines_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    let text = "[server]\nfqdn = \"hub01.contoso.com\"\ndata_directory = \"data/relay\"\n\
+                [credentials.relay]\nusername = \"relay@contoso.com\"\npassword_file = \"password\"\n";
+    fs::write(&file, text).unwrap();
+    fs::write(folder.path().join("data"), "").unwrap();
+    fs::write(folder.path().join("password"), "hunter2\nhunter3\n").unwrap();
+    fs::set_permissions(folder.path().join("password"), fs::Permissions::from_mode(0o600)).unwrap();
+    let here = folder.path().display().to_string();
+    let found = Configuration::read(&file).unwrap().check_disk().into_iter();
+    let told: Vec<String> = found.map(|problem| problem.to_string().replace(&here, "HERE")).collect();
+    assert_eq!(
+        told,
+        [
+            "HERE/relay.toml:3:1: error: [server] data_directory: HERE/data is no directory",
+            "HERE/relay.toml:4:1: warning: [credentials.relay]: credential \"relay\": HERE/password has more than one \
+             line; mail of its connectors waits",
+        ]
+    );
 }

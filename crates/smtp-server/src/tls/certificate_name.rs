@@ -184,7 +184,7 @@ fn read(mut der: &[u8]) -> Option<Name> {
 }
 
 /// Takes one element off the front: its tag and its content.
-fn element<'a>(der: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+pub(crate) fn element<'a>(der: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     let (&[tag, length], rest) = der.split_first_chunk()?;
     let (length, rest) = match length {
         0..=0x7f => (usize::from(length), rest),

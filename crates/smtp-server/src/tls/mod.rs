@@ -6,6 +6,7 @@
 
 mod certificate_name;
 mod client_certificates;
+mod lifetime;
 pub mod material;
 mod served_certificates;
 pub(crate) mod watch;
