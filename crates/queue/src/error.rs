@@ -47,7 +47,9 @@ pub enum QueueError {
         known: i32,
     },
     /// The file is a database, but not a queue of ours, and was not touched.
-    #[error("the file is not a queue of this program")]
+    #[error(
+        "the file is not a queue of this program, or its beginning is damaged: restore it, or name another"
+    )]
     NotAQueue,
     /// Any other answer of the database engine, which would be a fault of this crate.
     #[error("the queue's database engine refused (SQLite {code})")]

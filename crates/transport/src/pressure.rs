@@ -55,8 +55,9 @@ impl Pressure {
         let fresh = seen.at.is_some_and(|at| at <= now && now < at.after(LOOK));
         if !fresh {
             let disk = floors.folder.and_then(|folder| world.free_space(folder));
-            seen.disk = seen.disk.look("the queue's disk", disk, floors.disk);
-            seen.memory = seen.memory.look("the memory", world.free_memory(), floors.memory);
+            seen.disk = seen.disk.look("the queue's disk", "minimum_free_space", disk, floors.disk);
+            seen.memory =
+                seen.memory.look("the memory", "minimum_free_memory", world.free_memory(), floors.memory);
             seen.at = Some(now);
         }
         seen.disk.is_short_for(floors.disk, size) || seen.memory.is_short_for(floors.memory, size)
@@ -64,11 +65,15 @@ impl Pressure {
 }
 
 impl Room {
-    fn look(self, what: &str, free: Option<u64>, minimum: u64) -> Self {
+    fn look(self, what: &str, parameter: &str, free: Option<u64>, minimum: u64) -> Self {
         let short = free.is_some_and(|free| is_short(self.short, free, minimum));
         match (self.short, short) {
             (false, true) => {
-                tracing::error!(free, minimum, "{what} is nearly full: nothing more is taken in")
+                tracing::error!(
+                    free,
+                    minimum,
+                    "{what} is nearly full: nothing more is taken in until there is more than {parameter} again"
+                )
             }
             (true, false) => tracing::info!(free, minimum, "{what} has room again"),
             _ => {}

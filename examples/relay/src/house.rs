@@ -172,7 +172,8 @@ fn open_queue(configuration: &Configuration) -> Result<Arc<SqliteStore>, Refused
 }
 
 fn create(directory: &Path) -> Result<(), Refused> {
-    std::fs::create_dir_all(directory).map_err(|error| machine(directory.display())(&error))
+    let what = format!("the directory {} cannot be made", directory.display());
+    std::fs::create_dir_all(directory).map_err(|error| machine(what)(&error))
 }
 
 fn lock(path: &Path) -> Result<File, Refused> {
