@@ -7,20 +7,17 @@ use postroad_message::{Fault, Outcome, StatusClass};
 use postroad_smtp_client::resolve::BoxFuture;
 use postroad_smtp_client::{
     Answer, Authentication, Authenticator, Credential, Destination, Login, LoginAnswer, Mechanism, MxRecord,
-    Proxy, Resolve, Secret, SmartHost, SmtpClient, TlsPolicy, TrustAnchors, Verification,
+    Proxy, Resolve, Secret, Security, SmartHost, SmtpClient, TlsPolicy, TrustAnchors, Verification,
 };
 
 use crate::pretend::{Behaviour, Pretend, builder, by_mx, deliver, mx_hosts, words};
 
-/// A name service that is out of order; without an address, for hosts only.
-struct Broken {
-    hosts_only: bool,
-}
+/// A name service that is out of order; what it says of MX hosts, and of their addresses nothing.
+struct Broken(Answer<MxRecord>);
 
 impl Resolve for Broken {
     fn mx<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Answer<MxRecord>> {
-        let failed = Answer::Failed("SERVFAIL".to_owned());
-        Box::pin(std::future::ready(if self.hosts_only { Answer::NoData } else { failed }))
+        Box::pin(std::future::ready(self.0.clone()))
     }
 
     fn addresses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Answer<IpAddr>> {
@@ -48,10 +45,9 @@ impl Login for NoTicket {
     }
 }
 
-fn by_name_service(hosts_only: bool) -> SmtpClient {
+fn by_name_service(mx: Answer<MxRecord>) -> SmtpClient {
     let nobody = TrustAnchors::Store(Arc::new(rustls::RootCertStore::empty()));
-    let resolver = Arc::new(Broken { hosts_only });
-    SmtpClient::builder().resolver(resolver).trust_anchors(nobody).build().expect("a client")
+    SmtpClient::builder().resolver(Arc::new(Broken(mx))).trust_anchors(nobody).build().expect("a client")
 }
 
 fn login(mechanisms: Vec<Mechanism>, clear_text_allowed: bool) -> Option<Authentication> {
@@ -66,9 +62,24 @@ async fn what_is_wrong_with_us_or_around_us_is_never_for_good() {
     let capabilities = vec!["AUTH PLAIN GSSAPI"];
     let server = Pretend::start(Behaviour { capabilities, ..Behaviour::default() }).await;
     let usual = || builder(mx_hosts(1)).build().expect("a client");
+    let servfail = by_name_service(Answer::Failed("SERVFAIL".to_owned()));
+    let none = Answer::Records { records: Vec::new(), security: Security::Insecure };
     let rows: Vec<(&str, SmtpClient, Change, Fault, &str)> = vec![
-        ("no name server", by_name_service(false), |_| {}, Fault::Remote, "deferred 4.4.3 at name lookup"),
-        ("none for hosts", by_name_service(true), |_| {}, Fault::Remote, "deferred 4.4.3 at name lookup"),
+        ("no name server", servfail, |_| {}, Fault::Remote, "deferred 4.4.3 at name lookup"),
+        (
+            "none for hosts",
+            by_name_service(Answer::NoData),
+            |_| {},
+            Fault::Remote,
+            "deferred 4.4.3 at name lookup",
+        ),
+        (
+            "records, of which there is none",
+            by_name_service(none),
+            |_| {},
+            Fault::Remote,
+            "deferred 4.4.3 at name lookup",
+        ),
         (
             "an address to leave from that is none of ours",
             usual(),
