@@ -310,7 +310,7 @@ impl Directory {
         };
         let stem = stem.unwrap_or(&candidate.name).to_owned();
         let path = self.rename(&path, &stem, "tmp", now).map_err(skipped)?;
-        let claimed = Claimed {
+        Ok(Claimed {
             file,
             path,
             directory: self.path.clone(),
@@ -318,16 +318,7 @@ impl Directory {
             name: candidate.name.clone(),
             facts,
             max_file_size: self.max_file_size,
-        };
-        // The name may have been given to another file between opening and renaming.
-        match claimed.is_still_there() {
-            Ok(true) => Ok(claimed),
-            _ => {
-                // If this fails the file stays a `.tmp`, and is taken back at the next start.
-                let _ = claimed.release(now);
-                Err(Skipped::Busy)
-            }
-        }
+        })
     }
 
     fn entries(&self) -> Result<std::fs::ReadDir, DirectoryError> {
@@ -379,7 +370,8 @@ impl Claimed {
         &self.path
     }
 
-    /// All bytes. [`Skipped::Busy`] if someone wrote meanwhile: release it then.
+    /// All bytes. [`Skipped::Busy`] if someone wrote meanwhile, or gave the name to another file before it became ours: release
+    /// it then.
     pub fn read(&mut self) -> Result<Vec<u8>, Skipped> {
         let mut bytes = Vec::new();
         self.read_into(&mut bytes)?;
@@ -390,15 +382,18 @@ impl Claimed {
     pub fn read_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), Skipped> {
         bytes.clear();
         let (size, limit) = (self.facts.size, self.max_file_size);
-        if size > limit {
-            return Err(Skipped::TooLarge { size, limit });
+        if size <= limit {
+            bytes.reserve(usize::try_from(size).unwrap_or(0));
+            // No more than that: the look behind it tells whether the file has grown.
+            (&mut self.file).take(size).read_to_end(bytes).map_err(skipped)?;
         }
-        bytes.reserve(usize::try_from(size).unwrap_or(0));
-        // No more than that: the look behind it tells whether the file has grown.
-        (&mut self.file).take(size).read_to_end(bytes).map_err(skipped)?;
-        let after = file_system::look_inside(&self.file).map_err(skipped)?;
-        let whole = u64::try_from(bytes.len()).is_ok_and(|length| length == size);
-        if whole && after.identity == self.facts.identity { Ok(()) } else { Err(Skipped::Busy) }
+        // By its name: one look tells that it is as it was, and that what we renamed is what we opened.
+        let after = file_system::look(&self.path).map_err(skipped)?;
+        let whole = size > limit || u64::try_from(bytes.len()).is_ok_and(|length| length == size);
+        if !whole || after.identity != self.facts.identity {
+            return Err(Skipped::Busy);
+        }
+        if size > limit { Err(Skipped::TooLarge { size, limit }) } else { Ok(()) }
     }
 
     /// The queue has it, durably: the file goes.
@@ -434,9 +429,12 @@ impl Claimed {
         }
     }
 
-    /// Not now: it gets its `.eml` name back, for the next poll.
+    /// Not now: it gets its `.eml` name back, for the next poll. One that vanished needs none.
     pub fn release(self, now: Timestamp) -> io::Result<()> {
-        rename(&self.directory, &self.path, &self.stem, "eml", now).map(|_| ())
+        match rename(&self.directory, &self.path, &self.stem, "eml", now) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn is_still_there(&self) -> io::Result<bool> {

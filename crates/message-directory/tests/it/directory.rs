@@ -180,6 +180,39 @@ fn a_file_that_is_written_to_while_read_is_not_believed() {
     assert_eq!(claimed.read(), Err(Skipped::Busy));
 }
 
+/// As when its writer replaces it while we claim it: what we opened is not what we renamed then.
+#[test]
+fn another_file_under_a_claimed_name_is_not_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for size in [5, 5 << 30] {
+        write(folder.path(), "a.eml", 10);
+        let file = File::options().write(true).open(folder.path().join("a.eml")).unwrap();
+        file.set_len(size).unwrap();
+        let mut directory = watched(folder.path());
+        let candidate = polled(&mut directory).remove(0);
+        let mut claimed = directory.claim(&candidate, NOW).unwrap();
+        fs::write(folder.path().join("other"), "other").unwrap();
+        fs::rename(folder.path().join("other"), claimed.path()).unwrap();
+        assert_eq!(claimed.read(), Err(Skipped::Busy), "{size}");
+        claimed.release(NOW).unwrap();
+        assert_eq!(fs::read(folder.path().join("a.eml")).unwrap(), b"other");
+        fs::remove_file(folder.path().join("a.eml")).unwrap();
+    }
+}
+
+#[test]
+fn a_claimed_file_that_vanishes_is_no_message_and_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.eml", 10);
+    let mut directory = watched(folder.path());
+    let candidate = polled(&mut directory).remove(0);
+    let mut claimed = directory.claim(&candidate, NOW).unwrap();
+    fs::remove_file(claimed.path()).unwrap();
+    assert_eq!(claimed.read(), Err(Skipped::Vanished));
+    claimed.release(NOW).unwrap();
+    assert!(names(folder.path()).is_empty());
+}
+
 #[test]
 fn a_file_that_its_writer_locked_is_left() {
     let folder = tempfile::tempdir().unwrap();
