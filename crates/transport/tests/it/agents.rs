@@ -4,15 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use postroad_address_space::Address;
-use postroad_connector::{Connector, DeliveryAgentConnector};
-use postroad_message::{
-    Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Recipient, ReversePath, Scope,
-};
-use postroad_queue::{DeliveryId, MessageId};
+use postroad_connector::DeliveryAgentConnector;
+use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
+use postroad_transport::AgentDeliver;
 use postroad_transport::agent::{AgentConnection, AgentMessage, Answer, DeliveryAgent};
-use postroad_transport::{AgentDeliver, Deliver as _, Job};
 
+use crate::by_hand::Delivery;
 use crate::support::{delivered, host_is_down, no_such_user};
 
 /// What a pretend agent does with its next messages.
@@ -106,20 +103,8 @@ fn connector(protocol: &str) -> DeliveryAgentConnector {
 }
 
 async fn hand_over(agents: &AgentDeliver, connector: DeliveryAgentConnector, to: &[&str]) -> Vec<Outcome> {
-    let connector = Connector::DeliveryAgent(connector);
-    let to = to.iter().map(|to| Recipient::new(Address::parse(to).unwrap())).collect();
-    let envelope = Envelope::new(ReversePath::Null, to);
-    let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
-    let job = Job {
-        connector: &connector,
-        server: None,
-        destination: "MOBILE",
-        envelope: &envelope,
-        content: &content,
-        message: MessageId::from_u64(1),
-        delivery: DeliveryId::from_u64(1),
-    };
-    agents.deliver(job).await
+    let content = b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec();
+    Delivery::new(connector, "MOBILE", "<>", to, content).by(agents).await
 }
 
 const TWO: [&str; 2] = ["MOBILE:1", "MOBILE:2"];

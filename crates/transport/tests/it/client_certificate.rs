@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use postroad_connector::{Connector, SendConnector};
-use postroad_message::{Content, Envelope, Fault, Outcome, Recipient, ReversePath};
-use postroad_queue::{DeliveryId, MessageId};
+use postroad_connector::SendConnector;
+use postroad_message::{Content, Envelope, Fault, Outcome};
 use postroad_smtp_client::SmtpClient;
 use postroad_smtp_server::{
     AuthMechanism, BoxFuture, Client, NobodyLogsOn, PermissionGroup, ReceiveConnector, Refusal, Server,
     ServerSettings, Submit, TlsClientCertificates, TlsMaterial,
 };
 use postroad_transport::deliver::smtp::{NoCredentials, SmtpDeliver};
-use postroad_transport::deliver::{Deliver as _, Job};
 use postroad_transport::dial::Names;
+
+use crate::by_hand::Delivery;
 
 /// Keeps the names of the certificates that clients showed.
 #[derive(Default)]
@@ -80,25 +80,14 @@ async fn our_own_server_knows_a_send_connector_by_its_certificate() {
     let mut send = SendConnector::new("To our partner", vec!["b.test".parse().unwrap()]);
     send.smart_hosts = vec!["[127.0.0.1]".parse().unwrap()];
     (send.port, send.require_tls) = (port, true);
-    let to = vec![Recipient::new("jane@b.test".parse().unwrap())];
-    let envelope = Envelope::new(ReversePath::Null, to);
-    let content = Content::from(b"Subject: x\r\n\r\n".to_vec());
     let mut outcomes = Vec::new();
     for certificate in ["hub", "", "lost"] {
         let named = (!certificate.is_empty()).then_some(certificate);
         send.tls_certificate = named.and_then(|name| file(&format!("{name}.pem")));
         send.tls_key = named.and_then(|name| file(&format!("{name}.key")));
-        let connector = Connector::Send(send.clone());
-        let job = Job {
-            connector: &connector,
-            server: None,
-            destination: "[127.0.0.1]",
-            envelope: &envelope,
-            content: &content,
-            message: MessageId::from_u64(1),
-            delivery: DeliveryId::from_u64(1),
-        };
-        outcomes.extend(deliver.deliver(job).await);
+        let content = b"Subject: x\r\n\r\n".to_vec();
+        let delivery = Delivery::new(send.clone(), "[127.0.0.1]", "<>", &["jane@b.test"], content);
+        outcomes.extend(delivery.by(&deliver).await);
     }
     assert!(matches!(outcomes[0], Outcome::Delivered(_)), "{:?}", outcomes[0]);
     assert!(matches!(&outcomes[1], Outcome::Deferred(_)), "no certificate, no mail: {:?}", outcomes[1]);

@@ -6,23 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postroad_address_space::{Address, Domain};
-use postroad_connector::{Connector, ForeignConnector};
-use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
+use postroad_message::Outcome;
 use postroad_message_directory::{DropDirectory, drop};
-use postroad_queue::{DeliveryId, Filter, MessageId, SqliteStore};
-use postroad_transport::{Deliver, Delivers, DropDeliver, Job, NobodyWatches, Pipeline};
+use postroad_queue::{Filter, SqliteStore};
+use postroad_transport::{Deliver, Delivers, NobodyWatches, Pipeline};
 
+use crate::by_hand::{Delivery, contoso, gateway};
 use crate::held_store::HeldStore;
 use crate::support::{Pretend, TestWorld, delivered, message, settings, table};
-
-fn contoso() -> Domain {
-    Domain::parse("contoso.com").unwrap()
-}
-
-fn fax(directory: DropDirectory) -> DropDeliver {
-    DropDeliver::new(BTreeMap::from([("Fax".to_owned(), directory)]), contoso())
-}
 
 fn dropped(folder: &Path) -> Vec<Vec<u8>> {
     folder.read_dir().unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
@@ -31,17 +22,11 @@ fn dropped(folder: &Path) -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn many_deliveries_at_a_time_are_a_file_each_with_their_own_recipient() {
     let folder = tempfile::tempdir().unwrap();
-    let (fax, foreign) = (fax(DropDirectory::new(folder.path())), foreign());
-    let jobs = (0..100).map(|number| {
-        let recipient = Recipient::new(Address::parse(&format!("FAX:{number}")).unwrap());
-        let envelope = Envelope::new(ReversePath::Null, vec![recipient]);
-        (envelope, Content::from(format!("Subject: {number}\r\n\r\n").into_bytes()))
-    });
-    let jobs: Vec<_> = jobs.collect();
-    let deliveries = jobs
-        .iter()
-        .zip(1..)
-        .map(|((envelope, content), id)| fax.deliver(job(&foreign, envelope, content, id)));
+    let gateway = gateway(DropDirectory::new(folder.path()));
+    let faxes =
+        (0..100).map(|number| Delivery::fax(number, format!("Subject: {number}\r\n\r\n").into_bytes()));
+    let faxes: Vec<_> = faxes.collect();
+    let deliveries = faxes.iter().zip(1..).map(|(fax, delivery)| gateway.deliver(fax.job(delivery)));
     for outcomes in all(deliveries.collect()).await {
         assert!(matches!(outcomes[..], [Outcome::Delivered(_)]), "{outcomes:?}");
     }
@@ -74,37 +59,17 @@ async fn all<T>(mut futures: Vec<std::pin::Pin<Box<dyn Future<Output = T> + Send
     done.into_iter().flatten().collect()
 }
 
-fn foreign() -> Connector {
-    Connector::Foreign(ForeignConnector::new("Fax", vec!["FAX:*;1".parse().unwrap()]))
-}
-
-fn job<'a>(connector: &'a Connector, envelope: &'a Envelope, content: &'a Content, id: u64) -> Job<'a> {
-    Job {
-        connector,
-        server: None,
-        destination: "Fax",
-        envelope,
-        content,
-        message: MessageId::from_u64(1),
-        delivery: DeliveryId::from_u64(id),
-    }
-}
-
 #[tokio::test]
 async fn a_second_attempt_finds_the_file_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
-    let foreign = foreign();
-    let recipient = Recipient::new(Address::parse("FAX:1").unwrap());
-    let envelope = Envelope::new(ReversePath::Null, vec![recipient]);
-    let content = Content::from(b"Subject: Tea\r\n\r\n".to_vec());
+    let fax = Delivery::fax(1, b"Subject: Tea\r\n\r\n".to_vec());
     let mut receipts = Vec::new();
     for attempt in ["before the crash", "after it"] {
-        let outcomes =
-            fax(DropDirectory::new(folder.path())).deliver(job(&foreign, &envelope, &content, 0x2a)).await;
+        let outcomes = gateway(DropDirectory::new(folder.path())).deliver(fax.job(0x2a)).await;
         let [Outcome::Delivered(receipt)] = &outcomes[..] else { panic!("{attempt}: {outcomes:?}") };
         receipts.push(receipt.host.clone());
     }
-    let name = "0000000000000001000000000000002a.eml";
+    let name = "0000000000000007000000000000002a.eml";
     assert_eq!(receipts, vec![folder.path().join(name).display().to_string(); 2]);
     assert_eq!(dropped(folder.path()).len(), 1);
 }
@@ -144,7 +109,7 @@ async fn a_message_waits_while_its_directory_cannot_take_it() {
         let store = SqliteStore::open(folder.path().join("queue.db")).unwrap();
         let store =
             Arc::new(HeldStore(store, Arc::default(), Arc::default(), BTreeMap::new(), Arc::default()));
-        let drop = Arc::new(fax(DropDirectory::new(&path).quota(Some(1_000))));
+        let drop = Arc::new(gateway(DropDirectory::new(&path).quota(Some(1_000))));
         let delivers = Delivers { smtp: Pretend::new([delivered()]), drop, agent: Pretend::new([]) };
         let (table, world) = (table(&[("Fax", &["FAX:*;1"])]), Arc::new(TestWorld::new(Arc::default())));
         let watcher = Arc::new(NobodyWatches);

@@ -1,15 +1,12 @@
 //! Messages that lie in a file of the queue: they leave from there as others leave from memory.
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use postroad_address_space::{Address, Domain};
-use postroad_connector::{Connector, ForeignConnector};
-use postroad_message::{Content, Envelope, Outcome, Recipient, Return, ReversePath, Timestamp};
+use postroad_message::{Content, Outcome, Return, Timestamp};
 use postroad_message_directory::{DropDirectory, drop};
-use postroad_queue::{DeliveryId, Filter, MessageId};
-use postroad_transport::{Deliver as _, DropDeliver, Job};
+use postroad_queue::Filter;
 
+use crate::by_hand::{Delivery, contoso, gateway};
 use crate::support::{Attempted, Relay, delivered, message, no_such_user};
 
 const HEADER: &str = "X-MS-Exchange-Organization-SCL: 1\r\nSubject: Tea\r\n";
@@ -35,22 +32,9 @@ async fn a_gateway_gets_all_of_it_but_what_is_the_organizations_own() {
     // What has left meanwhile can be read to its end.
     let folder = tempfile::tempdir().unwrap();
     relay.store.remove(Filter::all(), Timestamp::from_unix_millis(0)).await.unwrap();
-    let connector = Connector::Foreign(ForeignConnector::new("Fax", vec!["FAX:*;1".parse().unwrap()]));
-    let envelope = Envelope::new(ReversePath::Null, vec![Recipient::new(Address::parse("FAX:1").unwrap())]);
-    let domain = Domain::parse("contoso.com").unwrap();
-    let directories = BTreeMap::from([("Fax".to_owned(), DropDirectory::new(folder.path()))]);
-    let job = Job {
-        connector: &connector,
-        server: None,
-        destination: "Fax",
-        envelope: &envelope,
-        content: &content,
-        message: MessageId::from_u64(1),
-        delivery: DeliveryId::from_u64(1),
-    };
-    let outcomes = DropDeliver::new(directories, domain.clone()).deliver(job).await;
+    let outcomes = Delivery::fax(1, content).by(&gateway(DropDirectory::new(folder.path()))).await;
     let [Outcome::Delivered(receipt)] = &outcomes[..] else { panic!("{outcomes:?}") };
-    let (_, dropped) = drop::decode(&fs::read(&receipt.host).unwrap(), &domain).unwrap();
+    let (_, dropped) = drop::decode(&fs::read(&receipt.host).unwrap(), &contoso()).unwrap();
     let expected = large().split_off("X-MS-Exchange-Organization-SCL: 1\r\n".len());
     assert!(dropped == Content::from(expected));
 }

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use postroad_address_space::Address;
-use postroad_connector::{Connector, DeliveryAgentConnector};
-use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath, Scope};
-use postroad_queue::{DeliveryId, MessageId};
+use postroad_connector::DeliveryAgentConnector;
+use postroad_message::{Outcome, Scope};
 use postroad_smtp_protocol::client::Timeouts;
-use postroad_transport::{AgentDeliver, Deliver as _, Job, Lmtp, SystemWorld};
+use postroad_transport::{AgentDeliver, Lmtp, SystemWorld};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::by_hand::Delivery;
 use crate::support::settings;
 
 /// A mailbox server without PIPELINING: no mailbox `nobody`, and that of `full` is; ends after `most` messages.
@@ -55,21 +54,9 @@ async fn hand_over(agents: &AgentDeliver, endpoint: &str) -> Vec<Outcome> {
     let mut connector =
         DeliveryAgentConnector::new("Mailboxes", vec!["contoso.com".parse().unwrap()], "lmtp");
     connector.endpoint = Some(endpoint.to_owned());
-    let connector = Connector::DeliveryAgent(connector);
     let to = ["tim@contoso.com", "nobody@contoso.com", "full@contoso.com", "FAX:123"];
-    let to = to.map(|to| Recipient::new(Address::parse(to).unwrap())).to_vec();
-    let envelope = Envelope::new(ReversePath::Null, to);
-    let content = Content::from(b"Subject: Tea\r\n\r\n.At four.\r\n".to_vec());
-    let job = Job {
-        connector: &connector,
-        server: None,
-        destination: "contoso.com",
-        envelope: &envelope,
-        content: &content,
-        message: MessageId::from_u64(1),
-        delivery: DeliveryId::from_u64(1),
-    };
-    agents.deliver(job).await
+    let content = b"Subject: Tea\r\n\r\n.At four.\r\n".to_vec();
+    Delivery::new(connector, "contoso.com", "<>", &to, content).by(agents).await
 }
 
 fn told(outcomes: &[Outcome]) -> Vec<String> {

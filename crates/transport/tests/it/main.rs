@@ -4,6 +4,7 @@
 
 mod agent_batches;
 mod agents;
+mod by_hand;
 mod client_certificate;
 mod closed_queue;
 mod crash_states;

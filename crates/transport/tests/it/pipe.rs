@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use postroad_address_space::{Address, Domain};
-use postroad_connector::{Connector, DeliveryAgentConnector};
-use postroad_message::{Content, Envelope, Fault, Outcome, Recipient, ReversePath, Scope};
-use postroad_queue::{DeliveryId, MessageId};
-use postroad_transport::{AgentDeliver, Deliver as _, Job, Pipe};
+use postroad_connector::DeliveryAgentConnector;
+use postroad_message::{Fault, Outcome, Scope};
+use postroad_transport::{AgentDeliver, Pipe};
 use rustix::process::geteuid;
 use tempfile::TempDir;
+
+use crate::by_hand::{Delivery, MESSAGE, contoso};
 
 const MAILBOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/mailbox.sh");
 
@@ -43,24 +43,10 @@ fn mailboxes(folder: &Path) -> DeliveryAgentConnector {
 }
 
 async fn piped(connector: DeliveryAgentConnector, from: &str, to: &[&str]) -> Vec<Outcome> {
-    let connector = Connector::DeliveryAgent(connector);
-    let to = to.iter().map(|to| Recipient::new(Address::parse(to).unwrap())).collect();
-    let envelope = Envelope::new(ReversePath::try_from(from.to_owned()).unwrap(), to);
     // More than a pipe holds, so that a program that reads nothing closes it while we write.
-    let content =
-        Content::from(format!("Subject: Tea\r\n\r\n{}", "At four.\r\n".repeat(20_000)).into_bytes());
-    let agents =
-        AgentDeliver::new().register("pipe", Arc::new(Pipe::new(Domain::parse("contoso.com").unwrap())));
-    let job = Job {
-        connector: &connector,
-        server: None,
-        destination: "contoso.com",
-        envelope: &envelope,
-        content: &content,
-        message: MessageId::from_u64(7),
-        delivery: DeliveryId::from_u64(1),
-    };
-    agents.deliver(job).await
+    let content = format!("Subject: Tea\r\n\r\n{}", "At four.\r\n".repeat(20_000)).into_bytes();
+    let agents = AgentDeliver::new().register("pipe", Arc::new(Pipe::new(contoso())));
+    Delivery::new(connector, "contoso.com", from, to, content).by(&agents).await
 }
 
 fn told(outcomes: &[Outcome]) -> Vec<String> {
@@ -109,7 +95,7 @@ async fn a_program_is_told_of_the_message_and_of_nothing_else() {
         |line: &&str| !["_=", "PWD=", "OLDPWD=", "SHLVL="].iter().any(|name| line.starts_with(name));
     let mut lines: Vec<&str> = environment.lines().filter(of_the_shell).collect();
     lines.sort_unstable();
-    let id = format!("MESSAGE_ID={}", MessageId::from_u64(7));
+    let id = format!("MESSAGE_ID={}", MESSAGE);
     let expected = [
         id.as_str(),
         "PATH=/usr/bin:/bin",

@@ -1,22 +1,19 @@
 //! What the log says of a fault that lasts: once when it begins, when it is another one, and when it ends.
 
-use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 use std::fs;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use postroad_address_space::{Address, Domain};
-use postroad_connector::{Connector, ForeignConnector};
-use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
+use postroad_message::Outcome;
 use postroad_message_directory::DropDirectory;
-use postroad_queue::{DeliveryId, MessageId};
-use postroad_transport::{Deliver as _, DropDeliver, Job, WatchedDirectory};
+use postroad_transport::WatchedDirectory;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::by_hand::{Delivery, gateway};
 use crate::support::{Relay, delivered};
 
 /// Takes down the lines of this thread, each with its `why`.
@@ -115,22 +112,8 @@ async fn a_drop_directory_that_takes_nothing_is_told_of_once_and_again_when_the_
     let _guard = tracing::subscriber::set_default(log.clone());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("Drop");
-    let directory = DropDirectory::new(&path).quota(Some(200));
-    let directories = BTreeMap::from([("Fax".to_owned(), directory)]);
-    let fax = DropDeliver::new(directories, Domain::parse("contoso.com").unwrap());
-    let connector = Connector::Foreign(ForeignConnector::new("Fax", vec!["FAX:*;1".parse().unwrap()]));
-    let recipient = Recipient::new(Address::parse("FAX:1").unwrap());
-    let envelope = Envelope::new(ReversePath::Null, vec![recipient]);
-    let content = Content::from(b"Subject: Tea\r\n\r\n".to_vec());
-    let job = Job {
-        connector: &connector,
-        server: None,
-        destination: "Fax",
-        envelope: &envelope,
-        content: &content,
-        message: MessageId::from_u64(1),
-        delivery: DeliveryId::from_u64(1),
-    };
+    let gateway = gateway(DropDirectory::new(&path).quota(Some(200)));
+    let fax = Delivery::fax(1, b"Subject: Tea\r\n\r\n".to_vec());
     for step in 0..9 {
         match step {
             3 => {
@@ -142,7 +125,7 @@ async fn a_drop_directory_that_takes_nothing_is_told_of_once_and_again_when_the_
             6 => fs::remove_file(path.join("waits for the gateway")).unwrap(),
             _ => {}
         }
-        let outcomes = fax.deliver(job).await;
+        let outcomes = fax.by(&gateway).await;
         assert_eq!(matches!(outcomes[..], [Outcome::Delivered(_)]), step >= 6, "step {step}: {outcomes:?}");
     }
     let shown = path.display();
