@@ -41,7 +41,9 @@ impl Identity {
     /// Sixteen bytes that no other file state on this device has: a Message-ID made of them is the same when a file is
     /// taken in a second time after a crash, so that duplicates can be told.
     pub fn to_bytes(self) -> [u8; 16] {
-        let moment = u64::try_from(self.modified_nanos.unsigned_abs() % (1 << 64)).unwrap_or(0);
+        let low = |nanos: i128| nanos.unsigned_abs() as u64;
+        // Both moments count, also where they are the same one.
+        let moment = low(self.modified_nanos).rotate_left(32) ^ low(self.born_nanos);
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.number.to_be_bytes());
         bytes[8..].copy_from_slice(&moment.to_be_bytes());

@@ -281,13 +281,14 @@ fn many_watchers_take_each_file_once() {
 #[test]
 fn a_new_file_with_number_size_and_date_of_a_deleted_one_is_another() {
     let folder = tempfile::tempdir().unwrap();
-    let mut identities = std::collections::HashSet::new();
+    let (mut identities, mut bytes) = (std::collections::HashSet::new(), std::collections::HashSet::new());
     for _ in 0..20 {
         write(folder.path(), "a.eml", 10);
         let mut directory = watched(folder.path());
         let candidate = polled(&mut directory).remove(0);
         let claimed = directory.claim(&candidate, NOW).unwrap();
         assert!(identities.insert(claimed.identity().to_string()), "{identities:?}");
+        assert!(bytes.insert(claimed.identity().to_bytes()), "{identities:?}");
         claimed.settle().unwrap();
     }
 }
