@@ -56,7 +56,7 @@ pub struct Arrival<'a> {
     pub domain: &'a Domain,
     /// The moment of processing.
     pub at: Timestamp,
-    /// Sixteen random bytes for a Message-ID.
+    /// Sixteen random bytes for a Message-ID, where the file [lacks](Submission::lacks_message_id) one.
     pub unique: [u8; 16],
 }
 
@@ -95,6 +95,11 @@ impl Submission<'_> {
         }
         self.envelope.smtputf8 |= needs_smtputf8(&self.envelope);
         Ok((self.envelope, content))
+    }
+
+    /// Whether [`Arrival::unique`] is of use: it brings no Message-ID, or an empty one.
+    pub fn lacks_message_id(&self) -> bool {
+        self.header.named("Message-ID").all(|field| field.unfolded().is_empty())
     }
 
     /// No more `Received` fields than this will stand in the message: those of the file, and ours.

@@ -37,7 +37,8 @@ impl Shared {
                 server: settings.fqdn.as_str(),
                 domain: settings.default_domain(),
                 at: self.world.now(),
-                unique: self.world.random().to_le_bytes(),
+                // A call of the system, and most files bring one.
+                unique: if decoded.lacks_message_id() { self.world.random() } else { 0 }.to_le_bytes(),
             };
             let most_hops = decoded.most_hops();
             let message = decoded.into_message(&arrival);
