@@ -102,6 +102,7 @@ pub mod rate;
 pub mod replay;
 pub mod submission;
 
+mod claimed;
 mod fields;
 mod file_system;
 mod parameter;
