@@ -526,8 +526,11 @@ fn picker() -> impl FnMut(usize) -> usize + Send {
     let keys = RandomState::new();
     let mut count = 0_u64;
     move |below| {
+        if below < 2 {
+            return 0;
+        }
         count += 1;
-        let below = u64::try_from(below.max(1)).unwrap_or(1);
+        let below = u64::try_from(below).unwrap_or(1);
         usize::try_from(keys.hash_one(count) % below).unwrap_or(0)
     }
 }

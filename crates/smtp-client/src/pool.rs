@@ -1,6 +1,6 @@
 //! Connections that wait for the next message to the same host on the same terms.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Shelves {
-    by_address: HashMap<SocketAddr, Vec<Idle>>,
+    by_address: BTreeMap<SocketAddr, Vec<Idle>>,
     count: usize,
     caretaker: Option<JoinHandle<()>>,
 }
@@ -82,7 +82,7 @@ impl Pool {
     pub(crate) fn drain(&self) -> Vec<Idle> {
         let mut shelves = self.shelves();
         shelves.count = 0;
-        shelves.by_address.drain().flat_map(|(_, shelf)| shelf).collect()
+        std::mem::take(&mut shelves.by_address).into_values().flatten().collect()
     }
 
     /// Takes away what has waited too long or is not quiet. Whether anything is left.
