@@ -240,15 +240,22 @@ pub(crate) fn memory() -> PathBuf {
 
 /// Equal states have equal ones, and hardly any others: of a million, two in a hundred million million.
 pub(super) fn fingerprint(files: &Files) -> u64 {
-    let mut mixed = 0u64;
-    let mut mix = |word: u64| mixed = (mixed.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = |before: u64, word: u64| (before.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Four side by side: a processor multiplies them at once.
+    let mut sums = [1u64, 2, 3, 4];
     for (path, bytes) in files {
         for bytes in [path.as_os_str().as_encoded_bytes(), bytes] {
-            mix(bytes.len() as u64);
+            sums[0] = mixed(sums[0], bytes.len() as u64);
             let (words, rest) = bytes.as_chunks::<8>();
-            words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
-            rest.iter().for_each(|byte| mix(u64::from(*byte)));
+            let (fours, words) = words.as_chunks::<4>();
+            for four in fours {
+                for (sum, word) in sums.iter_mut().zip(four) {
+                    *sum = mixed(*sum, u64::from_le_bytes(*word));
+                }
+            }
+            words.iter().for_each(|word| sums[1] = mixed(sums[1], u64::from_le_bytes(*word)));
+            rest.iter().for_each(|byte| sums[2] = mixed(sums[2], u64::from(*byte)));
         }
     }
-    mixed
+    sums.into_iter().fold(0, mixed)
 }

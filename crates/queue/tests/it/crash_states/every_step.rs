@@ -11,6 +11,8 @@ use crate::dice::Dice;
 const TEST: &str = "crash_states::every_step::at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised";
 /// `.ci/long` asks for a million.
 const STATES: &str = "POSTROAD_CRASH_STATES";
+/// Which life is the first: two processes that share the work try others.
+const FROM: &str = "POSTROAD_CRASH_STATES_FROM";
 /// Of one recording; then comes the next, of other messages.
 const EACH: usize = 10_000;
 
@@ -20,12 +22,13 @@ fn at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised() {
     if let Some((path, number)) = record::child() {
         return record::runtime().block_on(life::live(&path, number));
     }
-    let wanted = std::env::var(STATES).ok().and_then(|count| count.parse().ok()).unwrap_or(10_000);
+    let asked = |name| std::env::var(name).ok().and_then(|count| count.parse().ok());
+    let (wanted, from) = (asked(STATES).unwrap_or(10_000), asked(FROM).unwrap_or(0));
     let mut tried = Tried::default();
-    let (mut lives, mut found, mut known) = (0, disk::Files::new(), Promises::default());
-    while tried.states < wanted || lives < 2 {
+    let (mut lives, mut found, mut known) = (from, disk::Files::new(), Promises::default());
+    while tried.states < wanted || lives < from + 2 {
         // Every second life begins with what a crash left of the one before.
-        if lives % 2 == 0 {
+        if (lives - from) % 2 == 0 {
             (found, known) = (disk::Files::new(), Promises::default());
         }
         let folder = tempfile::tempdir_in(disk::memory()).expect("a folder");
@@ -35,7 +38,7 @@ fn at_every_step_of_a_run_a_crash_loses_nothing_that_was_promised() {
         assert!(steps.len() > 500 && syncs > life::MESSAGES, "{} steps, {syncs} syncs", steps.len());
 
         let share = wanted.saturating_sub(tried.states).min(EACH);
-        let share = if lives == 0 { share.div_ceil(2) } else { share };
+        let share = if lives == from { share.div_ceil(2) } else { share };
         let before = tried;
         tried += try_all(Disk::holding(&found), &known, (&steps, 0), share, lives);
         assert!(tried.states > before.states, "nothing is tried any more");
