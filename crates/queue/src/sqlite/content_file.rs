@@ -13,55 +13,42 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::JoinHandle;
 
 use postroad_message::Content;
 use rustix::fs::{Mode, OFlags};
 
 use super::draft::{self, DraftFile};
 use super::fault::Fault;
+use super::file_threads::{Aside, FileThreads, OpenFile};
 use super::owner::{self, Owner};
 use super::record::Checksum;
 use super::stored;
 use crate::error::QueueError;
 use crate::item::NewMessage;
 
-/// Each waits for the disk most of the time, and a file system writes for several in one go what they want synced.
-const THREADS: usize = 8;
-
-type Job = Box<dyn FnOnce(&Folder) + Send>;
-
 /// The folder of large contents, and the threads that write and read there.
 #[derive(Clone)]
 pub(super) struct ContentFiles {
-    jobs: Sender<Job>,
+    threads: FileThreads,
+    folder: Arc<Folder>,
     threshold: usize,
 }
 
 impl ContentFiles {
-    /// Starts the threads over the folder beside the database at `path`, which is made where there is none.
-    pub(super) fn start(path: &Path, threshold: usize) -> Result<(Self, Vec<thread::JoinHandle<()>>), Fault> {
-        let folder = Arc::new(Folder::beside(path)?);
-        let (jobs, inbox) = channel::<Job>();
-        let inbox = Arc::new(Mutex::new(inbox));
-        let mut handles = Vec::new();
-        for _ in 0..THREADS {
-            let (folder, inbox) = (Arc::clone(&folder), Arc::clone(&inbox));
-            let work = move || {
-                while let Some(job) = next(&inbox) {
-                    job(&folder);
-                }
-            };
-            handles.push(thread::Builder::new().name("postroad-queue-files".to_owned()).spawn(work)?);
-        }
-        Ok((Self { jobs, threshold }, handles))
+    /// Starts the threads over the folder beside the database at `path`, which is made where there is none; they have ended when
+    /// the one has that this gives.
+    pub(super) fn start(path: &Path, threshold: usize) -> Result<(Self, JoinHandle<()>), Fault> {
+        let (threads, first) = FileThreads::begin()?;
+        let folder = Arc::new(Folder::beside(path, threads.aside())?);
+        Ok((Self { threads, folder, threshold }, first))
     }
 
-    pub(super) fn run(&self, job: impl FnOnce(&Folder) + Send + 'static) -> Result<(), QueueError> {
-        self.jobs.send(Box::new(job)).map_err(|_| QueueError::Closed)
+    pub(super) fn run(&self, job: impl FnOnce(&Folder) + Send + 'static) {
+        let folder = Arc::clone(&self.folder);
+        self.threads.run(Box::new(move || job(&folder)));
     }
 
     pub(super) fn is_large(&self, message: &NewMessage) -> bool {
@@ -76,7 +63,7 @@ impl ContentFiles {
     /// Removes the files of messages that are gone. What cannot be removed is swept at the next start.
     pub(super) fn remove(&self, doomed: Vec<String>) {
         if !doomed.is_empty() {
-            let _ = self.run(move |folder| {
+            self.run(move |folder| {
                 for name in &doomed {
                     let _ = fs::remove_file(folder.path.join(name));
                 }
@@ -85,22 +72,20 @@ impl ContentFiles {
     }
 }
 
-fn next(inbox: &Mutex<Receiver<Job>>) -> Option<Job> {
-    inbox.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
-}
-
 /// The folder beside the database.
 pub(super) struct Folder {
     path: PathBuf,
     /// Whoever has the database.
     owner: Owner,
     last: AtomicU64,
+    /// Who closes its files.
+    aside: Aside,
 }
 
 impl Folder {
-    fn beside(database: &Path) -> Result<Self, Fault> {
+    fn beside(database: &Path, aside: Aside) -> Result<Self, Fault> {
         let (path, owner) = owner::folder_beside(database, "-content")?;
-        Ok(Self { path, owner, last: AtomicU64::new(0) })
+        Ok(Self { path, owner, last: AtomicU64::new(0), aside })
     }
 
     /// Writes the large ones of these contents, each into a file of its own unless it lies in one already, and syncs all of it.
@@ -125,12 +110,13 @@ impl Folder {
     fn write(&self, content: &Content) -> Result<(Arc<DraftFile>, i64), Fault> {
         let draft = self.create()?;
         let mut sum = Checksum::of(content.len());
+        let mut file = draft.file()?;
         content.pieces(|piece| {
             sum.add(piece);
-            (&draft.file).write_all(piece)
+            file.write_all(piece)
         })?;
         // A sync that failed is final for this file: whatever a second one says, pages may be lost.
-        draft.file.sync_data()?;
+        file.sync_data()?;
         Ok((Arc::new(draft), sum.finish()))
     }
 
@@ -163,7 +149,7 @@ impl Folder {
             file.lock()?;
             // Between the two somebody who sweeps may have taken it for an orphan.
             if file.metadata()?.nlink() > 0 {
-                return Ok(DraftFile::new(path, name, file));
+                return Ok(DraftFile::new(path, name, OpenFile::new(file, &self.aside)));
             }
         }
     }
@@ -172,7 +158,7 @@ impl Folder {
     pub(super) fn read(&self, name: &str, size: u64, checksum: i64) -> Result<Option<Content>, Fault> {
         match File::open(self.path.join(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            opened => stored::content(opened?, size, checksum),
+            opened => stored::content(OpenFile::new(opened?, &self.aside), size, checksum),
         }
     }
 
@@ -248,7 +234,7 @@ mod tests {
         let parent = tempfile::tempdir().expect("a folder");
         let database = parent.path().join("queue.db");
         fs::write(&database, "").expect("a file");
-        let folder = Folder::beside(&database).expect("a folder");
+        let folder = Folder::beside(&database, Aside::default()).expect("a folder");
         for (wanted, ended, stay) in [
             (false, None, 0),
             (true, Some(Err(QueueError::DiskFull { code: 13 })), 0),

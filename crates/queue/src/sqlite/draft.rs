@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::content_file::{ContentFiles, Folder};
 use super::fault::Fault;
+use super::file_threads::OpenFile;
 use super::record::Checksum;
 use crate::draft::ContentDraft;
 use crate::error::QueueError;
@@ -28,7 +29,7 @@ pub(super) struct DraftFile {
     path: PathBuf,
     pub(super) name: String,
     /// Locked until it is closed: nobody sweeps it away.
-    pub(super) file: File,
+    file: OpenFile,
     /// A call is about to write a row for it.
     lent: AtomicBool,
     /// There is a row for it, or there may be.
@@ -36,8 +37,12 @@ pub(super) struct DraftFile {
 }
 
 impl DraftFile {
-    pub(super) fn new(path: PathBuf, name: String, file: File) -> Self {
+    pub(super) fn new(path: PathBuf, name: String, file: OpenFile) -> Self {
         Self { path, name, file, lent: AtomicBool::new(false), wanted: AtomicBool::new(false) }
+    }
+
+    pub(super) fn file(&self) -> io::Result<&File> {
+        self.file.file()
     }
 
     /// Whether it may have a row now: not where another call is at it, or another message has it.
@@ -58,8 +63,9 @@ impl DraftFile {
 impl Drop for DraftFile {
     fn drop(&mut self) {
         if !self.wanted.load(Ordering::Acquire) {
+            let path = std::mem::take(&mut self.path);
             // Swept at the next start where it cannot be removed now.
-            let _ = fs::remove_file(&self.path);
+            self.file.close_after(move || drop(fs::remove_file(path)));
         }
     }
 }
@@ -96,17 +102,14 @@ impl Incoming {
         work: impl FnOnce(&Folder, Written) -> Result<T, Fault> + Send + 'static,
     ) -> BoxFuture<'static, T> {
         let (reply, done) = oneshot::channel();
-        let sent = match self.written.take() {
-            None => Err(QueueError::Io { code: 0 }),
-            Some(written) => self.files.run(move |folder| {
-                // Where nobody waits any more, what was written goes with the answer.
-                let _ = reply.send(work(folder, written).map_err(|Fault(error)| error));
-            }),
+        let Some(written) = self.written.take() else {
+            return Box::pin(std::future::ready(Err(QueueError::Io { code: 0 })));
         };
-        Box::pin(async move {
-            sent?;
-            done.await.unwrap_or(Err(QueueError::Closed))
-        })
+        self.files.run(move |folder| {
+            // Where nobody waits any more, what was written goes with the answer.
+            let _ = reply.send(work(folder, written).map_err(|Fault(error)| error));
+        });
+        Box::pin(async move { done.await.unwrap_or(Err(QueueError::Closed)) })
     }
 }
 
@@ -134,7 +137,7 @@ impl Drop for Incoming {
     /// To remove a long file takes its time.
     fn drop(&mut self) {
         if let Some(written) = self.written.take() {
-            let _ = self.files.run(move |_| drop(written));
+            self.files.run(move |_| drop(written));
         }
     }
 }
@@ -142,11 +145,11 @@ impl Drop for Incoming {
 impl Written {
     fn add(&mut self, folder: &Folder, piece: &[u8]) -> Result<(), Fault> {
         let mut file = match &self.file {
-            Some(draft) => &draft.file,
+            Some(draft) => draft.file()?,
             None => {
                 let draft = self.file.insert(folder.create()?);
-                (&draft.file).write_all(&self.head)?;
-                &draft.file
+                draft.file()?.write_all(&self.head)?;
+                draft.file()?
             }
         };
         file.write_all(piece)?;
@@ -156,14 +159,15 @@ impl Written {
     }
 
     fn finish(self, folder: &Folder) -> Result<Content, Fault> {
-        let Self { head, file, length, shape } = self;
-        let Some(file) = file else { return Ok(Content::from(head)) };
-        let checksum = checksum(&file.file, length)?;
+        let Self { head, file: draft, length, shape } = self;
+        let Some(draft) = draft else { return Ok(Content::from(head)) };
+        let file = draft.file()?;
+        let checksum = checksum(file, length)?;
         // A sync that failed is final for this file: whatever a second one says, pages may be lost.
-        file.file.sync_data()?;
+        file.sync_data()?;
         folder.sync()?;
         let (start, length) = (head.len() as u64, length - head.len());
-        let source = Arc::new(Finished { file: Arc::new(file), head: head.clone(), length, checksum });
+        let source = Arc::new(Finished { draft: Arc::new(draft), head: head.clone(), length, checksum });
         Ok(Content::with_rest(head, Rest { source, start, length, shape }))
     }
 }
@@ -184,7 +188,7 @@ fn checksum(file: &File, length: usize) -> io::Result<i64> {
 
 /// A content that was written, synced, and may be queued as it lies.
 struct Finished {
-    file: Arc<DraftFile>,
+    draft: Arc<DraftFile>,
     head: Vec<u8>,
     /// Of what follows the head.
     length: usize,
@@ -193,7 +197,7 @@ struct Finished {
 
 impl ContentSource for Finished {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.file.read_at(into, offset)
+        self.draft.file()?.read_at(into, offset)
     }
 }
 
@@ -204,6 +208,6 @@ pub(super) fn lent(content: &Content, folder: &Folder) -> Option<(Arc<DraftFile>
     let finished = source.downcast_ref::<Finished>()?;
     let same = (rest.start, rest.length) == (finished.head.len() as u64, finished.length)
         && content.head() == finished.head
-        && folder.has(&finished.file.path);
-    (same && finished.file.lend()).then(|| (Arc::clone(&finished.file), finished.checksum))
+        && folder.has(&finished.draft.path);
+    (same && finished.draft.lend()).then(|| (Arc::clone(&finished.draft), finished.checksum))
 }

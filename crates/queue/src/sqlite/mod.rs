@@ -5,6 +5,7 @@ mod desk;
 mod draft;
 mod enqueue;
 mod fault;
+mod file_threads;
 mod filter;
 mod fresh;
 mod lease;

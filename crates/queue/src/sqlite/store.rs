@@ -90,7 +90,7 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
     };
     let neighbours = Arc::new(neighbours);
     let reading = schema::open_reader(path, options.busy_timeout)?;
-    let (files, mut others) = ContentFiles::start(path, options.large_content)?;
+    let (files, filing) = ContentFiles::start(path, options.large_content)?;
     sync_folder(path)?;
     let shelf = Shelf::default();
     let (writer, writing) =
@@ -99,7 +99,6 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
     let lookup = Lookup::new(path, options.busy_timeout, Arc::clone(&neighbours));
     let (keeper, keeping) =
         Keeper::start(path, &options, shelf.clone(), (writer.clone(), recent.clone(), lookup), &reading)?;
-    others.extend([keeping, writing]);
     let (reader, reading) = Reader::start(reading, Arc::clone(&neighbours))?;
     Ok(SqliteStore {
         keeper,
@@ -111,7 +110,7 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
         neighbours,
         path: path.into(),
         options,
-        threads: Arc::new(Threads { reading, others }),
+        threads: Arc::new(Threads { reading, others: [filing, keeping, writing] }),
     })
 }
 
@@ -172,20 +171,18 @@ impl SqliteStore {
         }
         let (reply, written) = oneshot::channel();
         let writer = self.writer.clone();
-        let sent = self.files.run(move |folder| {
-            let _ = reply.send(match folder.draft(&large) {
+        self.files.run(move |folder| {
+            let answer = match folder.draft(&large) {
                 Ok(drafts) => {
                     let labour = labour(drafts);
                     let (promise, weight) = kind(&labour);
                     Ok(writer.submit(promise, weight, labour))
                 }
                 Err(Fault(error)) => Err(error),
-            });
+            };
+            let _ = reply.send(answer);
         });
-        Box::pin(async move {
-            sent?;
-            written.await.unwrap_or(Err(QueueError::Closed))?.await
-        })
+        Box::pin(async move { written.await.unwrap_or(Err(QueueError::Closed))?.await })
     }
 
     async fn read_file(
@@ -198,7 +195,7 @@ impl SqliteStore {
         let (reply, read) = oneshot::channel();
         self.files.run(move |folder| {
             let _ = reply.send(folder.read(&name, size, checksum));
-        })?;
+        });
         let content = match read.await {
             Ok(read) => read.map_err(|Fault(error)| error)?,
             Err(_) => return Err(QueueError::Closed),
@@ -219,7 +216,7 @@ impl SqliteStore {
     }
 
     /// Removes, beside the other work, the content files that a crash left without a message.
-    fn sweep(&self) -> Result<(), QueueError> {
+    fn sweep(&self) {
         let (path, patience) = (Arc::clone(&self.path), self.options.busy_timeout);
         let neighbours = Arc::clone(&self.neighbours);
         self.files.run(move |folder| {
@@ -228,13 +225,13 @@ impl SqliteStore {
             // What cannot be removed costs room and no mail; the next start tries again.
             let _ = swept;
             drop(neighbours);
-        })
+        });
     }
 }
 
 struct Threads {
     reading: JoinHandle<()>,
-    others: Vec<JoinHandle<()>>,
+    others: [JoinHandle<()>; 3],
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -298,7 +295,7 @@ impl QueueStore for SqliteStore {
             // Whoever took the log has looked after what an earlier process left.
             let promise = if self.shelf.is_open() { Promise::Durable } else { Promise::Afresh };
             let freed = self.writer.submit(promise, 0, start).await?;
-            self.sweep()?;
+            self.sweep();
             Ok(freed)
         })
     }

@@ -1,6 +1,5 @@
 //! A large content that stays in its file: looked at once, and read in pieces by whoever sends it.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use postroad_message::content::{ContentSource, Rest, header_block_within};
 use postroad_message::{Content, Shape};
 
 use super::fault::Fault;
+use super::file_threads::OpenFile;
 use super::record::Checksum;
 
 /// So much is read at first, in which most header blocks end.
@@ -18,7 +18,8 @@ const PIECE: usize = 64 * 1024;
 
 /// The content in this file, if it is what was queued. The file stays open as long as anybody has the content, and readable even
 /// where its message has left meanwhile.
-pub(super) fn content(file: File, size: u64, checksum: i64) -> Result<Option<Content>, Fault> {
+pub(super) fn content(stored: OpenFile, size: u64, checksum: i64) -> Result<Option<Content>, Fault> {
+    let file = stored.file()?;
     let (Ok(size), true) = (usize::try_from(size), file.metadata()?.len() == size) else { return Ok(None) };
     let (mut head, mut shape, mut sum) = (Vec::new(), Shape::default(), Checksum::of(size));
     let (mut at, mut piece, mut has_header) = (0, Vec::new(), false);
@@ -43,15 +44,15 @@ pub(super) fn content(file: File, size: u64, checksum: i64) -> Result<Option<Con
         return Ok(None);
     }
     let rest =
-        Rest { start: head.len() as u64, length: size - head.len(), shape, source: Arc::new(Stored(file)) };
+        Rest { start: head.len() as u64, length: size - head.len(), shape, source: Arc::new(Stored(stored)) };
     Ok(Some(Content::with_rest(head, rest)))
 }
 
-struct Stored(File);
+struct Stored(OpenFile);
 
 impl ContentSource for Stored {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(into, offset)
+        self.0.file()?.read_at(into, offset)
     }
 }
 
@@ -60,11 +61,13 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::sqlite::file_threads::Aside;
     use crate::sqlite::record;
 
     fn in_file(bytes: &[u8]) -> Content {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(bytes).expect("room");
+        let file = OpenFile::new(file, &Aside::default());
         let read = content(file, bytes.len() as u64, record::checksum(bytes));
         read.ok().flatten().expect("it is whole")
     }

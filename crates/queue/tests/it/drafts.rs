@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use postroad_message::Content;
 use postroad_queue::{
@@ -63,6 +64,13 @@ async fn what_is_given_up_leaves_no_file() {
     let mut refused = with(&content);
     refused.deliveries.clear();
     assert_eq!(store.enqueue(refused).await, Err(QueueError::NothingToDeliver));
+    // Another thread puts the others away.
+    let only_it = async {
+        while files(&path).len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), only_it).await.expect("they go");
     assert_eq!(files(&path).len(), 1, "it may be queued still");
     known.content = content;
     store.enqueue(known).await.expect("known before");
@@ -151,8 +159,7 @@ async fn kill_9_in_the_middle_leaves_what_the_next_start_sweeps_away() {
 #[ignore = "needs strace; .ci/run runs it"]
 fn a_disk_that_is_full_in_the_middle_refuses_for_now_and_keeps_nothing() {
     if let Ok(path) = std::env::var("POSTROAD_DRAFT_WITHOUT_ROOM") {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let refused = runtime.block_on(finds_no_room(Path::new(&path)));
+        let refused = runtime().block_on(finds_no_room(Path::new(&path)));
         // Nothing can be said any more.
         std::process::exit(if refused { 0 } else { 1 });
     }
@@ -183,6 +190,61 @@ async fn finds_no_room(path: &Path) -> bool {
     let finished = draft.finish(Vec::new()).await;
     store.close();
     matches!(refused, Some(QueueError::DiskFull { .. })) && finished.is_err() && files(path).is_empty()
+}
+
+/// To free the blocks of a long file takes its time, and it is whoever closes it last that waits.
+#[test]
+#[ignore = "needs strace; .ci/run runs it"]
+fn long_files_are_closed_and_removed_by_the_store_s_own_threads() {
+    const CHILD: &str = "POSTROAD_DRAFT_CLOSED";
+    if let Ok(path) = std::env::var(CHILD) {
+        return runtime().block_on(async {
+            let store = open(Path::new(&path));
+            // Given up when it is whole, when it is begun, and one that is delivered while somebody has it.
+            drop(begun(&store).await.finish(body(1, 7)).await.expect("room"));
+            drop(begun(&store).await);
+            let content = begun(&store).await.finish(body(1, 7)).await.expect("room");
+            let id = store.enqueue(with(&content)).await.expect("room");
+            let read = store.content(id).await.expect("there");
+            let lease = claim(&store, "example.com").await.pop().expect("due");
+            store.settle(lease, Settlement::all_leave()).await.expect("settled");
+            drop((content, read));
+            store.close();
+            assert_eq!(files(Path::new(&path)), Vec::<PathBuf>::new());
+        });
+    }
+    let name = "long_files_are_closed_and_removed_by_the_store_s_own_threads";
+    let calls = traced(name, CHILD, "trace=close,unlink");
+    let of_content = |call: &str| {
+        let of_content = |line: &&str| line.contains(call) && line.contains("-content/");
+        calls.lines().filter(of_content).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (closed, removed) = (of_content(" close("), of_content(" unlink("));
+    assert_eq!((closed.len(), removed.len()), (4, 3), "{calls}");
+    for call in closed.iter().chain(&removed) {
+        assert!(call.contains("<postroad-queue-> "), "{call}");
+    }
+}
+
+/// These calls of a child that runs the test of this name, each with its thread's name.
+fn traced(name: &str, child: &str, calls: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace");
+    let ended = Command::new("strace")
+        .args(["-f", "-qq", "-y", "--decode-pids=comm", "-e", calls, "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--exact", &format!("drafts::{name}"), "--nocapture", "--ignored"])
+        .env(child, folder.path().join("queue.db"))
+        .stdout(Stdio::null())
+        .status()
+        .expect("strace");
+    assert!(ended.success());
+    fs::read_to_string(trace).expect("a trace")
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
 
 async fn begun(store: &SqliteStore) -> Box<dyn ContentDraft> {
