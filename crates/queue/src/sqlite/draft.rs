@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use crate::store::BoxFuture;
 
 /// So much is read at a time where all of a file is looked at.
 const PIECE: usize = 64 * 1024;
+/// So much comes before the system is asked to begin writing it: the sync at the end then waits for the rest only.
+const BEHIND: usize = 4 << 20;
 
 /// A file that no row names yet. It is removed with the last who has it, unless a row names it by then.
 pub(super) struct DraftFile {
@@ -85,6 +87,10 @@ struct Written {
     head: Vec<u8>,
     file: Option<DraftFile>,
     length: usize,
+    /// How much of it the system has begun to write to the disk.
+    begun: usize,
+    /// Of all that came, whatever its length.
+    came: Checksum,
     /// Of what follows the head.
     shape: Shape,
 }
@@ -92,7 +98,10 @@ struct Written {
 impl Incoming {
     /// There is no file before the first piece.
     pub(super) fn new(files: ContentFiles, store: Arc<dyn Any + Send + Sync>, head: Vec<u8>) -> Self {
-        let written = Written { length: head.len(), head, file: None, shape: Shape::default() };
+        let mut came = Checksum::of(0);
+        came.add(&head);
+        let written =
+            Written { length: head.len(), head, file: None, begun: 0, came, shape: Shape::default() };
         Self { files, _store: store, written: Some(written) }
     }
 
@@ -153,16 +162,21 @@ impl Written {
             }
         };
         file.write_all(piece)?;
+        self.came.add(piece);
         self.shape = self.shape.then(Shape::of(piece));
         self.length += piece.len();
+        if self.length - self.begun >= BEHIND {
+            begin_writing(file, self.begun, self.length);
+            self.begun = self.length;
+        }
         Ok(())
     }
 
     fn finish(self, folder: &Folder) -> Result<Content, Fault> {
-        let Self { head, file: draft, length, shape } = self;
+        let Self { head, file: draft, length, came, shape, .. } = self;
         let Some(draft) = draft else { return Ok(Content::from(head)) };
         let file = draft.file()?;
-        let checksum = checksum(file, length)?;
+        let checksum = checksum(file, length, &came)?;
         // A sync that failed is final for this file: whatever a second one says, pages may be lost.
         file.sync_data()?;
         folder.sync()?;
@@ -172,16 +186,33 @@ impl Written {
     }
 }
 
-/// Begins with the length, which nobody knows before the end: so it takes a look at what was written.
-fn checksum(file: &File, length: usize) -> io::Result<i64> {
-    let (mut sum, mut at) = (Checksum::of(length), 0);
+/// A hint that promises nothing. That these bytes, which are on their way already, need not stay in memory is what makes Linux begin.
+fn begin_writing(file: &File, from: usize, to: usize) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::fs::fadvise(
+        file,
+        from as u64,
+        std::num::NonZeroU64::new((to - from) as u64),
+        rustix::fs::Advice::DontNeed,
+    );
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (file, from, to);
+}
+
+/// Begins with the length, which nobody knows before the end: so it takes a look at what was written, which must be what `came`.
+fn checksum(file: &File, length: usize, came: &Checksum) -> io::Result<i64> {
+    let (mut sum, mut found, mut at) = (Checksum::of(length), Checksum::of(0), 0);
     let mut piece = vec![0; PIECE];
     while at < length {
         let room = piece.len().min(length - at);
         let part = piece.get_mut(..room).unwrap_or_default();
         file.read_exact_at(part, at as u64)?;
         sum.add(part);
+        found.add(part);
         at += room;
+    }
+    if found.finish() != came.finish() {
+        return Err(ErrorKind::InvalidData.into());
     }
     Ok(sum.finish())
 }

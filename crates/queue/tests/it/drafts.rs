@@ -1,7 +1,8 @@
 //! Contents that come in pieces: in a file from the first piece on, and in none once nobody wants them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -190,6 +191,48 @@ async fn finds_no_room(path: &Path) -> bool {
     let finished = draft.finish(Vec::new()).await;
     store.close();
     matches!(refused, Some(QueueError::DiskFull { .. })) && finished.is_err() && files(path).is_empty()
+}
+
+/// What the disk gives back is what is sent later, and its checksum is not to say that it came like this.
+#[tokio::test]
+async fn a_piece_that_is_not_found_as_it_came_is_refused_for_now() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = open(&path);
+    for at in [3, HEAD.len() + 5, HEAD.len() + PIECE - 1] {
+        let mut draft = begun(&store).await;
+        draft.write(body(1, PIECE)).await.expect("room");
+        let file = File::options().write(true).open(&files(&path)[0]).expect("it opens");
+        file.write_all_at(b"?", at as u64).expect("written");
+        let error = draft.finish(Vec::new()).await.expect_err("it was changed");
+        assert!(matches!(error, QueueError::Io { .. }) && error.is_transient(), "{error}");
+        while !files(&path).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// So that the sync at the end, for which the client waits, has little left to do.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs strace; .ci/run runs it"]
+fn the_system_begins_to_write_while_a_long_content_comes() {
+    const CHILD: &str = "POSTROAD_DRAFT_LONG";
+    if let Ok(path) = std::env::var(CHILD) {
+        return runtime().block_on(async {
+            let mut draft = open(Path::new(&path)).draft(HEAD.to_vec()).expect("in pieces");
+            for piece in 0..210 {
+                draft.write(body(piece, PIECE)).await.expect("room");
+            }
+            draft.finish(Vec::new()).await.expect("room");
+        });
+    }
+    let name = "the_system_begins_to_write_while_a_long_content_comes";
+    let calls = traced(name, CHILD, "trace=fadvise64,fdatasync");
+    let of_content: Vec<&str> = calls.lines().filter(|call| call.contains("-content/")).collect();
+    let (synced, begun) = of_content.split_last().expect("calls");
+    assert!(synced.contains("fdatasync("), "{synced}");
+    assert!(begun.len() == 5 && begun.iter().all(|call| call.contains("fadvise64(")), "{calls}");
 }
 
 /// To free the blocks of a long file takes its time, and it is whoever closes it last that waits.
