@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 
 use postroad_message::Content;
 use rustix::fs::{Mode, OFlags};
+use tokio::sync::watch;
 
 use super::draft::{self, DraftFile};
 use super::fault::Fault;
@@ -35,6 +36,17 @@ pub(super) struct ContentFiles {
     threads: FileThreads,
     folder: Arc<Folder>,
     threshold: usize,
+    /// How many calls write contents before they go to the writing thread.
+    writing: Arc<watch::Sender<usize>>,
+}
+
+/// One of those calls, until it has gone there.
+pub(super) struct Writing(Arc<watch::Sender<usize>>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| *calls -= 1);
+    }
 }
 
 impl ContentFiles {
@@ -43,12 +55,24 @@ impl ContentFiles {
     pub(super) fn start(path: &Path, threshold: usize) -> Result<(Self, JoinHandle<()>), Fault> {
         let (threads, first) = FileThreads::begin()?;
         let folder = Arc::new(Folder::beside(path, threads.aside())?);
-        Ok((Self { threads, folder, threshold }, first))
+        let writing = Arc::new(watch::Sender::new(0));
+        Ok((Self { threads, folder, threshold, writing }, first))
     }
 
     pub(super) fn run(&self, job: impl FnOnce(&Folder) + Send + 'static) {
         let folder = Arc::clone(&self.folder);
         self.threads.run(Box::new(move || job(&folder)));
+    }
+
+    pub(super) fn writing(&self) -> Writing {
+        self.writing.send_modify(|calls| *calls += 1);
+        Writing(Arc::clone(&self.writing))
+    }
+
+    /// Ready once nobody writes contents who has not gone to the writing thread, or come to nothing.
+    pub(super) async fn written(&self) {
+        // The sender is ours.
+        let _ = self.writing.subscribe().wait_for(|calls| *calls == 0).await;
     }
 
     pub(super) fn is_large(&self, message: &NewMessage) -> bool {

@@ -170,7 +170,7 @@ impl SqliteStore {
             return self.writer.submit(promise, weight, labour);
         }
         let (reply, written) = oneshot::channel();
-        let writer = self.writer.clone();
+        let (writer, writing) = (self.writer.clone(), self.files.writing());
         self.files.run(move |folder| {
             let answer = match folder.draft(&large) {
                 Ok(drafts) => {
@@ -180,6 +180,7 @@ impl SqliteStore {
                 }
                 Err(Fault(error)) => Err(error),
             };
+            drop(writing);
             let _ = reply.send(answer);
         });
         Box::pin(async move { written.await.unwrap_or(Err(QueueError::Closed))?.await })
@@ -305,6 +306,8 @@ impl QueueStore for SqliteStore {
         Box::pin(async move {
             // What could not move is in the log, and moves at the next start.
             let moved = ended.await;
+            // A settlement whose report is being written comes before the end of its lease.
+            self.files.written().await;
             let freed = self.writer.submit(Promise::Visible, 0, lease::stop).await?;
             moved.map(|()| freed)
         })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use postroad_message::Content;
 use postroad_queue::{Filter, QueueError, QueueStore, Settlement, SqliteOptions, SqliteStore, State};
 
-use crate::mail::{at, body, claim, list, message};
+use crate::mail::{at, body, claim, list, message, named};
 
 const LARGE: usize = 20_000;
 
@@ -60,6 +60,33 @@ async fn a_report_with_a_large_original_lies_in_a_file_as_well() {
     assert!(store.settle(lease, settlement).await.is_err(), "a lease settles once");
     store.close();
     assert_eq!(files(&path).len(), 1, "what was refused leaves no file behind");
+}
+
+/// Whoever settles may be broken off, and the store be closed while the report's file is being written.
+#[tokio::test]
+async fn a_report_with_a_large_original_is_queued_whole_though_the_store_is_closed_meanwhile() {
+    for number in 0..20 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("queue.db");
+        let store = open(&path);
+        if number % 2 == 0 {
+            store.start("Hub01").await.expect("it starts");
+        }
+        store.enqueue(named(number, "example.com", b"hello")).await.expect("room");
+        let lease = claim(&store, "example.com").await.pop().expect("due");
+        let mut settlement = Settlement::all_leave();
+        settlement.enqueue.push(message("contoso.com", &body(3, 50 * LARGE)));
+        drop(store.settle(lease, settlement));
+        if number % 4 == 0 {
+            store.stop().await.expect("all moves");
+        }
+        store.close();
+        let store = open(&path);
+        let listed = list(&store).await;
+        assert_eq!(listed.len(), 1, "the report in the place of the message: {listed:?}");
+        assert_eq!(store.content(listed[0].message).await, Ok(Content::from(body(3, 50 * LARGE))));
+        assert_eq!(files(&path).len(), 1);
+    }
 }
 
 #[tokio::test]
