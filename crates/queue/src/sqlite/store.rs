@@ -30,7 +30,7 @@ use crate::draft::ContentDraft;
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Lease, NewMessage, Settlement};
 use crate::listing::{Changed, Filter, Listed, QueueSummary};
-use crate::message_id::MessageId;
+use crate::message_id::{DeliveryId, MessageId};
 use crate::store::{BoxFuture, QueueStore};
 
 /// A queue in one SQLite file (with its `-wal` and `-shm` beside it), durable and readable with `sqlite3`; large
@@ -230,6 +230,20 @@ impl SqliteStore {
     }
 }
 
+/// Which lease is meant.
+#[derive(Clone, Copy)]
+struct Lent {
+    message: MessageId,
+    delivery: DeliveryId,
+    generation: u64,
+}
+
+impl Lent {
+    fn of(lease: &Lease) -> Self {
+        Self { message: lease.message, delivery: lease.delivery, generation: lease.generation }
+    }
+}
+
 struct Threads {
     reading: JoinHandle<()>,
     others: [JoinHandle<()>; 3],
@@ -268,6 +282,27 @@ impl SqliteStore {
                 let _ = moved.await;
             }
             self.reader.submit(read).await
+        })
+    }
+
+    /// What is asked of a lease whose message moves into the database first. Where that fails the lease is as good as before, and
+    /// whoever asked hears of the fault, so that he asks again: the loss of the lease would have his mail delivered twice.
+    fn of_lease<'a, T: Send + 'a>(
+        &'a self,
+        lent: Lent,
+        moved: Vec<BoxFuture<'static, ()>>,
+        asked: BoxFuture<'a, T>,
+    ) -> BoxFuture<'a, T> {
+        Box::pin(async move {
+            match asked.await {
+                Err(QueueError::LeaseLost { .. }) if self.shelf.lends(lent.message, lent.generation) => {
+                    for moved in moved {
+                        moved.await?;
+                    }
+                    Err(QueueError::Busy { code: 0 })
+                }
+                answer => answer,
+            }
         })
     }
 
@@ -429,9 +464,10 @@ impl QueueStore for SqliteStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> BoxFuture<'_, Vec<MessageId>> {
+        let lent = Lent::of(&lease);
         if !settlement.keep.is_empty() || !settlement.enqueue.is_empty() {
-            drop(self.settle_in(Which::One(lease.message)));
-            return self.settle_stored(lease, settlement);
+            let moved = self.settle_in(Which::One(lease.message));
+            return self.of_lease(lent, moved, self.settle_stored(lease, settlement));
         }
         match self.shelf.finish(&lease) {
             Finish::Left(left) => self.keeper.leave(left),
@@ -440,7 +476,7 @@ impl QueueStore for SqliteStore {
             }
             Finish::Elsewhere => {
                 drop(self.shelf.sending());
-                self.settle_stored(lease, settlement)
+                self.of_lease(lent, Vec::new(), self.settle_stored(lease, settlement))
             }
         }
     }
@@ -454,24 +490,21 @@ impl QueueStore for SqliteStore {
     }
 
     fn release(&self, lease: Lease, due: Timestamp) -> BoxFuture<'_, ()> {
-        drop(self.settle_in(Which::One(lease.message)));
-        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| lease::release(work, &lease, due))
+        let (lent, moved) = (Lent::of(&lease), self.settle_in(Which::One(lease.message)));
+        let release = move |work: &mut Work<'_>| lease::release(work, &lease, due);
+        self.of_lease(lent, moved, self.writer.submit(Promise::Visible, 0, release))
     }
 
     fn begin_trial(&self, lease: &Lease) -> BoxFuture<'_, ()> {
-        drop(self.settle_in(Which::One(lease.message)));
-        let (delivery, generation) = (lease.delivery, lease.generation);
-        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
-            lease::begin_trial(work, delivery, generation)
-        })
+        let (lent, moved) = (Lent::of(lease), self.settle_in(Which::One(lease.message)));
+        let begin = move |work: &mut Work<'_>| lease::begin_trial(work, lent.delivery, lent.generation);
+        self.of_lease(lent, moved, self.writer.submit(Promise::Visible, 0, begin))
     }
 
     fn extend(&self, lease: &Lease, until: Timestamp) -> BoxFuture<'_, ()> {
-        drop(self.settle_in(Which::One(lease.message)));
-        let (delivery, generation) = (lease.delivery, lease.generation);
-        self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
-            lease::extend(work, delivery, generation, until)
-        })
+        let (lent, moved) = (Lent::of(lease), self.settle_in(Which::One(lease.message)));
+        let extend = move |work: &mut Work<'_>| lease::extend(work, lent.delivery, lent.generation, until);
+        self.of_lease(lent, moved, self.writer.submit(Promise::Visible, 0, extend))
     }
 
     fn list(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Vec<Listed>> {

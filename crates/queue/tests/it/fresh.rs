@@ -342,3 +342,55 @@ async fn until(holds: impl Fn() -> bool) {
     };
     tokio::time::timeout(Duration::from_secs(60), looking).await.expect("it never comes about");
 }
+
+/// A lease that is not lost is not called lost: whoever delivered asks again, instead of delivering twice.
+#[tokio::test]
+async fn what_cannot_move_for_want_of_room_is_settled_when_there_is_room_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut options = SqliteOptions::default();
+    options.max_size = Some(1 << 20);
+    let store = SqliteStore::open_with(&path, options).expect("it opens");
+    store.start("Hub01").await.expect("it starts");
+    let mut filling = Vec::new();
+    let full = loop {
+        match store.enqueue(message("elsewhere.test", &body(filling.len(), 50_000))).await {
+            Ok(id) => filling.push(id),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, QueueError::DiskFull { .. }), "{full}");
+    for number in 0..5 {
+        store.enqueue(named(number, "example.com", &body(7, 60_000))).await.expect("the log has room");
+    }
+    let mut leases = claim(&store, "example.com").await.into_iter();
+    let mut next = || leases.next().expect("five are lent");
+    let is_full = |answer: Option<QueueError>| {
+        assert!(matches!(answer, Some(QueueError::DiskFull { .. })), "{answer:?}");
+    };
+    let waits = next();
+    let keep = Settlement::keep(vec![Kept::waiting(0, at(9))]);
+    is_full(store.settle(waits.clone(), keep.clone()).await.err());
+    let reported = next();
+    let mut report = Settlement::all_leave();
+    report.enqueue.push(message("contoso.com", b"report"));
+    is_full(store.settle(reported.clone(), report.clone()).await.err());
+    let (released, extended) = (next(), next());
+    is_full(store.release(released.clone(), at(9)).await.err());
+    is_full(store.begin_trial(&extended).await.err());
+    is_full(store.extend(&extended, at(90)).await.err());
+    store.settle(next(), Settlement::all_leave()).await.expect("what leaves needs no room");
+
+    for id in filling {
+        store.remove(Filter::message(id), at(0)).await.expect("removed");
+    }
+    store.settle(waits, keep).await.expect("there is room");
+    assert_eq!(store.settle(reported, report).await.map(|reports| reports.len()), Ok(1));
+    store.release(released, at(9)).await.expect("it is lent still");
+    store.begin_trial(&extended).await.expect("it is lent still");
+    store.extend(&extended, at(90)).await.expect("it is lent still");
+    store.settle(extended, Settlement::all_leave()).await.expect("it is lent still");
+    let listed = list(&store).await;
+    let waiting = listed.iter().filter(|listed| listed.next_hop == hop("example.com")).count();
+    assert_eq!((listed.len(), waiting), (3, 2), "{listed:?}");
+}

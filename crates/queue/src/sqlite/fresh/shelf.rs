@@ -282,6 +282,12 @@ impl Shelf {
         }
     }
 
+    /// Whether it lies here, lent by this lending: it did not move.
+    pub(in super::super) fn lends(&self, message: MessageId, generation: u64) -> bool {
+        let shared = self.shared();
+        shared.entries.get(&message).is_some_and(|entry| entry.generation == generation)
+    }
+
     /// The log could not be told: it is as before.
     pub(super) fn put_back_left(&self, Left { id, entry }: Left) {
         let mut shared = self.shared();
