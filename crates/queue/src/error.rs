@@ -2,7 +2,9 @@
 
 use crate::message_id::{DeliveryId, MessageId};
 
-/// Why a store did not do what it was asked. Nothing of a call that failed is visible, now or after a restart.
+/// Why a store did not do what it was asked. Nothing of a call that failed is visible, now or after a restart; but for one that
+/// failed with [`Io`](Self::Io), of which something may be there at the next start, where the disk could neither sync it nor
+/// take it back: whoever was told "not now" and comes again may have come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -418,13 +419,30 @@ impl Desk {
 
     /// After a sync that failed the kernel takes for written what is not. All of the log is written over itself and synced: it is
     /// whole on the disk then, for whoever reads it after a crash, and while it is carried over.
-    fn write_the_log_anew(&self) -> Result<(), Fault> {
+    ///
+    /// Where it is not whole in memory either, what was written after that sync is nowhere: this ends the store as a failed sync of
+    /// the database does, for SQLite counts on it still, in every process.
+    fn write_the_log_anew(&mut self) -> Result<(), Fault> {
         let log = File::options().read(true).write(true).open(&self.log)?;
         // Nobody else may write there meanwhile.
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let written = write_ahead_log::write_anew(&log);
+        // How long it was after our last commit says nothing once others committed.
+        let is_ours = data_version(&self.connection) == self.data_version;
+        let pages = if is_ours { self.log_pages.load(Ordering::Relaxed) } else { 0 };
+        let written = write_ahead_log::write_anew(&log, usize::try_from(pages).unwrap_or(0));
         self.roll_back()?;
-        written.map(drop).map_err(|error| QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into())
+        written.map(drop).map_err(|error| {
+            if error.kind() == ErrorKind::InvalidData {
+                self.forsake();
+            }
+            QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into()
+        })
+    }
+
+    /// Ends the store, here and for all who have it open.
+    fn forsake(&mut self) {
+        self.forsaken = true;
+        self.neighbours.forsake();
     }
 
     /// Carries a long log over into the database, once those who waited for a sync have their answers. Where somebody reads
@@ -462,8 +480,7 @@ impl Desk {
         let carried = self.connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], all);
         let carried = carried.map_err(Fault::from);
         if let Err(Fault(QueueError::Io { code: SQLITE_IOERR_FSYNC })) = carried {
-            self.forsaken = true;
-            self.neighbours.forsake();
+            self.forsake();
         }
         carried
     }
@@ -519,3 +536,6 @@ fn data_version(connection: &Connection) -> i64 {
     };
     read(connection).unwrap_or(-1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! SQLite's write-ahead log as a file: what of it counts, and how that is written over itself.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 
 /// The file's header, and that of each of its frames: a page follows.
@@ -10,29 +10,83 @@ const FRAME_HEADER: usize = 24;
 /// So many bytes at a time, about.
 const PIECE: usize = 1 << 20;
 
-/// Writes the frames of the log over themselves, and syncs them. Behind them may lie many that an earlier round left, and they
-/// stay as they are: those bear the marks of their round. Gives how many bytes were written.
-pub(super) fn write_anew(file: &File) -> io::Result<u64> {
+/// Writes the frames of the log over themselves, and syncs them: those of its round, as far as their sums are right. Behind them
+/// may lie many that an earlier round left, and they stay as they are. Gives how many bytes were written.
+///
+/// What is read comes from memory where the disk has it not, for a sync failed. Where memory has let go of it too there are fewer
+/// than the `frames` that are known to be there: then the log is not whole, and this fails as [`ErrorKind::InvalidData`].
+pub(super) fn write_anew(file: &File, frames: usize) -> io::Result<u64> {
     let mut header = [0; HEADER];
-    if read_at(file, &mut header, 0)? < HEADER {
-        return file.sync_data().map(|()| 0);
-    }
-    // Both stand there as big-endian numbers: the size of a page from byte 8, and the marks of this round from byte 16.
-    let (page, round) = (u32::from_be_bytes([header[8], header[9], header[10], header[11]]), &header[16..24]);
-    let frame = FRAME_HEADER + page.min(1 << 16) as usize;
-    file.write_all_at(&header, 0)?;
-    let mut bytes = vec![0; frame * (PIECE / frame).max(1)];
-    let mut place = HEADER as u64;
-    loop {
-        let read = read_at(file, &mut bytes, place)?;
-        let ours = |frame: &&[u8]| frame.get(8..16).is_some_and(|marks| marks == round);
-        let count = bytes.get(..read).unwrap_or_default().chunks_exact(frame).take_while(ours).count();
-        file.write_all_at(bytes.get(..count * frame).unwrap_or_default(), place)?;
-        if count * frame < bytes.len() {
-            return file.sync_data().map(|()| place + (count * frame) as u64);
+    let (mut place, mut count) = (0, 0);
+    if read_at(file, &mut header, 0)? == HEADER {
+        let mut round = Round::of(&header);
+        let frame = FRAME_HEADER + round.page_size;
+        file.write_all_at(&header, 0)?;
+        let mut bytes = vec![0; frame * (PIECE / frame).max(1)];
+        place = HEADER as u64;
+        loop {
+            let read = read_at(file, &mut bytes, place)?;
+            let found = bytes.get(..read).unwrap_or_default().chunks_exact(frame);
+            let ours = found.take_while(|frame| round.has(frame)).count();
+            file.write_all_at(bytes.get(..ours * frame).unwrap_or_default(), place)?;
+            (count, place) = (count + ours, place + (ours * frame) as u64);
+            if ours * frame < bytes.len() {
+                break;
+            }
         }
-        place += (count * frame) as u64;
     }
+    if count < frames {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    file.sync_data().map(|()| place)
+}
+
+/// What the frames have in common that were written since the log was last begun anew, as SQLite documents its file format.
+struct Round {
+    page_size: usize,
+    marks: [u8; 8],
+    /// How the sums read a word.
+    word: fn([u8; 4]) -> u32,
+    /// Of the header and all frames until now.
+    sums: (u32, u32),
+}
+
+impl Round {
+    fn of(header: &[u8; HEADER]) -> Self {
+        let number = |at: usize| u32::from_be_bytes(four(header, at));
+        let word = if number(0) & 1 == 0 { u32::from_le_bytes } else { u32::from_be_bytes };
+        let mut marks = [0; 8];
+        marks.copy_from_slice(header.get(16..24).unwrap_or(&[0; 8]));
+        let page_size = number(8).min(1 << 16) as usize;
+        Self { page_size, marks, word, sums: (number(24), number(28)) }
+    }
+
+    /// Whether this is the next frame, and whole.
+    fn has(&mut self, frame: &[u8]) -> bool {
+        let (Some((begin, rest)), Some(page)) = (frame.split_first_chunk::<8>(), frame.get(FRAME_HEADER..))
+        else {
+            return false;
+        };
+        if !rest.starts_with(&self.marks) {
+            return false;
+        }
+        let mut sums = self.sums;
+        for words in begin.as_chunks::<8>().0.iter().chain(page.as_chunks::<8>().0) {
+            sums.0 = sums.0.wrapping_add((self.word)(four(words, 0))).wrapping_add(sums.1);
+            sums.1 = sums.1.wrapping_add((self.word)(four(words, 4))).wrapping_add(sums.0);
+        }
+        let number = |at: usize| u32::from_be_bytes(four(frame, at));
+        let whole = sums == (number(16), number(20));
+        if whole {
+            self.sums = sums;
+        }
+        whole
+    }
+}
+
+/// Four bytes from there on; zeros where there are none.
+fn four(bytes: &[u8], at: usize) -> [u8; 4] {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default()
 }
 
 /// Reads until the end of the file, or as much as there is room for.
@@ -69,7 +123,9 @@ mod tests {
             File::options().read(true).write(true).open(folder.path().join("some.db-wal")).expect("a log");
         let bytes = || std::fs::read(folder.path().join("some.db-wal")).expect("a log");
         let whole = bytes();
-        assert_eq!(write_anew(&log).expect("written"), whole.len() as u64, "all of it is of this round");
+        let frames = (whole.len() - HEADER) / (FRAME_HEADER + 8192);
+        let written = write_anew(&log, frames).expect("written");
+        assert_eq!(written, whole.len() as u64, "all of it is of this round");
         assert_eq!(bytes(), whole);
 
         let restarted =
@@ -77,8 +133,42 @@ mod tests {
         assert_eq!(restarted, Ok(0));
         connection.execute("INSERT INTO t VALUES (1)", []).expect("one more");
         let whole = bytes();
-        let counts = write_anew(&log).expect("written");
+        assert!(write_anew(&log, frames).is_err(), "there were more");
+        let counts = write_anew(&log, 1).expect("written");
         assert!(counts < 100_000 && counts < whole.len() as u64, "{counts} of {}", whole.len());
         assert_eq!(bytes(), whole);
+    }
+
+    /// As where the kernel dropped a page that it could not write, and reads an older one from the disk.
+    #[test]
+    fn a_log_that_memory_has_let_go_of_in_part_is_not_taken_for_a_short_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("some.db");
+        let connection = Connection::open(&path).expect("it opens");
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x);").expect("made");
+        for number in 0..9 {
+            connection.execute("INSERT INTO t VALUES (?1)", [number]).expect("written");
+        }
+        let frame = FRAME_HEADER + 4096;
+        let name = folder.path().join("some.db-wal");
+        let whole = std::fs::read(&name).expect("a log");
+        let frames = (whole.len() - HEADER) / frame;
+        assert!(frames >= 9, "{frames}");
+        // In the header of a frame, in its page, and where nothing is any more.
+        for (at, left) in [(0, 4), (FRAME_HEADER + 4000, 4), (frame, 5)] {
+            let mut bytes = whole.clone();
+            let at = HEADER + 4 * frame + at;
+            bytes[at..at + 16].fill(0xa5);
+            if left == 5 {
+                bytes.truncate(at);
+            }
+            let copy = folder.path().join("copy");
+            std::fs::write(&copy, &bytes).expect("room");
+            let log = File::options().read(true).write(true).open(&copy).expect("it opens");
+            let written = write_anew(&log, left).expect("so many are whole");
+            assert_eq!(written, (HEADER + left * frame) as u64);
+            let error = write_anew(&log, frames).expect_err("more are known to be there");
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+        }
     }
 }

@@ -198,8 +198,9 @@ impl Writer {
         files: ContentFiles,
         shelf: Shelf,
     ) -> Result<(Self, thread::JoinHandle<()>), Fault> {
-        // Deep enough that no caller waits here while a commit runs; back-pressure belongs to the doors above.
-        let (letters, inbox) = sync_channel(65_536);
+        // Deep enough that no caller waits here while a commit runs; back-pressure belongs to the doors above. Each place takes
+        // memory from the beginning.
+        let (letters, inbox) = sync_channel(16_384);
         let (version_sender, version) = watch::channel(0);
         let version_sender = Arc::new(version_sender);
         let weak = Arc::downgrade(&version_sender);
@@ -237,7 +238,7 @@ impl Writer {
         T: Send + 'static,
         W: Labour<T> + 'static,
     {
-        let job = Task { promise, weight, work, result: None, reply };
+        let job = Task::new(promise, weight, work, reply);
         self.way.letters.try_send(Letter::Job(Box::new(job))).map_err(|error| match error {
             TrySendError::Full(_) => QueueError::Busy { code: 0 },
             TrySendError::Disconnected(_) => QueueError::Closed,
@@ -285,12 +286,23 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), QueueError>);
 }
 
-struct Task<T, W> {
+pub(super) struct Task<T, W> {
     promise: Promise,
     weight: usize,
     work: W,
     result: Option<Result<T, QueueError>>,
     reply: oneshot::Sender<Result<T, QueueError>>,
+}
+
+impl<T, W> Task<T, W> {
+    pub(super) fn new(
+        promise: Promise,
+        weight: usize,
+        work: W,
+        reply: oneshot::Sender<Result<T, QueueError>>,
+    ) -> Self {
+        Self { promise, weight, work, result: None, reply }
+    }
 }
 
 impl<T: Send, W: Labour<T>> Job for Task<T, W> {
