@@ -38,7 +38,18 @@ impl Application {
     ///
     /// An error means that the server has not taken responsibility: its refusal, or the connection's end.
     pub fn send(&mut self, from: &str, to: &[&str], content: &[u8]) -> io::Result<String> {
-        expect(self.say(&format!("MAIL FROM:<{from}>"))?, '2')?;
+        self.send_with(from, "", to, content)
+    }
+
+    /// The same with parameters of MAIL, each with a blank before it.
+    pub fn send_with(
+        &mut self,
+        from: &str,
+        parameters: &str,
+        to: &[&str],
+        content: &[u8],
+    ) -> io::Result<String> {
+        expect(self.say(&format!("MAIL FROM:<{from}>{parameters}"))?, '2')?;
         for recipient in to {
             expect(self.say(&format!("RCPT TO:<{recipient}>"))?, '2')?;
         }

@@ -9,7 +9,7 @@ use std::thread;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use crate::{patience, program};
+use crate::{SmallDisk, patience, program};
 
 /// A running relay; killed when dropped.
 #[derive(Debug)]
@@ -25,6 +25,15 @@ impl Relay {
     /// Its log goes to `relay.log` beside the configuration, after what an earlier run left there.
     pub fn run(program: &Path, configuration: &Path) -> Self {
         let mut relay = Self::spawn(program, configuration);
+        relay.wait_for_line("ready");
+        relay
+    }
+
+    /// The same where the relay sees a disk that others do not.
+    pub fn run_on(disk: &SmallDisk, program: &Path, configuration: &Path) -> Self {
+        let mut command = disk.command(program);
+        command.args(["run", "--config"]).arg(configuration);
+        let mut relay = Self::spawn_command(command, configuration.with_file_name("relay.log"));
         relay.wait_for_line("ready");
         relay
     }
@@ -132,6 +141,12 @@ impl Relay {
         patience::until("the relay's end after SIGTERM", || {
             self.child.try_wait().expect("wait for the relay")
         })
+    }
+
+    /// Waits for its end, which nobody asked for; gives its log as well.
+    pub fn wait_for_end(mut self) -> (ExitStatus, String) {
+        let ended = patience::until("the relay's end", || self.child.try_wait().expect("wait for the relay"));
+        (ended, self.log())
     }
 
     /// Sends SIGHUP: read the configuration again.

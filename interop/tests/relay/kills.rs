@@ -2,23 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use postroad_interop::{Relay, Sample, mailbox, patience};
+use postroad_interop::{Application, Relay, Sample, mailbox, patience};
 
 use crate::configuration::{EVERYTHING_TO_DROP, House};
 
-const KINDS: [(&str, usize); 2] = [("0 to 3 ms after a 250", 3_000), ("at any moment", 30_000)];
+const APPLICATIONS: usize = 4;
+/// With more and more in its queue a relay would do little else than begin.
+pub(crate) const TOGETHER: usize = 20;
+const KINDS: &[Kind] =
+    &[Kind { name: "0 to 3 ms after a 250", within: 3_000 }, Kind { name: "at any moment", within: 30_000 }];
+
+/// What a round of this kind is: they take turns.
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    /// The kill comes in so many microseconds, at most.
+    pub(crate) within: usize,
+}
 
 /// What the applications were told, and what came of it.
-#[derive(Default)]
-struct Told {
+pub(crate) struct Told {
+    kinds: &'static [Kind],
+    /// What is sent to a recipient.
+    letter: fn(&str) -> Vec<u8>,
     /// By recipient: in which round.
-    promised: BTreeMap<String, usize>,
-    refused: BTreeMap<String, usize>,
+    pub(crate) promised: BTreeMap<String, usize>,
+    pub(crate) refused: BTreeMap<String, usize>,
+    /// How often each refusal was heard.
+    refusals: BTreeMap<String, usize>,
     /// How often each recipient's message was in Drop.
     arrived: BTreeMap<String, usize>,
     /// Files in Drop that hold no message of ours as it was sent.
@@ -29,57 +44,78 @@ struct Told {
 #[test]
 #[ignore = "takes a minute"]
 fn forty_kills_lose_nothing_and_double_only_what_was_in_flight() {
-    // Of each kind.
-    let kills: usize =
-        std::env::var("POSTROAD_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(20);
+    let kills = of_each_kind(20);
     let house = House::with(EVERYTHING_TO_DROP);
     house.scratch.folder("Drop");
-    let mut told = Told::default();
+    let mut told = Told::of(KINDS, |_| Sample::plain().content);
+    let wait = |told: &mut Told| {
+        let _relay = house.start();
+        told.wait(&house, || house.command(&["queue", "list"], &["--json"]).0);
+    };
     for round in 0..kills * KINDS.len() {
         let relay = house.start();
-        told.by_a_relay_that_is_killed(&house, relay, round);
+        told.by_a_relay_that_is_killed(&house, relay, round, APPLICATIONS);
         told.gather(&house);
-        // With more and more in its queue it would do little else than begin.
-        if round % 20 == 19 {
-            let relay = house.start();
-            told.wait(&house);
-            relay.kill();
-            println!("{} kills, {} promised, {} arrived", round + 1, told.promised.len(), told.arrived.len());
+        if round % TOGETHER == TOGETHER - 1 {
+            wait(&mut told);
         }
     }
-    let _relay = house.start();
-    told.wait(&house);
+    wait(&mut told);
     told.add_up(kills);
 }
 
+/// How many kills are wanted of each kind.
+pub(crate) fn of_each_kind(unless_asked: usize) -> usize {
+    std::env::var("POSTROAD_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(unless_asked)
+}
+
 impl Told {
-    fn by_a_relay_that_is_killed(&mut self, house: &House, relay: Relay, round: usize) {
+    pub(crate) fn of(kinds: &'static [Kind], letter: fn(&str) -> Vec<u8>) -> Self {
+        let (promised, refused) = (BTreeMap::new(), BTreeMap::new());
+        let (refusals, arrived) = (BTreeMap::new(), BTreeMap::new());
+        Self { kinds, letter, promised, refused, refusals, arrived, corrupt: 0 }
+    }
+
+    pub(crate) fn by_a_relay_that_is_killed(
+        &mut self,
+        house: &House,
+        relay: Relay,
+        round: usize,
+        applications: usize,
+    ) {
         let (told, hear) = mpsc::channel();
-        let applications: Vec<_> = (0..4)
+        let applications: Vec<_> = (0..applications)
             .map(|application| {
-                let mut connection = house.application();
-                let told = told.clone();
+                let (mut connection, told, letter) = (house.application(), told.clone(), self.letter);
                 thread::spawn(move || {
                     for number in 0.. {
                         let recipient = format!("r{round}-{application}-{number}@example.com");
-                        match connection.send("joe@contoso.com", &[&recipient], &Sample::plain().content) {
-                            Ok(_) => told.send((recipient, true)).expect("the test listens"),
+                        let answer = match send(&mut connection, &recipient, &letter(&recipient)) {
+                            Ok(_) => None,
                             Err(error) if error.kind() == ErrorKind::Other => {
-                                told.send((recipient, false)).expect("the test listens");
+                                // What was refused after MAIL is given up. If we are cut off here, so is what comes next.
+                                let _ = connection.say("RSET");
+                                Some(error.to_string())
                             }
                             // Cut off: nobody knows, and the application would send it again.
                             Err(_) => return,
-                        }
+                        };
+                        told.send((recipient, answer)).expect("the test listens");
                     }
                 })
             })
             .collect();
         drop(told);
-        let mut hear_one = |(recipient, accepted): (String, bool)| {
-            if accepted { &mut self.promised } else { &mut self.refused }.insert(recipient, round);
+        let mut hear_one = |(recipient, refusal): (String, Option<String>)| match refusal {
+            None => drop(self.promised.insert(recipient, round)),
+            Some(refusal) => {
+                assert!(refusal.starts_with('4'), "not now, and never \"never\": {refusal}");
+                *self.refusals.entry(refusal).or_default() += 1;
+                self.refused.insert(recipient, round);
+            }
         };
         hear.iter().take(5 + round * 7 % 40).for_each(&mut hear_one);
-        let moment = round * 911 % KINDS[round % KINDS.len()].1;
+        let moment = round * 911 % self.kinds[round % self.kinds.len()].within;
         thread::sleep(Duration::from_micros(moment as u64));
         relay.kill();
         for application in applications {
@@ -89,17 +125,23 @@ impl Told {
     }
 
     /// Until all has arrived and nothing waits. Nobody resumes anything: what was in hand at several kills is not set aside for it.
-    fn wait(&mut self, house: &House) {
+    pub(crate) fn wait(&mut self, house: &House, list: impl Fn() -> String) {
         patience::within(patience::LONGEST, || {
             self.gather(house);
             let all = self.promised.keys().all(|recipient| self.arrived.contains_key(recipient));
-            (all && !house.command(&["queue", "list"], &["--json"]).0.contains("@example.com")).then_some(())
+            (all && !list().contains("@example.com")).then_some(())
         });
         self.gather(house);
+        println!(
+            "{} promised, {} refused, {} arrived",
+            self.promised.len(),
+            self.refused.len(),
+            self.arrived.len()
+        );
     }
 
     /// Takes what is in Drop, as a gateway does.
-    fn gather(&mut self, house: &House) {
+    pub(crate) fn gather(&mut self, house: &House) {
         for path in mailbox::files(&house.drop_directory()) {
             let file = fs::read(&path).expect("a file of Drop");
             fs::remove_file(&path).expect("removed");
@@ -108,7 +150,7 @@ impl Told {
                 .split_once("<r")
                 .and_then(|(_, rest)| rest.split_once('>'))
                 .map(|(recipient, _)| format!("r{recipient}"))
-                .filter(|_| file.ends_with(&Sample::plain().content));
+                .filter(|recipient| file.ends_with(&(self.letter)(recipient)));
             match recipient {
                 Some(recipient) => *self.arrived.entry(recipient).or_default() += 1,
                 None => self.corrupt += 1,
@@ -117,12 +159,12 @@ impl Told {
     }
 
     /// Prints it for each kind of kill.
-    fn add_up(&self, kills: usize) {
+    pub(crate) fn add_up(&self, kills: usize) {
         println!("{:21}  kills  promised  lost  refused  yet delivered  doubled", "");
         let (mut bad, mut twice) = (self.corrupt, 0);
-        for (kind, (name, _)) in KINDS.into_iter().enumerate() {
+        for (kind, Kind { name, .. }) in self.kinds.iter().enumerate() {
             let of_kind = |of: &BTreeMap<String, usize>| {
-                let of_kind = of.iter().filter(|(_, round)| *round % KINDS.len() == kind);
+                let of_kind = of.iter().filter(|(_, round)| *round % self.kinds.len() == kind);
                 of_kind.map(|(recipient, _)| recipient.clone()).collect::<Vec<_>>()
             };
             let (promised, refused) = (of_kind(&self.promised), of_kind(&self.refused));
@@ -133,7 +175,9 @@ impl Told {
             let doubled: usize = self
                 .arrived
                 .iter()
-                .filter(|(recipient, _)| round(recipient).is_some_and(|round| round % KINDS.len() == kind))
+                .filter(|(recipient, _)| {
+                    round(recipient).is_some_and(|round| round % self.kinds.len() == kind)
+                })
                 .map(|(_, count)| count - 1)
                 .sum();
             let (promised, refused) = (promised.len(), refused.len());
@@ -144,9 +188,20 @@ impl Told {
             twice += doubled;
         }
         println!("corrupt files in Drop: {}", self.corrupt);
+        for (refusal, count) in &self.refusals {
+            println!("{count:7} times {refusal}");
+        }
         assert_eq!(bad, 0);
         assert!(self.promised.len() > kills, "{} promised", self.promised.len());
         // Whatever was written to Drop and not yet written down as delivered: one at the most, taken over many kills.
-        assert!(twice <= kills * KINDS.len(), "{twice} duplicates in {kills} kills of each kind");
+        let kills = kills * self.kinds.len();
+        assert!(twice <= kills, "{twice} duplicates in {kills} kills");
     }
+}
+
+/// Says how large the letter is, every second time.
+fn send(connection: &mut Application, recipient: &str, letter: &[u8]) -> io::Result<String> {
+    let is_even = recipient.split('@').next().is_some_and(|name| name.ends_with(['0', '2', '4', '6', '8']));
+    let size = if is_even { format!(" SIZE={}", letter.len()) } else { String::new() };
+    connection.send_with("joe@contoso.com", &size, &[recipient], letter)
 }

@@ -10,12 +10,15 @@ mod crash;
 mod descriptors;
 mod drop_directory;
 mod drop_troubles;
+mod failed_disk;
 mod file_troubles;
 mod gateway;
 mod guides;
 mod hostile_files;
 mod iis;
 mod kills;
+#[cfg(target_os = "linux")]
+mod kills_at_limits;
 mod large_messages;
 mod mailboxes;
 mod neighbours;
