@@ -45,7 +45,8 @@ use crate::store::{BoxFuture, QueueStore};
 ///
 /// A sync that failed is never asked for again and believed: the log is written anew first, and a sync of the database that
 /// fails closes the store for good, in every process that has it open. Whoever opens it next, once all have closed it (until
-/// then that fails), finds all that was promised in the log.
+/// then that fails), finds all that was promised in the log. On Linux one moment of a bad disk may do that: each descriptor
+/// hears of it once, SQLite's own when the log is carried over. A disk that only cannot be written to is asked again.
 ///
 /// Any number of processes may have the same file open on one machine. The file must not lie on a network share.
 #[derive(Clone)]
