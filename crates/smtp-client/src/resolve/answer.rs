@@ -22,7 +22,7 @@ pub trait Resolve: Send + Sync + 'static {
 /// What the name service says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// There are such records: at least one.
+    /// There are such records: at least one. None are taken for [`Answer::Failed`].
     Records {
         /// The records.
         records: Vec<T>,
