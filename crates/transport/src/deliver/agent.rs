@@ -130,14 +130,8 @@ impl Connections {
             tokio::time::sleep(IDLE).await;
             let Some(connections) = connections.upgrade() else { return };
             let now = Instant::now();
-            let mut old = Vec::new();
-            connections.idle().retain_mut(|held| {
-                let stays = now.duration_since(held.since) < IDLE;
-                if !stays {
-                    old.push(std::mem::replace(held, Held::gone()));
-                }
-                stays
-            });
+            let is_old = |held: &mut Held| now.duration_since(held.since) >= IDLE;
+            let old: Vec<Held> = connections.idle().extract_if(.., is_old).collect();
             for held in old {
                 held.leave().await;
             }
@@ -154,11 +148,6 @@ struct Held {
 }
 
 impl Held {
-    /// In the place of one that was taken away.
-    fn gone() -> Self {
-        Self { connection: Box::new(Gone), messages: 0, since: Instant::now(), is_broken: true }
-    }
-
     async fn deliver(&mut self, message: AgentMessage<'_>) -> Vec<Outcome> {
         self.messages += 1;
         let recipients = message.envelope.recipients.len();
@@ -176,14 +165,6 @@ impl Held {
     async fn leave(mut self) {
         // Dropped in any case.
         let _ = timeout(CLOSE, self.connection.close()).await;
-    }
-}
-
-struct Gone;
-
-impl AgentConnection for Gone {
-    fn deliver<'a>(&'a mut self, _: AgentMessage<'a>) -> Answer<'a, Vec<Outcome>> {
-        Box::pin(std::future::ready(Vec::new()))
     }
 }
 
