@@ -15,6 +15,10 @@ use crate::line_end::{are_crlf, with_crlf};
 const DEEPEST: usize = 50;
 /// Parts in all. A part may be an empty line: millions of them fit into a message, and each costs more than its bytes.
 const MOST: usize = 10_000;
+/// A part is searched for the ends of its parts, and each of these again: so often all of a large message may be looked at,
+const SEARCHES: usize = 16;
+/// and a small one as often as parts may nest.
+const SMALL: usize = 1 << 20;
 
 /// What is done with a message whose signature covers the bytes that would change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub enum Unconvertible {
     /// Its parts can't be told apart, or are of a kind that may not be encoded.
     #[error("the structure of its parts can't be read")]
     Structure,
-    /// It has more than 10,000 parts, or more than 50 within each other.
+    /// It has more than 10,000 parts, or more than 50 within each other; of a large message, more than 16 that are nearly as large as it is.
     #[error("it has too many parts, or parts within parts")]
     TooManyParts,
     /// A part is declared to be in an encoding that it is not in.
@@ -60,6 +64,7 @@ pub fn to_seven_bit(content: &[u8], signatures: Signatures) -> Result<Vec<u8>, U
         content,
         wide: WideBytes::of(content),
         parts: 0,
+        to_search: content.len().saturating_mul(SEARCHES).max(SMALL * DEEPEST),
         spare,
         out: Vec::with_capacity(content.len() + content.len() / 2),
     };
@@ -103,6 +108,8 @@ struct Conversion<'a> {
     content: &'a [u8],
     wide: WideBytes<'a>,
     parts: usize,
+    /// How many bytes may still be looked at for the ends of parts.
+    to_search: usize,
     /// Whether what is signed is left alone.
     spare: bool,
     out: Vec<u8>,
@@ -210,7 +217,11 @@ impl Conversion<'_> {
         let body = self.content.get(range.clone()).unwrap_or_default();
         let delimiter = format!("--{boundary}");
         let mut part_start = None;
+        let mut searched = 0;
         for line in delimiter_lines(body, delimiter.as_bytes()) {
+            let looked_at = line.end - searched;
+            self.to_search = self.to_search.checked_sub(looked_at).ok_or(Unconvertible::TooManyParts)?;
+            searched = line.end;
             if let Some(start) = part_start {
                 // The line end before a delimiter is the delimiter's.
                 let part = body.get(start..line.start).unwrap_or_default();

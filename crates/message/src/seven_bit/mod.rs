@@ -22,7 +22,8 @@
 //! | `multipart/*`, `message/rfc822` | the same, its parts converted; declared 7bit |
 //! | a message that is no MIME | MIME, its charset told as UTF-8 if it is that, else as `unknown-8bit` (RFC 1428) |
 //!
-//! What has more than 10,000 parts, or more than 50 within each other, is not converted: parts cost more than their bytes.
+//! What has more than 10,000 parts, or more than 50 within each other, is not converted: parts cost more than their bytes. Of what is larger
+//! than some MiB all is looked at for the ends of parts 16 times at most.
 //!
 //! Header fields stay as they are, bytes above 127 among them: no encoding could be undone by who does not expect it.
 

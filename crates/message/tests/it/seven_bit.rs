@@ -155,6 +155,31 @@ fn quoted_printable_that_is_not_quite_that_is_mended() {
     );
 }
 
+/// So many multiparts within each other, around a text of so many bytes.
+fn nested(depth: usize, size: usize) -> String {
+    let mut part = format!("Content-Type: text/plain; charset=utf-8\r\n\r\n\u{e4}{}", "x".repeat(size));
+    for level in 0..depth {
+        part = format!(
+            "Content-Type: multipart/mixed; boundary=b{level}-\r\n\r\n--b{level}-\r\n{part}\r\n--b{level}---"
+        );
+    }
+    format!("MIME-Version: 1.0\r\n{part}\r\n")
+}
+
+#[test]
+fn a_large_message_is_searched_for_boundaries_sixteen_times_at_most() {
+    for (depth, size, ends) in [
+        (16, 4 << 20, Ok(())),
+        (17, 4 << 20, Err(Unconvertible::TooManyParts)),
+        (49, 4 << 20, Err(Unconvertible::TooManyParts)),
+        (49, 1 << 20, Ok(())),
+        (50, 1, Err(Unconvertible::TooManyParts)),
+    ] {
+        let converted = to_seven_bit(nested(depth, size).as_bytes(), Signatures::Spare);
+        assert_eq!(converted.map(|_| ()), ends, "{depth} levels around {size} bytes");
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Part {
     Text(String),
