@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admission::Admitted;
 use crate::client::Client;
-use crate::content_memory::Held;
+use crate::content_room::Held;
 use crate::incoming::Incoming;
 use crate::judgement::no_room;
 use crate::logon::{self, Logons};
@@ -98,7 +98,7 @@ pub(crate) struct Connection<'a> {
     deadline: Instant,
     outgoing: Vec<u8>,
     pub(crate) memory: Held<'a>,
-    pub(crate) incoming: Incoming,
+    pub(crate) incoming: Incoming<'a>,
     pub(crate) logons: Logons,
 }
 

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::admission::{Admission, ConnectionRate};
-use crate::content_memory::ContentMemory;
+use crate::content_room::ContentRoom;
 use crate::message_rate::MessageRate;
 
 /// The counts of a server and of its connectors; a clone counts with the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Counts {
     /// The content that all connections hold.
-    pub(crate) memory: Arc<ContentMemory>,
+    pub(crate) memory: Arc<ContentRoom>,
+    /// What was handed on of messages that are not whole.
+    pub(crate) unfinished: Arc<ContentRoom>,
     /// Connections by the minute.
     pub(crate) connections: Arc<ConnectionRate>,
     by_connector: HashMap<String, ConnectorCounts>,
@@ -26,11 +28,21 @@ pub(crate) struct ConnectorCounts {
     pub(crate) messages: Arc<MessageRate>,
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            memory: Arc::new(ContentRoom::bounded_by("max_content_in_memory")),
+            unfinished: Arc::new(ContentRoom::bounded_by("what unfinished messages may take")),
+            connections: Arc::default(),
+            by_connector: HashMap::new(),
+        }
+    }
+}
+
 impl Counts {
     /// For the server that takes over: of its connectors those are remembered that it asks for.
     pub(crate) fn succeeded(&self) -> Self {
-        let (memory, connections) = (Arc::clone(&self.memory), Arc::clone(&self.connections));
-        Self { memory, connections, by_connector: HashMap::new() }
+        Self { by_connector: HashMap::new(), ..self.clone() }
     }
 
     /// Those of the connector of this name, begun by `earlier` where that knew it.

@@ -4,8 +4,11 @@ use postroad_message::content::header_block_within;
 use postroad_message::{EnhancedStatus, Envelope};
 use postroad_smtp_protocol::server::{Input, Refusal};
 
+use crate::admission::Admitted;
 use crate::connection::Connection;
 use crate::content_check;
+use crate::content_room::Held;
+use crate::judgement::no_room;
 use crate::submit::IncomingMessage;
 
 /// So much is handed on at a time: a session holds no more than that and one read, while it waits for a disk.
@@ -13,13 +16,19 @@ const PIECE: usize = 64 * 1024;
 
 /// Who takes the content under way, and when to ask next.
 #[derive(Default)]
-pub(crate) struct Incoming {
-    taker: Option<Box<dyn IncomingMessage>>,
+pub(crate) struct Incoming<'a> {
+    taker: Option<Taker<'a>>,
     /// How many bytes must be held before anything is done; none where nothing is to be done.
     due: Option<usize>,
 }
 
-impl Incoming {
+/// What was handed on counts for as long as it is neither whole nor thrown away.
+struct Taker<'a> {
+    message: Box<dyn IncomingMessage>,
+    unfinished: Held<'a>,
+}
+
+impl Incoming<'_> {
     /// A message may come, which is large from so many bytes on. One that says so itself (`SIZE`) is begun with its first piece.
     pub(crate) fn expect(large: Option<usize>, declared: u64) -> Self {
         let due = |large: usize| if declared >= large as u64 { large.min(PIECE) } else { large };
@@ -32,7 +41,7 @@ pub(crate) fn most_held(large: usize) -> usize {
     large.saturating_add(PIECE)
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
     /// Nothing is kept of what will be no message.
     pub(crate) fn forget_lost_content(&mut self) {
         if self.incoming.taker.is_some() && self.session.content_taken() == 0 {
@@ -67,9 +76,10 @@ impl Connection<'_> {
         let Some(envelope) = self.session.envelope() else { return Ok(()) };
         let header = content.get(..body).unwrap_or_default();
         self.incoming.due = None;
-        self.incoming.taker = service.submit.begin_message(&self.client, envelope, header).await?;
-        if self.incoming.taker.is_some() {
-            self.incoming.due = Some(PIECE);
+        if let Some(message) = service.submit.begin_message(&self.client, envelope, header).await? {
+            let source = self.admitted.as_ref().and_then(Admitted::source);
+            let unfinished = Held::nothing(&service.unfinished, source);
+            self.incoming = Incoming { taker: Some(Taker { message, unfinished }), due: Some(PIECE) };
             self.hand_on_from(body).await?;
         }
         Ok(())
@@ -78,16 +88,20 @@ impl Connection<'_> {
     async fn hand_on_from(&mut self, start: usize) -> Result<(), Refusal> {
         let mut piece = self.session.take_content();
         piece.drain(..start.min(piece.len()));
-        match &mut self.incoming.taker {
-            Some(taker) if !piece.is_empty() => taker.write(piece).await,
-            _ => Ok(()),
+        let Some(taker) = self.incoming.taker.as_mut().filter(|_| !piece.is_empty()) else { return Ok(()) };
+        let room = self.service.submit.room_for_unfinished();
+        if !taker.unfinished.set(self.session.content_taken(), room) {
+            return Err(no_room());
         }
+        taker.message.write(piece).await
     }
 
     /// The message is whole with what is left of it.
     pub(crate) async fn finish(&mut self, envelope: Envelope, rest: Vec<u8>) -> Result<String, Refusal> {
         match std::mem::take(&mut self.incoming).taker {
-            Some(taker) => taker.finish(&self.client, envelope, rest).await,
+            Some(Taker { message, unfinished: _counts }) => {
+                message.finish(&self.client, envelope, rest).await
+            }
             None => {
                 Err(Refusal::new(451, EnhancedStatus::transient(3, 0), "What came of the message is lost"))
             }

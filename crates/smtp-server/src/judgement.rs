@@ -6,7 +6,7 @@ use postroad_smtp_protocol::server::{Event, Refusal, Verdict};
 
 use crate::connection::Connection;
 use crate::content_check;
-use crate::content_memory::Held;
+use crate::content_room::Held;
 use crate::front;
 use crate::incoming::{self, Incoming};
 use crate::relay_right;
@@ -152,6 +152,7 @@ fn too_many() -> Refusal {
     Refusal::new(421, EnhancedStatus::transient(3, 2), "Too many connections, try again later")
 }
 
+/// Of memory, or where large content is handed on to.
 pub(crate) fn no_room() -> Refusal {
     Refusal::transient(3, 1, "There is no room for content now")
 }

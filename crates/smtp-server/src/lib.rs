@@ -55,8 +55,8 @@
 //! * A 250 to content is said only after [`Submit::accept_message`] has said that it is durable; local faults are 4yz.
 //! * Content is held in memory until it is whole, unless [`Submit::begin_message`] takes a large one in pieces.
 //! * One source leaves room for the others: of connections it has its number and its percentage of what remains, of the memory for
-//!   content no more than it leaves, of the hashing of passwords its turn, after all others where it failed lately. For the last three
-//!   an IPv6 network of 64 bits is one source.
+//!   content, and of the disk for what is not whole, no more than it leaves, of the hashing of passwords its turn, after all others where it
+//!   failed lately. But for the number an IPv6 network of 64 bits is one source.
 //! * Logons are taken inside TLS only where `basic-auth-require-tls` is set; the credentials
 //!   file holds argon2id hashes and SCRAM verifiers, and never a password.
 //! * Time is tokio's: a test may pause it.
@@ -69,7 +69,7 @@ pub mod client;
 mod client_settings;
 mod connection;
 mod content_check;
-mod content_memory;
+mod content_room;
 pub mod contradiction;
 mod counts;
 pub mod credentials;

@@ -100,6 +100,7 @@ impl Server {
                 verify: Arc::clone(&verify),
                 rate: messages,
                 memory: Arc::clone(&counts.memory),
+                unfinished: Arc::clone(&counts.unfinished),
             };
             let reception = Arc::new(Reception { service, admission });
             for (binding, implicit_tls) in bindings {

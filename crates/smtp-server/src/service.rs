@@ -7,7 +7,7 @@ use postroad_smtp_protocol::server::{Settings, SizeKeyword};
 use postroad_smtp_protocol::transcript::{Conversation, Transcript};
 
 use crate::client::Client;
-use crate::content_memory::ContentMemory;
+use crate::content_room::ContentRoom;
 use crate::message_rate::MessageRate;
 use crate::parameters::{AuthMechanism, ProtocolLoggingLevel, ReceiveProtocol, SizeEnabled};
 use crate::receive_connector::ReceiveConnector;
@@ -26,7 +26,9 @@ pub(crate) struct Service {
     /// Messages begun by the minute.
     pub(crate) rate: Arc<MessageRate>,
     /// The content that all connections of the server hold.
-    pub(crate) memory: Arc<ContentMemory>,
+    pub(crate) memory: Arc<ContentRoom>,
+    /// What all of them handed on of messages that are not whole.
+    pub(crate) unfinished: Arc<ContentRoom>,
 }
 
 /// Where what a client and we say is written down, if the connector wants that.

@@ -109,6 +109,14 @@ pub trait Submit: Send + Sync {
         let _ = (client, envelope, header);
         Box::pin(std::future::ready(Ok(None)))
     }
+
+    /// How many bytes there is room for, at this moment, where messages that were [begun](Self::begin_message) lie until they are whole. All of them
+    /// together take no more than that, and several of one source no more than they leave of it to the others: of a piece that would be more,
+    /// the message is refused with 452 4.3.1, thrown away, and has made room for those beside it. Asked before each piece; any
+    /// number, where nobody says otherwise.
+    fn room_for_unfinished(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 fn yes<'a>() -> BoxFuture<'a, Result<(), Refusal>> {

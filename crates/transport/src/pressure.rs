@@ -7,6 +7,7 @@ use std::time::Duration;
 use postroad_message::Timestamp;
 
 use crate::pipeline::Shared;
+use crate::settings::Settings;
 use crate::world::World;
 
 /// How long one look counts.
@@ -41,14 +42,37 @@ impl Shared {
     /// Whether the doors are to refuse a message of `size` bytes for now.
     pub(crate) fn is_short_of_room(&self, size: u64) -> bool {
         let settings = &self.in_force().settings;
+        self.pressure.judge(&*self.world, &Floors::of(settings), size)
+    }
+
+    /// How many bytes there are for content of which a part is here already: the doors keep so much free that it may use half of that.
+    pub(crate) fn room_under_way(&self) -> u64 {
+        let settings = &self.in_force().settings;
+        self.pressure.under_way(&*self.world, &Floors::of(settings))
+    }
+}
+
+impl<'a> Floors<'a> {
+    fn of(settings: &'a Settings) -> Self {
         let (disk, memory) = (settings.minimum_free_space, settings.minimum_free_memory);
-        let floors = Floors { folder: settings.queue_folder.as_deref(), disk, memory };
-        self.pressure.judge(&*self.world, &floors, size)
+        Self { folder: settings.queue_folder.as_deref(), disk, memory }
     }
 }
 
 impl Pressure {
     fn judge(&self, world: &dyn World, floors: &Floors<'_>, size: u64) -> bool {
+        let Seen { disk, memory, .. } = self.look(world, floors);
+        disk.is_short_for(floors.disk, size) || memory.is_short_for(floors.memory, size)
+    }
+
+    fn under_way(&self, world: &dyn World, floors: &Floors<'_>) -> u64 {
+        let Seen { disk, memory, .. } = self.look(world, floors);
+        // A piece is all that it takes of the memory.
+        if memory.above(floors.memory / 2) == 0 { 0 } else { disk.above(floors.disk / 2) }
+    }
+
+    /// At most so old.
+    fn look(&self, world: &dyn World, floors: &Floors<'_>) -> Seen {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = world.now();
         // A clock that went back is no reason to believe an old look.
@@ -60,7 +84,7 @@ impl Pressure {
                 seen.memory.look("the memory", "minimum_free_memory", world.free_memory(), floors.memory);
             seen.at = Some(now);
         }
-        seen.disk.is_short_for(floors.disk, size) || seen.memory.is_short_for(floors.memory, size)
+        *seen
     }
 }
 
@@ -79,6 +103,10 @@ impl Room {
             _ => {}
         }
         Self { free, short }
+    }
+
+    fn above(self, floor: u64) -> u64 {
+        self.free.map_or(u64::MAX, |free| free.saturating_sub(floor))
     }
 
     fn is_short_for(self, minimum: u64, size: u64) -> bool {
@@ -167,5 +195,21 @@ mod tests {
         let floors = |memory| Floors { folder: None, disk: 1_000, memory };
         assert!(Pressure::default().judge(&machine, &floors(1_000), 0));
         assert!(!Pressure::default().judge(&machine, &floors(0), 0));
+    }
+
+    #[test]
+    fn what_is_under_way_may_use_half_of_what_is_kept_free() {
+        let floors = Floors { folder: Some(Path::new("/")), disk: 1_000, memory: 100 };
+        for (disk, memory, room) in [
+            (u64::MAX, u64::MAX, u64::MAX),
+            (5_000, u64::MAX, 4_500),
+            (900, 51, 400),
+            (900, 50, 0),
+            (500, 1_000, 0),
+            (0, 1_000, 0),
+        ] {
+            let machine = Machine { now: 0.into(), disk: disk.into(), memory: memory.into() };
+            assert_eq!(Pressure::default().under_way(&machine, &floors), room, "{disk} {memory}");
+        }
     }
 }

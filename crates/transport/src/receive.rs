@@ -44,12 +44,21 @@ impl Submit for Pipeline {
         envelope: &'a Envelope,
         header: &'a [u8],
     ) -> BoxFuture<'a, Result<Option<Box<dyn IncomingMessage>>, Refusal>> {
+        // A door that has closed since MAIL closes for what has not begun. What has may use half of what is kept free.
+        if self.shared.is_short_of_room(header.len() as u64) {
+            return Box::pin(std::future::ready(Err(no_room())));
+        }
         let id = self.shared.name_ahead();
         let traced = self.trace(client, envelope, &HeaderBlock::scan(header), id).apply(header);
         let draft = self.shared.store.draft(traced);
         let message = draft.map(|draft| LargeMessage { pipeline: self.clone(), draft, id });
         let message = message.map(|message| Box::new(message) as Box<dyn IncomingMessage>);
         Box::pin(std::future::ready(Ok(message)))
+    }
+
+    /// As much as would be free: so they never take more than half of what there is for all, and no door closes for them.
+    fn room_for_unfinished(&self) -> u64 {
+        self.shared.room_under_way()
     }
 }
 
@@ -61,11 +70,7 @@ struct LargeMessage {
 }
 
 impl IncomingMessage for LargeMessage {
-    /// Room is asked for each time: how long it will be nobody knows, nor who else takes room meanwhile.
     fn write(&mut self, bytes: Vec<u8>) -> BoxFuture<'_, Result<(), Refusal>> {
-        if self.pipeline.shared.is_short_of_room(bytes.len() as u64) {
-            return Box::pin(std::future::ready(Err(no_room())));
-        }
         let written = self.draft.write(bytes);
         Box::pin(async move {
             written.await.map_err(|error| {

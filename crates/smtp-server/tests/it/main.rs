@@ -17,8 +17,11 @@ mod limits;
 mod logons;
 #[cfg(target_os = "linux")]
 mod many;
+mod pieces;
 #[cfg(target_os = "linux")]
 mod relay_right;
 mod scenarios;
 mod stopping;
 mod tls;
+#[cfg(target_os = "linux")]
+mod unfinished;

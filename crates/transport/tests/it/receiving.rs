@@ -148,7 +148,7 @@ async fn a_large_message_comes_in_pieces_and_is_traced_and_judged_as_any_other()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_message_for_which_room_runs_out_is_refused_for_now_and_leaves_nothing() {
+async fn below_the_floor_no_large_message_begins_and_those_under_way_have_half_of_it() {
     let relay = Relay::new([delivered()]);
     let settings = &mut relay.pipeline.settings();
     settings.queue_folder = Some(relay.folder.path().to_owned());
@@ -156,14 +156,25 @@ async fn a_large_message_for_which_room_runs_out_is_refused_for_now_and_leaves_n
     relay.put_in_force(settings.clone());
     let envelope: Envelope = message("app@contoso.com", &["jane@contoso.com"]).envelope;
     let mut large = begun(&relay, &envelope).await;
-    relay.free.store(1_100_000, Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let refusal = large.write(vec![b'x'; PIECE]).await.unwrap_err();
-    assert_eq!(refusal.line().code(), 452);
-    drop(large);
+    let with_free = async |free| {
+        relay.free.store(free, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        relay.pipeline.room_for_unfinished()
+    };
+    assert_eq!(with_free(999_999).await, 499_999);
+    let another = relay.pipeline.begin_message(&client(), &envelope, b"Subject: Tea\r\n\r\n").await;
+    assert_eq!(another.err().map(|refusal| refusal.line().code()), Some(452));
+    large.write(vec![b'x'; PIECE]).await.unwrap();
+    large.finish(&client(), envelope, Vec::new()).await.unwrap();
+    assert_eq!(with_free(500_000).await, 0, "the other half is for what was promised already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_that_is_given_up_leaves_nothing() {
+    let relay = Relay::new([delivered()]);
+    let envelope: Envelope = message("app@contoso.com", &["jane@contoso.com"]).envelope;
+    drop(begun(&relay, &envelope).await);
     assert!(relay.waiting().await.is_empty());
-    relay.free.store(u64::MAX, Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_secs(2)).await;
     // The queue's threads remove it, beside their other work.
     for _ in 0..10_000 {
         if drafts(&relay) > 0 {

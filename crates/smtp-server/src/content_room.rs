@@ -1,4 +1,4 @@
-//! How much content all connections together hold in memory, and how much of that one source may hold.
+//! How much content all connections together have in memory, or unfinished elsewhere, and how much of that one source may have.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,9 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::admission::OnceAMinute;
 use crate::source::Source;
 
-/// Counts the bytes of content that the connections of a server hold.
-#[derive(Debug, Default)]
-pub(crate) struct ContentMemory(Mutex<Counts>);
+/// Counts the bytes of content that the connections of a server have in one place.
+#[derive(Debug)]
+pub(crate) struct ContentRoom {
+    /// What bounds it, for the log.
+    bound: &'static str,
+    counts: Mutex<Counts>,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -18,16 +22,20 @@ struct Counts {
     told: OnceAMinute,
 }
 
-/// A connection's part in the memory for content; given back when it is dropped.
+/// A connection's part in the room for content; given back when it is dropped.
 pub(crate) struct Held<'a> {
-    memory: &'a ContentMemory,
+    room: &'a ContentRoom,
     source: Option<Source>,
     mine: u64,
 }
 
-impl ContentMemory {
+impl ContentRoom {
+    pub(crate) fn bounded_by(bound: &'static str) -> Self {
+        Self { bound, counts: Mutex::default() }
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -36,22 +44,26 @@ impl Counts {
     ///
     /// One message of a source may take what there is, as large as messages may be. Several of them together may take no
     /// more than they leave to everybody else: no number of connections brings one source beyond half.
-    fn allow(&mut self, source: Option<Source>, mine: u64, bytes: u64, limit: u64) -> bool {
+    fn allow(&self, source: Option<Source>, mine: u64, bytes: u64, limit: u64) -> bool {
         let all = (self.all - mine).saturating_add(bytes);
         let besides = source.and_then(|source| self.by_source.get(&source)).map_or(0, |held| held - mine);
-        let allowed = all <= limit && (besides == 0 || besides.saturating_add(bytes) <= limit - all);
-        if !allowed && self.told.is_due() {
-            let (all, held) = (self.all, besides + mine);
+        all <= limit && (besides == 0 || besides.saturating_add(bytes) <= limit - all)
+    }
+
+    /// Says that so much is refused: to the log, once a minute.
+    fn refused(&mut self, held: &Held<'_>, bytes: u64, limit: u64) {
+        if self.told.is_due() {
+            let Held { source, room: ContentRoom { bound, .. }, .. } = held;
+            let of_source = source.and_then(|source| self.by_source.get(&source)).copied().unwrap_or(0);
             tracing::warn!(
                 ?source,
                 bytes,
-                held,
-                all,
+                of_source,
+                all = self.all,
                 limit,
-                "content is refused: no room in max_content_in_memory"
+                "content is refused: no room in {bound}"
             );
         }
-        allowed
     }
 
     fn change(&mut self, source: Option<Source>, mine: u64, bytes: u64) {
@@ -67,13 +79,21 @@ impl Counts {
 
 impl<'a> Held<'a> {
     /// Nothing yet. Without a source only all together are counted.
-    pub(crate) fn nothing(memory: &'a ContentMemory, source: Option<IpAddr>) -> Self {
-        Self { memory, source: source.map(Source::from), mine: 0 }
+    pub(crate) fn nothing(room: &'a ContentRoom, source: Option<IpAddr>) -> Self {
+        Self { room, source: source.map(Source::from), mine: 0 }
     }
 
     /// Whether so much would be allowed now.
     pub(crate) fn has_room(&self, bytes: u64, limit: u64) -> bool {
-        self.memory.counts().allow(self.source, self.mine, bytes, limit)
+        self.is_allowed(&mut self.room.counts(), bytes, limit)
+    }
+
+    fn is_allowed(&self, counts: &mut Counts, bytes: u64, limit: u64) -> bool {
+        let allowed = counts.allow(self.source, self.mine, bytes, limit);
+        if !allowed {
+            counts.refused(self, bytes, limit);
+        }
+        allowed
     }
 
     /// Says what is held now; false, and nothing more is counted, where that is more than is allowed.
@@ -81,8 +101,8 @@ impl<'a> Held<'a> {
         if bytes == self.mine {
             return true;
         }
-        let mut counts = self.memory.counts();
-        if bytes > self.mine && !counts.allow(self.source, self.mine, bytes, limit) {
+        let mut counts = self.room.counts();
+        if bytes > self.mine && !self.is_allowed(&mut counts, bytes, limit) {
             return false;
         }
         counts.change(self.source, self.mine, bytes);
@@ -93,7 +113,7 @@ impl<'a> Held<'a> {
     /// Says what is held now, allowed or not.
     pub(crate) fn force(&mut self, bytes: u64) {
         if bytes != self.mine {
-            self.memory.counts().change(self.source, self.mine, bytes);
+            self.room.counts().change(self.source, self.mine, bytes);
             self.mine = bytes;
         }
     }
@@ -115,7 +135,7 @@ mod tests {
 
     #[test]
     fn several_messages_of_one_source_leave_as_much_as_they_take() {
-        let memory = ContentMemory::default();
+        let memory = ContentRoom::bounded_by("a test");
         let greedy: Vec<_> = std::iter::repeat_with(|| {
             let mut held = Held::nothing(&memory, source("192.0.2.1"));
             held.set(10, 100).then_some(held)
@@ -141,7 +161,7 @@ mod tests {
 
     #[test]
     fn one_message_may_take_what_there_is() {
-        let memory = ContentMemory::default();
+        let memory = ContentRoom::bounded_by("a test");
         let mut other = Held::nothing(&memory, source("192.0.2.1"));
         assert!(other.set(10, 100));
         let mut large = Held::nothing(&memory, source("192.0.2.2"));
@@ -156,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_source() {
-        let memory = ContentMemory::default();
+        let memory = ContentRoom::bounded_by("a test");
         let mut first = Held::nothing(&memory, source("2001:db8::1"));
         assert!(first.set(60, 100));
         assert!(!Held::nothing(&memory, source("2001:db8::ffff:0:0:2")).has_room(1, 100));
