@@ -405,13 +405,14 @@ impl Desk {
     /// Later commits lean on the earlier ones in the log. After a sync that failed these may never reach the disk, so all of it
     /// is written anew before anything is promised again; and at a start, to be sure.
     fn trust_the_log(&mut self, afresh: bool) -> Result<(), Fault> {
-        if self.suspect || afresh {
+        // Stays so where this comes to nothing.
+        self.suspect |= afresh;
+        if self.suspect {
             self.roll_back()?;
             let alone = self.syncer.as_ref().map(Syncer::alone);
             let _alone = alone.as_ref().map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
             self.write_the_log_anew()?;
-        }
-        if std::mem::take(&mut self.suspect) {
+            self.suspect = false;
             self.epoch += 1;
         }
         Ok(())
