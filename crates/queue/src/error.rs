@@ -9,29 +9,29 @@ use crate::message_id::{DeliveryId, MessageId};
 #[non_exhaustive]
 pub enum QueueError {
     /// No space left for the queue, or a quota reached. Answer 452 4.3.1; make room.
-    #[error("the queue's disk is full (SQLite {code}): make room")]
+    #[error("the queue's disk is full (code {code}): make room")]
     DiskFull {
-        /// SQLite's extended result code.
+        /// SQLite's extended result code, or the system's error number.
         code: i32,
     },
     /// The disk or the file system failed, a sync included. Answer 451 4.3.0; look at the machine.
-    #[error("the queue's disk failed (SQLite {code}): see the system log")]
+    #[error("the queue's disk failed (code {code}): see the system log")]
     Io {
-        /// SQLite's extended result code.
+        /// SQLite's extended result code, or the system's error number.
         code: i32,
     },
     /// Its disk, its folder or its file may only be read. Answer 451 4.3.0; remount the disk, or give us the files.
-    #[error(
-        "the queue can only be read (SQLite {code}): see how its disk is mounted, and whose its files are"
-    )]
+    #[error("the queue can only be read (code {code}): see how its disk is mounted, and whose its files are")]
     ReadOnly {
-        /// SQLite's extended result code.
+        /// SQLite's extended result code, or the system's error number.
         code: i32,
     },
-    /// Another process held the store for longer than we wait.
-    #[error("the queue is in use by another process (SQLite {code}): try again")]
+    /// Another process held the store for longer than we wait, or this machine is short of memory or descriptors.
+    #[error(
+        "the queue is in use by another process, or memory or descriptors are short (code {code}): try again"
+    )]
     Busy {
-        /// SQLite's extended result code.
+        /// SQLite's extended result code, or the system's error number.
         code: i32,
     },
     /// A record cannot be read. Where it is one message, that message is set aside and the rest goes on.

@@ -87,6 +87,7 @@ impl Intake {
 
 impl Labour<Vec<MessageId>> for Intake {
     fn run(&mut self, work: &mut Work<'_>) -> Result<Vec<MessageId>, Fault> {
+        work.shelf.is_taken_up()?;
         self.enqueue(work)
     }
 

@@ -1,6 +1,7 @@
 //! What SQLite's errors mean to a queue.
 
 use rusqlite::ErrorCode;
+use rustix::io::Errno;
 
 use crate::error::QueueError;
 
@@ -44,7 +45,14 @@ impl From<std::io::Error> for Fault {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 QueueError::DiskFull { code }
             }
+            std::io::ErrorKind::PermissionDenied => QueueError::ReadOnly { code },
+            _ if is_short(&error) => QueueError::Busy { code },
             _ => QueueError::Io { code },
         })
     }
+}
+
+/// Of descriptors or memory, which others give back.
+fn is_short(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }

@@ -1,4 +1,4 @@
-//! [`SqliteStore`]: the contract, kept by two threads and one file.
+//! [`SqliteStore`]: the contract, kept by a few threads over a database, a log and a folder of large contents.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -34,11 +34,12 @@ use crate::message_id::{DeliveryId, MessageId};
 use crate::store::{BoxFuture, QueueStore};
 
 /// A queue in one SQLite file (with its `-wal` and `-shm` beside it), durable and readable with `sqlite3`; large
-/// contents lie in files of their own, in the folder of the same name with `-content`.
+/// contents lie in files of their own, in the folder of the same name with `-content`, and what was accepted a moment ago in a
+/// log, in that with `-fresh`. A copy of the queue is one of all of these, made while nobody has it open.
 ///
 /// A durable call is answered after a sync of the write-ahead log that holds it. One thread writes; whoever calls while it
 /// commits shares the next commit. Another one syncs what was committed meanwhile, and the writing one does not wait
-/// for it, so that many callers cost few syncs. A third reads. It needs no runtime: its futures can be awaited on any.
+/// for it, so that many callers cost few syncs. Others read, write the log, and large contents. It needs no runtime: its futures can be awaited on any.
 ///
 /// A clone is another handle to the same store. When the last handle is dropped, what was submitted before is
 /// finished first; nothing is lost where that does not happen (kill -9), for nothing was promised yet.
@@ -67,7 +68,8 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the store in the file at `path`, and makes it where there is none; its folder must exist.
     ///
-    /// Blocks while it reads; less than a second with 100,000 messages. A store from an older version is
+    /// Blocks while it reads; less than a second with 100,000 messages, but [`SqliteOptions::busy_timeout`] and a second at most
+    /// beside others. Where what was left in the log cannot move, nothing is taken in before a later try succeeds. An older store is
     /// migrated, unless a server of that version has it open: [`QueueError::Busy`]. Fails with [`QueueError::NewerSchema`] or [`QueueError::NotAQueue`] and touches nothing.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, QueueError> {
         Self::open_with(path, SqliteOptions::default())
@@ -134,9 +136,7 @@ impl SqliteStore {
             let _ = handle.join();
         }
     }
-}
 
-impl SqliteStore {
     /// Gives what was read; a message that turned out damaged is set aside first.
     fn or_set_aside<'a, T: Send + 'static>(
         &'a self,
@@ -371,6 +371,7 @@ impl QueueStore for SqliteStore {
         Box::pin(async move {
             // What an earlier process left in the log is on its way into the tables.
             self.shelf.recovered().await;
+            self.shelf.is_taken_up().map_err(|Fault(error)| error)?;
             // In this order: what moves into the tables meanwhile is found there.
             let (mut known, others) = self.shelf.known(source_keys);
             if !others.is_empty() {

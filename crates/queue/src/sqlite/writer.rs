@@ -245,6 +245,11 @@ impl Writer {
         })
     }
 
+    /// Ends the thread, after what was sent before.
+    pub(super) fn close(&self) {
+        let _ = self.way.letters.send(Letter::Close);
+    }
+
     /// Tells whoever waits that something may be due, as long as the thread lives.
     pub(super) fn version_sender(&self) -> Weak<watch::Sender<u64>> {
         Weak::clone(&self.version_sender)

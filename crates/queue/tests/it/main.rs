@@ -18,6 +18,7 @@ mod migrated;
 mod owner;
 mod pages;
 mod read_only;
+mod recovery;
 mod source_keys;
 mod system_calls;
 mod threads;

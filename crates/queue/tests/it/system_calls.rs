@@ -109,7 +109,7 @@ async fn use_up_descriptors(path: &Path) {
         taken.push(file);
     }
     let refused = store.enqueue(message("example.com", &of(4))).await.expect_err("no descriptor");
-    assert!(matches!(refused, QueueError::Io { .. }) && refused.is_transient(), "{refused}");
+    assert!(matches!(refused, QueueError::Busy { .. }) && refused.is_transient(), "{refused}");
     let small = store.enqueue(message("example.com", b"small")).await.expect("the database is open already");
     assert!(store.content(small).await.is_ok());
     drop(taken);

@@ -49,9 +49,9 @@ impl Drop for Way {
 
 impl Keeper {
     /// Sends what an earlier process left in the log on its way into the database; where another one has the log, waits until
-    /// that one has moved what lies there now, a second at most.
+    /// that one has moved what lies there now: a second at most from when the writing thread has asked.
     ///
-    /// What cannot move now moves when a server starts.
+    /// What cannot move now moves later, or when a server starts.
     pub(in super::super) fn start(
         path: &Path,
         options: &SqliteOptions,

@@ -16,13 +16,14 @@
 //!
 //! So what is valid is decided by the database alone, in one transaction with what moves. A log that was left behind is
 //! read when the store is next opened, and all that has not left moves: opening does not wait for that, but whatever is then
-//! asked does.
+//! asked does. Where it cannot move nothing is taken in, and no source is told that it is unknown, before a later try succeeds.
 
 mod format;
 mod keeper;
 mod keys;
 mod log;
 mod moving;
+mod recovery;
 mod scribe;
 mod shelf;
 mod stored;

@@ -19,6 +19,7 @@ use super::super::writer::{Promise, Writer};
 use super::keys::{Lookup, Reserved};
 use super::log::{Folder, Log, SEGMENTS};
 use super::moving::{AGE, Which};
+use super::recovery::Patience;
 use super::shelf::{Left, Shelf};
 use super::transfer::{self, Then};
 use crate::error::QueueError;
@@ -98,9 +99,12 @@ pub(super) struct Scribe {
     log_size: usize,
     wanted: Arc<AtomicBool>,
     ours: Option<Ours>,
-    /// It is being emptied to become ours; who waits for that.
+    /// It is being emptied to become ours; who waits for that, and who for its end.
     taking: bool,
     wanting: Vec<Reply<()>>,
+    ending: Vec<Reply<()>>,
+    /// Where that failed.
+    patience: Patience,
     /// Segments below this epoch may be used again.
     freed: Arc<AtomicU64>,
     /// Something was written that no sync covers.
@@ -159,6 +163,8 @@ impl Scribe {
             ours: None,
             taking: false,
             wanting: Vec::new(),
+            ending: Vec::new(),
+            patience: Patience::default(),
             freed: Arc::default(),
             unsynced: false,
             lately: 0,
@@ -260,13 +266,7 @@ impl Scribe {
                 Letter::Want { reply } => self.want(reply),
                 Letter::Begin { found } => self.begin(found),
                 Letter::End { reply } => self.end(reply),
-                Letter::Ended { reply, moved } => {
-                    if moved.is_ok() {
-                        self.ours = None;
-                        self.shelf.leave_log();
-                    }
-                    let _ = reply.send(moved);
-                }
+                Letter::Ended { reply, moved } => self.ended(reply, moved),
                 Letter::Visits(Ok((visits, answered))) if visits > answered && self.ours.is_some() => {
                     transfer::answer_visits(&self.shelf, &self.writer, visits);
                 }
@@ -393,20 +393,26 @@ impl Scribe {
     /// Moves what is left in the log, which was taken, and then begins with an empty one if a server wants it.
     pub(super) fn take(&mut self) {
         self.taking = true;
-        let (letters, recovering) = (self.letters.clone(), Recovering::begun(&self.shelf));
-        let then = move |found| {
-            drop(recovering);
+        let (letters, recovery) = (self.letters.clone(), self.shelf.recovery.clone());
+        recovery.begins();
+        let then = move |found: Result<_, QueueError>| {
+            recovery.ends(found.as_ref().map(|_| ()).map_err(|error| *error));
             let _ = letters.send(Letter::Begin { found });
         };
         transfer::recover(&self.writer, self.folder.clone(), Box::new(then));
     }
 
     fn want(&mut self, reply: Reply<()>) {
-        let looked = self.take_if_it_is_free();
-        match looked {
+        if let Some(Ours { ending: false, .. }) = &self.ours {
+            // After an end that failed.
+            self.shelf.open(self.log_size / 4, MessageId::from_u64(0));
+        }
+        match self.take_if_it_is_free() {
             Ok(()) if self.taking => self.wanting.push(reply),
             looked => {
-                let _ = reply.send(looked.map_err(|Fault(error)| error));
+                // Whoever has it by now may have to move still what was found before.
+                let begun = looked.and_then(|()| self.shelf.is_taken_up());
+                let _ = reply.send(begun.map_err(|Fault(error)| error));
             }
         }
     }
@@ -420,30 +426,36 @@ impl Scribe {
 
     fn begin(&mut self, found: Result<(u64, MessageId), QueueError>) {
         self.taking = false;
-        let wanted = self.wanted.load(Ordering::Acquire);
-        let begun = found.and_then(|(epoch, floor)| {
-            if self.log_size == 0 {
-                self.wanted.store(false, Ordering::Release);
-            } else if wanted {
-                let segment_size = self.log_size as u64 / SEGMENTS;
-                let log =
-                    Log::begin(self.folder.clone(), epoch, segment_size).map_err(|Fault(error)| error)?;
-                self.freed.store(epoch, Ordering::Release);
-                self.lookup.open();
-                self.ours = Some(Ours { log, broken: false, ending: false });
-                self.shelf.open(self.log_size / 4, floor);
-            }
-            Ok(())
-        });
-        if self.ours.is_none() {
+        if self.log_size == 0 {
+            self.wanted.store(false, Ordering::Release);
+        }
+        let segment_size = self.log_size as u64 / SEGMENTS;
+        if let Ok((epoch, floor)) = found
+            && self.wanted.load(Ordering::Acquire)
+            // Where this fails all that comes goes into the tables, until it can be had.
+            && let Ok(log) = Log::begin(self.folder.clone(), epoch, segment_size)
+        {
+            self.freed.store(epoch, Ordering::Release);
+            self.lookup.open();
+            self.ours = Some(Ours { log, broken: false, ending: false });
+            self.shelf.open(self.log_size / 4, floor);
+            self.patience = Patience::default();
+        } else {
             self.shelf.leave_log();
+            self.patience.failed(clock());
         }
         for reply in self.wanting.drain(..) {
-            let _ = reply.send(begun);
+            let _ = reply.send(found.map(|_| ()));
+        }
+        for reply in std::mem::take(&mut self.ending) {
+            self.end(reply);
         }
     }
 
     fn end(&mut self, reply: Reply<()>) {
+        if self.taking {
+            return self.ending.push(reply);
+        }
         let letters = self.letters.clone();
         let then: Then<()> = Box::new(move |moved| {
             let _ = letters.send(Letter::Ended { reply, moved });
@@ -453,8 +465,20 @@ impl Scribe {
                 *ending = true;
                 transfer::free(&self.shelf, &self.writer, log.epoch(), &self.freed, then);
             }
-            None => then(Ok(())),
+            None => then(self.shelf.is_taken_up().map_err(|Fault(error)| error)),
         }
+    }
+
+    /// What could not move stays in the log, which goes on being ours.
+    fn ended(&mut self, reply: Reply<()>, moved: Result<(), QueueError>) {
+        match &mut self.ours {
+            Some(ours) if moved.is_err() => ours.ending = false,
+            _ => {
+                self.ours = None;
+                self.shelf.leave_log();
+            }
+        }
+        let _ = reply.send(moved);
     }
 
     /// Asks for the segments up to this epoch, unless they are free.
@@ -499,35 +523,23 @@ impl Scribe {
         }
     }
 
-    /// Whoever had the log may have left.
+    /// Whoever had the log may have left, or what lies there may move by now.
     fn take_if_wanted(&mut self) {
-        if self.wanted.load(Ordering::Acquire) {
+        let is_wanted = self.wanted.load(Ordering::Acquire) || self.shelf.is_taken_up().is_err();
+        if is_wanted && self.patience.is_over(clock()) {
             // Where it cannot be seen, the next look may.
             let _ = self.take_if_it_is_free();
         }
     }
 }
 
-/// Says that mail is on its way from the log into the database, until it is dropped, whatever becomes of the job that has it.
-struct Recovering(Shelf);
-
-impl Recovering {
-    fn begun(shelf: &Shelf) -> Self {
-        shelf.recovering.send_replace(true);
-        Self(shelf.clone())
-    }
-}
-
-impl Drop for Recovering {
-    fn drop(&mut self) {
-        self.0.recovering.send_replace(false);
-    }
-}
-
 impl Drop for Scribe {
-    /// Also where this thread panics: what comes from then on goes into the database.
+    /// Where this thread panics the store ends: what leaves could be told to nobody, and would be delivered again.
     fn drop(&mut self) {
         self.shelf.close();
+        if thread::panicking() {
+            self.writer.close();
+        }
         self.shelf.leave_log();
     }
 }

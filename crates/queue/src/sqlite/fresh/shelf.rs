@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use postroad_message::{Content, NextHop, Timestamp};
-use tokio::sync::watch;
 
+use super::super::fault::Fault;
 use super::format::Lent;
 use super::keys::Known;
+use super::recovery::Recovery;
 use crate::item::{Claim, Claimed, Eligible, Lease, NewMessage};
 use crate::message_id::{DeliveryId, MessageId};
 
@@ -18,8 +19,7 @@ use crate::message_id::{DeliveryId, MessageId};
 pub(in super::super) struct Shelf {
     shared: Arc<Mutex<Shared>>,
     sending: Arc<Mutex<()>>,
-    /// Whether what an earlier process left in the log is on its way into the database.
-    pub(super) recovering: Arc<watch::Sender<bool>>,
+    pub(super) recovery: Recovery,
 }
 
 #[derive(Default)]
@@ -128,13 +128,17 @@ impl Shelf {
     }
 
     fn is_recovering(&self) -> bool {
-        *self.recovering.borrow()
+        self.recovery.is_under_way()
     }
 
     /// Ready when what an earlier process left in the log is in the database, as far as it could move.
     pub(in super::super) async fn recovered(&self) {
-        // The sender is ours.
-        let _ = self.recovering.subscribe().wait_for(|recovering| !recovering).await;
+        self.recovery.ended().await;
+    }
+
+    /// Why what an earlier process left in the log could not move, where it could not.
+    pub(in super::super) fn is_taken_up(&self) -> Result<(), Fault> {
+        self.recovery.outcome()
     }
 
     pub(in super::super) fn is_open(&self) -> bool {

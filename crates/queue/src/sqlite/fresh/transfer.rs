@@ -90,8 +90,8 @@ pub(super) fn visit(writer: &Writer, then: Then<i64>) {
     drop(writer.submit(Promise::Visible, 0, Told { run: come, value: None, then: Some(then) }));
 }
 
-/// A job of which somebody is told in the writing thread.
-struct Told<T, F> {
+/// A job of which somebody is told in the writing thread, also where it never comes to run.
+struct Told<T: Send, F> {
     run: F,
     value: Option<T>,
     then: Option<Then<T>>,
@@ -111,6 +111,14 @@ where
         let value = ended.and_then(|()| self.value.take().ok_or(QueueError::Closed));
         if let Some(then) = self.then.take() {
             then(value);
+        }
+    }
+}
+
+impl<T: Send, F> Drop for Told<T, F> {
+    fn drop(&mut self) {
+        if let Some(then) = self.then.take() {
+            then(Err(QueueError::Closed));
         }
     }
 }
@@ -156,8 +164,9 @@ impl Labour<()> for Freeing {
 /// highest id in the database.
 pub(super) fn recover(writer: &Writer, folder: Folder, then: Then<(u64, MessageId)>) {
     let run = move |work: &mut Work<'_>| move_what_is_left(work, &folder);
-    // Whoever had the log may have died of a sync that failed. What was in its segments is written over soon.
-    drop(writer.submit(Promise::Afresh, 0, Told { run, value: None, then: Some(then) }));
+    // Whoever had the log may have died of a sync that failed. What was in its segments is written over soon. It is alone in its
+    // transaction: where that fails it is run once, and takes nobody along.
+    drop(writer.submit(Promise::Afresh, usize::MAX, Told { run, value: None, then: Some(then) }));
 }
 
 /// Moves messages.
