@@ -26,6 +26,8 @@ use crate::reroute;
 const BATCH: usize = 8;
 /// The pause after the queue itself failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest one, where it cannot be taken up.
+const LONGEST_QUEUE_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long a suspect waits while another one is tried at its next hop.
 const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
@@ -34,36 +36,48 @@ const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 type Finished = (Slot, Result<Contact, tokio::task::JoinError>);
 
 impl Pipeline {
-    /// Takes up what an earlier run left behind: leases that it held are void, and mail whose connector is gone or
-    /// that was unreachable is routed anew. Call it before anything is taken in, or beside the first that comes: that is
-    /// promised when this is done with the queue.
+    /// Takes up what an earlier run left behind: leases that it held are void. Call it before anything is taken in, or beside the
+    /// first that comes: that waits for it, and is refused where this fails.
     pub async fn recover(&self) -> Result<(), QueueError> {
         self.shared.store.start(&self.shared.in_force().settings.server).await?;
         self.shared.trials.put_off(self.shared.world.now().after(SUSPECT_PAUSE));
-        self.reroute().await
+        Ok(())
     }
 
-    /// Takes up what an earlier run left, and then [delivers](Self::run). Tries again where the one cannot be done for now, and
-    /// ends unasked where only another start helps.
+    /// Takes up what an earlier run left, and then [delivers](Self::run). Tries again, more and more seldom, where there is no
+    /// room or somebody else has the queue; ends unasked where only another start helps, or somebody who mends its disk.
     pub async fn recover_and_run(&self, shutdown: impl Future<Output = ()> + Send) {
-        use QueueError::{Busy, DiskFull, Io, ReadOnly};
         tokio::pin!(shutdown);
-        while let Err(error) = self.recover().await {
-            tracing::error!(%error, "what an earlier run left in the queue cannot be taken up");
-            if !matches!(error, DiskFull { .. } | Io { .. } | ReadOnly { .. } | Busy { .. }) {
+        let mut pause = QUEUE_PAUSE;
+        loop {
+            let recovered = tokio::select! {
+                biased;
+                // Nobody has a lease yet that would have to be given back.
+                () = &mut shutdown => return,
+                recovered = self.recover() => recovered,
+            };
+            let Err(error) = recovered else { break };
+            if !matches!(error, QueueError::DiskFull { .. } | QueueError::Busy { .. }) {
+                tracing::error!(%error, "what an earlier run left in the queue cannot be taken up");
                 return;
             }
+            tracing::error!(
+                %error,
+                again_in = pause.as_secs(),
+                "what an earlier run left in the queue cannot be taken up now; nothing is taken in before"
+            );
             tokio::select! {
-                () = tokio::time::sleep(QUEUE_PAUSE) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = &mut shutdown => return,
             }
+            pause = (pause * 2).min(LONGEST_QUEUE_PAUSE);
         }
         self.run(shutdown).await;
     }
 
     /// Delivers until `shutdown` is ready, then lets what is in flight finish within
     /// [`Settings::shutdown_grace`](crate::Settings::shutdown_grace). Ends unasked where the queue has closed: only another
-    /// start helps then.
+    /// start helps then. Mail whose connector is gone, or that was unreachable, is routed anew beside the first deliveries.
     ///
     /// Call it once, after [`Pipeline::recover`].
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
@@ -75,7 +89,8 @@ impl Pipeline {
         // Sweeps and re-routing take as long as the queue is large; deliveries and the end do not wait for them.
         let mut chores: JoinSet<()> = JoinSet::new();
         let mut next_sweep = shared.world.now();
-        let mut reroutes = 0u8;
+        // An earlier run may have had another configuration.
+        let mut reroutes = 1u8;
         let mut look = Look { seen: None, not_before: Instant::now() };
         tokio::pin!(shutdown);
         loop {

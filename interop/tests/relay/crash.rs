@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
+use postroad_interop::program::{command, run, said};
 use postroad_interop::{Application, Relay, Sample, Sink, mailbox, patience, port};
 
 use crate::configuration::{EVERYTHING_TO_DROP, House, everything_to, program};
@@ -50,6 +51,28 @@ fn killed_while_a_pickup_file_waits_for_the_drop_directory() {
     house.scratch.folder("Drop");
     let _relay = house.start();
     sample.assert_arrived_in(&mailbox::wait_for_one(&house.drop_directory()));
+}
+
+/// It says why, promises nothing meanwhile, and whoever started it hears of it.
+#[test]
+fn a_relay_that_can_never_take_up_its_log_ends_with_75() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    house.start().kill();
+    let segment = house.scratch.path().join("relay-data/queue.db-fresh/1");
+    // It greets before it has one.
+    let _ = fs::remove_file(&segment);
+    fs::create_dir(&segment).expect("what no relay can read as a file");
+    let mut relay = command(program().to_str().expect("UTF-8"));
+    let output = run(relay.args(["run", "--config"]).arg(&house.configuration));
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert!(said.contains("what an earlier run left in the queue cannot be taken up"), "{said}");
+    fs::remove_dir(&segment).expect("empty");
+    house.scratch.folder("Drop");
+    let _relay = house.start();
+    let sample = Sample::plain();
+    house.application().send("joe@contoso.com", &["jane@example.com"], &sample.content).expect("a 250");
+    mailbox::wait_for_one(&house.drop_directory());
 }
 
 #[test]

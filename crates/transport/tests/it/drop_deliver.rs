@@ -107,8 +107,14 @@ async fn a_message_waits_while_its_directory_cannot_take_it() {
         fs::create_dir(&path).unwrap();
         trouble(&path);
         let store = SqliteStore::open(folder.path().join("queue.db")).unwrap();
-        let store =
-            Arc::new(HeldStore(store, Arc::default(), Arc::default(), BTreeMap::new(), Arc::default()));
+        let store = Arc::new(HeldStore(
+            store,
+            Arc::default(),
+            Arc::default(),
+            BTreeMap::new(),
+            Arc::default(),
+            Arc::default(),
+        ));
         let drop = Arc::new(gateway(DropDirectory::new(&path).quota(Some(1_000))));
         let delivers = Delivers { smtp: Pretend::new([delivered()]), drop, agent: Pretend::new([]) };
         let (table, world) = (table(&[("Fax", &["FAX:*;1"])]), Arc::new(TestWorld::new(Arc::default())));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
@@ -16,16 +16,17 @@ use postroad_queue::{
 ///
 /// The second field is how many starts and settlements more find the disk full, the third how many after these find their lease lost;
 /// the fourth is what source keys stand for in the store, where files have been laid out anew and their numbers are others;
-/// the last takes down what was done to leases, in order.
+/// the fifth takes down what was done to leases, in order; the last is whether a start is never answered.
 pub(crate) struct HeldStore(
     pub(crate) SqliteStore,
     pub(crate) Arc<AtomicUsize>,
     pub(crate) Arc<AtomicUsize>,
     pub(crate) BTreeMap<String, String>,
     pub(crate) Calls,
+    pub(crate) Arc<AtomicBool>,
 );
 
-/// `stop`, and what is done to a lease.
+/// `stop`, a `start` that is never answered, and what is done to a lease.
 pub(crate) type Calls = Arc<Mutex<Vec<&'static str>>>;
 
 impl HeldStore {
@@ -67,6 +68,10 @@ impl ContentDraft for HeldDraft {
 impl QueueStore for HeldStore {
     fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
+        if self.5.load(Ordering::Relaxed) {
+            self.called("start");
+            return Box::pin(std::future::pending());
+        }
         match self.finds_the_disk_full() {
             Some(error) => Box::pin(std::future::ready(Err(error))),
             None => held(async move { self.0.start(&owner).await }),

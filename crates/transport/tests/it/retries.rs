@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use postroad_queue::QueueError;
+use postroad_transport::SubmitError;
+
 use crate::support::{BEGIN, Relay, delivered, host_is_down, message, table};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -124,8 +127,23 @@ async fn a_sweep_moves_nobodys_turn() {
 async fn what_an_earlier_run_left_is_taken_up_once_that_can_be_done() {
     let relay = Relay::new([delivered()]);
     relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
-    relay.disk_full.store(2, std::sync::atomic::Ordering::Relaxed);
+    relay.disk_full.store(5, std::sync::atomic::Ordering::Relaxed);
     let pipeline = relay.pipeline.clone();
+    let begun = tokio::time::Instant::now();
     tokio::spawn(async move { pipeline.recover_and_run(std::future::pending()).await });
+    relay.smtp.until(1).await;
+    let waited = begun.elapsed().as_secs();
+    assert!((31..40).contains(&waited), "1, 2, 4, 8 and 16 seconds, and not {waited}");
     relay.until_empty().await;
+}
+
+#[tokio::test]
+async fn a_run_that_can_never_take_up_what_was_left_ends() {
+    let relay = Relay::new([]);
+    let segment = relay.folder.path().join("queue.db-fresh").join("1");
+    std::fs::create_dir(segment).expect("what no relay can read as a file");
+    let run = relay.pipeline.recover_and_run(std::future::pending());
+    tokio::time::timeout(MINUTE, run).await.expect("it goes on for ever");
+    let refused = relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await;
+    assert!(matches!(refused, Err(SubmitError::Queue(QueueError::Io { .. }))), "{refused:?}");
 }

@@ -63,6 +63,19 @@ async fn mail_for_a_connector_that_is_gone_is_routed_anew_at_the_next_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn mail_that_an_earlier_run_could_not_place_is_routed_anew_beside_the_first_deliveries() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.submit(message("app@contoso.com", &["jane@nowhere.test"])).await.unwrap();
+    let everybody = table(&[("Everybody", &["*"])]);
+    relay.pipeline.put_in_force(relay.pipeline.settings(), everybody, relay.delivers());
+    relay.pipeline.recover().await.unwrap();
+    assert_eq!(relay.waiting().await[0].next_hop, NextHop::unreachable(), "nobody waits for that");
+    relay.start().await;
+    relay.until_empty().await;
+    assert_eq!(relay.smtp.attempts()[0].to, ["jane@nowhere.test"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_that_came_around_too_often_is_not_taken() {
     let relay = Relay::new([delivered()]);
     let mut looping = message("app@contoso.com", &["jane@contoso.com"]);

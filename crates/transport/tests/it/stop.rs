@@ -1,5 +1,6 @@
 //! The order of a stop: what is in flight ends or is broken off within the grace, the rest goes back, and then there is silence.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use postroad_queue::State;
@@ -58,4 +59,18 @@ async fn nothing_is_settled_after_a_stop_and_nothing_stays_lent() {
         let again = if delivered_by_then { 0 } else { begun };
         assert_eq!(arrived, MESSAGES + again, "{name}: the next start does the rest");
     }
+}
+
+/// A disk that does not answer, or a long queue.
+#[tokio::test(start_paused = true)]
+async fn whoever_still_takes_up_what_was_left_hears_of_a_stop() {
+    let relay = Relay::new([]);
+    relay.hangs.store(true, Ordering::Relaxed);
+    let run = relay.pipeline.recover_and_run(async {
+        while relay.calls.lock().unwrap().is_empty() {
+            tokio::time::sleep(SECOND).await;
+        }
+    });
+    tokio::time::timeout(SECOND * 60, run).await.expect("it waits for the queue");
+    assert_eq!(*relay.calls.lock().unwrap(), ["start"]);
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -178,6 +178,8 @@ pub(crate) struct Relay {
     pub(crate) disk_full: Arc<AtomicUsize>,
     /// How many settlements after these find that somebody else has the delivery.
     pub(crate) lease_lost: Arc<AtomicUsize>,
+    /// Whether the queue never answers a start.
+    pub(crate) hangs: Arc<AtomicBool>,
     /// Bytes free on the queue's disk, where somebody looks.
     pub(crate) free: Arc<AtomicU64>,
     /// Bytes of memory that are left.
@@ -207,8 +209,15 @@ impl Relay {
     ) -> Self {
         let calls = Calls::default();
         let (disk_full, lease_lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let store: Arc<dyn QueueStore> =
-            Arc::new(HeldStore(store, disk_full.clone(), lease_lost.clone(), keys, calls.clone()));
+        let hangs = Arc::<AtomicBool>::default();
+        let store: Arc<dyn QueueStore> = Arc::new(HeldStore(
+            store,
+            disk_full.clone(),
+            lease_lost.clone(),
+            keys,
+            calls.clone(),
+            hangs.clone(),
+        ));
         let drop = Pretend::new([]);
         let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone(), agent: Pretend::new([]) };
         let free = Arc::new(AtomicU64::new(u64::MAX));
@@ -216,7 +225,7 @@ impl Relay {
         let memory = world.memory.clone();
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
         let pipeline = Pipeline::new(settings(), table, store.clone(), delivers, observer, Arc::new(world));
-        Self { pipeline, store, smtp, drop, folder, disk_full, lease_lost, free, memory, calls }
+        Self { pipeline, store, smtp, drop, folder, disk_full, lease_lost, free, memory, calls, hangs }
     }
 
     /// The same table and ways out under other settings.
