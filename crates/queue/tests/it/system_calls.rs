@@ -63,7 +63,11 @@ fn a_call_that_fails_costs_no_promise_and_no_mail() {
         );
         // Where a sync of the database fails the store closes; that comes to pass where none succeeds any more.
         let for_good = fault.ends_with('+') || fault.starts_with("fdatasync") && log == SMALL_LOG;
-        let fits = |error: &String| error == expected || for_good && error == "closed";
+        // Of a large content's file, whose thread has as many syncs, it is said that the disk is full.
+        let may_be_full = fault.contains("ENOSPC");
+        let fits = |error: &String| {
+            error == expected || for_good && error == "closed" || may_be_full && error == "full"
+        };
         assert!(refused.iter().all(fits), "{name}: {refused:?}");
         if !for_good {
             assert!(said.contains("!last "), "{name}: it goes on when the trouble is over");
