@@ -110,8 +110,12 @@ impl Told {
             None => drop(self.promised.insert(recipient, round)),
             Some(refusal) => {
                 assert!(refusal.starts_with('4'), "not now, and never \"never\": {refusal}");
+                // Of what a disk failed with (451) something may be there at the next start: where SQLite finds no room for its
+                // index, the log has what it then refuses.
+                if refusal.starts_with("452") {
+                    self.refused.insert(recipient, round);
+                }
                 *self.refusals.entry(refusal).or_default() += 1;
-                self.refused.insert(recipient, round);
             }
         };
         hear.iter().take(5 + round * 7 % 40).for_each(&mut hear_one);
