@@ -110,11 +110,7 @@ impl Told {
             None => drop(self.promised.insert(recipient, round)),
             Some(refusal) => {
                 assert!(refusal.starts_with('4'), "not now, and never \"never\": {refusal}");
-                // Of what a disk failed with (451) something may be there at the next start: where SQLite finds no room for its
-                // index, the log has what it then refuses.
-                if refusal.starts_with("452") {
-                    self.refused.insert(recipient, round);
-                }
+                self.refused.insert(recipient, round);
                 *self.refusals.entry(refusal).or_default() += 1;
             }
         };

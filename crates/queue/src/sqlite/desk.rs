@@ -214,6 +214,10 @@ impl Desk {
     fn settle(&mut self, mut group: Vec<Box<dyn Job>>) {
         let mut brought = Brought::default();
         let committed = self.commit(&mut group, &mut brought).map_err(|Fault(error)| error);
+        if matches!(committed, Err(QueueError::DiskFull { .. } | QueueError::Io { .. })) {
+            // Where this fails, who is refused may find his mail sent after a crash.
+            let _ = self.strike_what_failed();
+        }
         if matches!(committed, Err(QueueError::DiskFull { .. })) && group.len() > 1 {
             return self.settle_in_parts(group);
         }
@@ -438,6 +442,21 @@ impl Desk {
             }
             QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into()
         })
+    }
+
+    /// A commit that fails behind its writing, for want of room for SQLite's index of the log, is refused; and the next start would
+    /// find it whole. Where somebody else has committed since, his frames are in its place.
+    fn strike_what_failed(&self) -> Result<(), Fault> {
+        self.roll_back()?;
+        let before = data_version(&self.connection);
+        let frames: u32 =
+            self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))?;
+        let log = File::options().read(true).write(true).open(&self.log)?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let is_last = data_version(&self.connection) == before;
+        let struck = if is_last { write_ahead_log::strike(&log, frames).map(drop) } else { Ok(()) };
+        self.roll_back()?;
+        Ok(struck?)
     }
 
     /// Ends the store, here and for all who have it open.

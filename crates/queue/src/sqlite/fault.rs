@@ -1,6 +1,7 @@
 //! What SQLite's errors mean to a queue.
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rustix::io::Errno;
 
 use crate::error::QueueError;
@@ -24,6 +25,8 @@ impl From<rusqlite::Error> for Fault {
         let code = failure.extended_code;
         Self(match failure.code {
             ErrorCode::DiskFull => QueueError::DiskFull { code },
+            // Its index of the log, a few pages of 32 KiB, finds no room.
+            ErrorCode::SystemIoFailure if code == SQLITE_IOERR_SHMSIZE => QueueError::DiskFull { code },
             ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => QueueError::Io { code },
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => QueueError::ReadOnly { code },
             ErrorCode::DatabaseBusy

@@ -41,6 +41,23 @@ pub(super) fn write_anew(file: &File, frames: usize) -> io::Result<u64> {
     file.sync_data().map(|()| place)
 }
 
+/// Voids the frame behind the first `frames`, where it is one of this round, and syncs that; gives whether there was one. What a commit
+/// left there that failed behind its writing would be found whole at the next start. Takes no room on the disk.
+pub(super) fn strike(file: &File, frames: u32) -> io::Result<bool> {
+    let (mut header, mut next) = ([0; HEADER], [0; FRAME_HEADER]);
+    if read_at(file, &mut header, 0)? < HEADER {
+        return Ok(false);
+    }
+    let round = Round::of(&header);
+    let place = HEADER as u64 + u64::from(frames) * (FRAME_HEADER + round.page_size) as u64;
+    let is_there = read_at(file, &mut next, place)? == FRAME_HEADER && round.marks == next[8..16];
+    if is_there {
+        file.write_all_at(&[0; FRAME_HEADER], place)?;
+        file.sync_data()?;
+    }
+    Ok(is_there)
+}
+
 /// What the frames have in common that were written since the log was last begun anew, as SQLite documents its file format.
 struct Round {
     page_size: usize,
@@ -137,6 +154,32 @@ mod tests {
         let counts = write_anew(&log, 1).expect("written");
         assert!(counts < 100_000 && counts < whole.len() as u64, "{counts} of {}", whole.len());
         assert_eq!(bytes(), whole);
+    }
+
+    #[test]
+    fn what_a_commit_left_that_failed_behind_its_writing_is_struck() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [path, copy] = ["some.db", "copy.db"].map(|name| folder.path().join(name));
+        let log_of = |path: &std::path::Path| path.with_extension("db-wal");
+        let connection = Connection::open(&path).expect("it opens");
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .expect("made");
+        let frames: u32 =
+            connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1)).expect("so many");
+        connection.execute("INSERT INTO t VALUES (2)", []).expect("one more");
+        // Without SQLite's index of the log, as at a start; and first without the stroke.
+        for (strikes, expected) in [(0, 2), (1, 1), (2, 1)] {
+            std::fs::copy(&path, &copy).expect("room");
+            std::fs::copy(log_of(&path), log_of(&copy)).expect("room");
+            let log = File::options().read(true).write(true).open(log_of(&copy)).expect("it opens");
+            for time in 0..strikes {
+                assert_eq!(strike(&log, frames).expect("struck"), time == 0);
+            }
+            let started = Connection::open(&copy).expect("it opens");
+            let rows = started.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+            assert_eq!(rows, Ok(expected), "struck {strikes} times");
+        }
     }
 
     /// As where the kernel dropped a page that it could not write, and reads an older one from the disk.
