@@ -115,8 +115,10 @@ impl Log {
         let rotation = Rotation::new(folder, self.layout, settings.clone());
         let (lost, waiting) = (Arc::clone(&self.lost), Arc::<Waiting>::default());
         let waiting_there = Arc::clone(&waiting);
+        // Before the thread is: what is lost until it begins is for it to tell.
+        let admitted = lost.load(Ordering::Relaxed);
         let thread = thread::Builder::new().name(format!("log {}", self.layout.prefix)).spawn(move || {
-            writer::run(rotation, &told, &waiting_there, &lost);
+            writer::run(rotation, &told, &waiting_there, &lost, admitted);
             drop(end);
         });
         match thread {

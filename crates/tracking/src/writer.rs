@@ -24,17 +24,16 @@ const BATCH: usize = 256;
 /// How often a fault that lasts is told of.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Writes until nobody is left to tell.
+/// Writes until nobody is left to tell. `admitted`: so many lost rows the log itself need not tell of.
 pub(crate) fn run<F: Folder>(
     mut rotation: Rotation<F>,
     told: &Receiver<Told>,
     waiting: &Waiting,
     lost: &AtomicU64,
+    mut admitted: u64,
 ) {
     let mut complaint = Complaint::default();
     let (mut rows, mut partners) = (Vec::new(), Vec::new());
-    // So many lost rows the log itself tells of.
-    let mut admitted = lost.load(Ordering::Relaxed);
     while let Ok(first) = told.recv() {
         let mut next = Some(first);
         let mut flush = None;
