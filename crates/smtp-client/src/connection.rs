@@ -8,9 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use postroad_message::TlsFacts;
-use postroad_smtp_protocol::client::{
-    ContentResult, ContentTask, Event, Input, Output, Session, Settings, Transaction,
-};
+use postroad_smtp_protocol::client::{Event, Input, Output, Session, Settings, Transaction};
 use postroad_smtp_protocol::sasl::{ChannelBindings, Nonce};
 use postroad_smtp_protocol::transcript::Transcript;
 use rustls::pki_types::ServerName;
@@ -23,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use crate::alarm::Alarm;
 use crate::authenticator::{Login, LoginAnswer};
 use crate::certificate_fault;
+use crate::content_task;
 use crate::destination::Destination;
 use crate::resolve::answer::BoxFuture;
 use crate::resolve::hosts::Target;
@@ -214,7 +213,7 @@ impl Connection {
                     self.moved(moved).await;
                 }
                 Output::Task(task) => {
-                    let result = apart(run(task, bound)).await;
+                    let result = apart(content_task::run(task, bound)).await;
                     self.session.handle(now(), Input::Done(result));
                 }
                 Output::StartTls => apart(self.start_tls(bound)).await,
@@ -295,22 +294,12 @@ pub(crate) fn apart<'a, T>(rare: impl Future<Output = T> + Send + 'a) -> BoxFutu
     Box::pin(rare)
 }
 
-/// On a thread that may wait for a disk. What panics there panics here: whoever counts such messages is to hear of it.
-async fn run(task: ContentTask, bound: Option<Instant>) -> ContentResult {
-    match within(bound, tokio::task::spawn_blocking(|| task.run())).await {
-        Some(Ok(result)) => result,
-        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Some(Err(error)) => ContentResult::failed(error.into()),
-        None => ContentResult::failed(io::ErrorKind::TimedOut.into()),
-    }
-}
-
 enum Moved {
     Out(usize),
     In(usize),
 }
 
-async fn within<T>(bound: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(bound: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
     match bound {
         Some(bound) => tokio::time::timeout_at(bound.into(), future).await.ok(),
         None => Some(future.await),

@@ -168,6 +168,7 @@ pub mod client;
 pub mod client_certificate;
 mod connect;
 mod connection;
+pub mod content_task;
 mod delivery;
 pub mod destination;
 pub mod error;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use postroad_message::content::Rest;
 use postroad_message::{Content, ContentSource, Fault, Shape};
@@ -102,4 +104,45 @@ async fn what_cannot_be_read_is_our_own_fault_and_no_other_host_hears_of_it() {
             }
         }
     }
+}
+
+/// Counts who reads at the same moment. A reader waits for another for a while.
+#[derive(Default)]
+struct Crowd {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl ContentSource for Crowd {
+    fn read_at(&self, into: &mut [u8], _: u64) -> io::Result<usize> {
+        let mut inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        for _ in 0..200 {
+            if inside > 1 {
+                break;
+            }
+            thread::yield_now();
+            inside = self.inside.load(Ordering::SeqCst);
+        }
+        self.most.fetch_max(inside, Ordering::SeqCst);
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        into.fill(0xe4);
+        Ok(into.len())
+    }
+}
+
+/// Each is in memory twice while it is put into seven bits: once more for all of them, not for each.
+#[tokio::test]
+async fn large_contents_are_put_into_seven_bits_one_after_the_other() {
+    let (server, _) = two_hosts(Behaviour { capabilities: vec![], ..Behaviour::default() }).await;
+    let (client, to) = (builder(mx_hosts(1)).build().expect("a client"), by_mx(server.address.port()));
+    let crowd = Arc::new(Crowd::default());
+    let delivery = || {
+        let (source, shape) = (Arc::clone(&crowd) as _, Shape::of(b"\xe4"));
+        let rest = Rest { source, start: 0, length: 100_000, shape };
+        let content = Content::with_rest(b"Subject: x\r\n\r\n".to_vec(), rest);
+        deliver_content(&client, &to, &["a@b.test"], content)
+    };
+    let (one, two, three) = tokio::join!(delivery(), delivery(), delivery());
+    assert_eq!(words(&[one, two, three].concat()), ["delivered"; 3]);
+    assert_eq!(crowd.most.load(Ordering::SeqCst), 1);
 }

@@ -3,13 +3,9 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use postroad_message::Content;
 use postroad_message::seven_bit::{Signatures, Unconvertible, to_seven_bit};
-
-/// Held by who puts a content into seven bits that is not in memory otherwise: it is there twice meanwhile, and there are as many as deliveries run.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Work on a content: [`run`](Self::run) it where it may block, and bring what comes of it back.
 pub struct ContentTask {
@@ -40,7 +36,12 @@ impl ContentTask {
         Self { content: content.clone(), kind: Kind::Convert(signatures) }
     }
 
-    /// Does it. It may read from a disk, keep a processor busy, and wait for another one that does the like.
+    /// Whether it takes the whole content into memory, and another one of its size beside it: let few of these run at a time.
+    pub fn takes_all(&self) -> bool {
+        matches!(self.kind, Kind::Convert(_))
+    }
+
+    /// Does it. It may read from a disk, and keep a processor busy.
     pub fn run(self) -> ContentResult {
         let Self { content, kind } = self;
         ContentResult(match kind {
@@ -48,8 +49,6 @@ impl ContentTask {
                 content.read_exact_at(&mut buffer, offset).map(|()| Done::Read { offset, bytes: buffer })
             }
             Kind::Convert(signatures) => {
-                // One that panics leaves nothing behind that the next could find broken.
-                let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
                 content.load().map(|bytes| Done::Converted(to_seven_bit(&bytes, signatures)))
             }
         })

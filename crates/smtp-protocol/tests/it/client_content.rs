@@ -1,11 +1,6 @@
 //! Large content that is not in memory: it arrives whole, or not at all.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
-use std::{io, thread};
-
-use postroad_message::content::{ContentSource, Rest};
-use postroad_message::{Content, Envelope, Fault, Outcome, ReversePath, Shape, StatusClass, Timestamp};
+use postroad_message::{Content, Envelope, Fault, Outcome, ReversePath, StatusClass, Timestamp};
 use postroad_smtp_protocol::client::{Event, Input, Output, Session, Transaction};
 
 use crate::client_with_server::{client_settings, moment, pair, recipients, server_settings};
@@ -107,46 +102,4 @@ fn large_content_is_put_into_seven_bits_by_whoever_may_wait() {
             "{outcome:?}"
         );
     }
-}
-
-/// Counts who reads at the same moment. A reader waits for another for a while.
-#[derive(Default)]
-struct Crowd {
-    inside: AtomicUsize,
-    most: AtomicUsize,
-}
-
-impl ContentSource for Crowd {
-    fn read_at(&self, into: &mut [u8], _: u64) -> io::Result<usize> {
-        let mut inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
-        for _ in 0..200 {
-            if inside > 1 {
-                break;
-            }
-            thread::yield_now();
-            inside = self.inside.load(Ordering::SeqCst);
-        }
-        self.most.fetch_max(inside, Ordering::SeqCst);
-        self.inside.fetch_sub(1, Ordering::SeqCst);
-        into.fill(0xe4);
-        Ok(into.len())
-    }
-}
-
-/// Each is in memory twice while it is put into seven bits: once more for all of them, not for each.
-#[test]
-fn large_contents_are_put_into_seven_bits_one_after_the_other() {
-    let crowd = Arc::new(Crowd::default());
-    let rest = Rest { source: Arc::clone(&crowd) as _, start: 0, length: 100_000, shape: Shape::of(b"\xe4") };
-    let content = Content::with_rest(b"Subject: x\r\n\r\n".to_vec(), rest);
-    let barrier = Barrier::new(4);
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                barrier.wait();
-                said(&content).1.iter().for_each(|outcome| assert!(outcome.is_success(), "{outcome:?}"));
-            });
-        }
-    });
-    assert_eq!(crowd.most.load(Ordering::SeqCst), 1);
 }

@@ -10,8 +10,9 @@ use std::time::Instant;
 use postroad_address_space::{Domain, MailDomain};
 use postroad_connector::DeliveryAgentConnector;
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
+use postroad_smtp_client::content_task;
 use postroad_smtp_protocol::client::{
-    ContentResult, Event, Input, Output, Session, Settings, StartTls, Timeouts, Transaction,
+    Event, Input, Output, Session, Settings, StartTls, Timeouts, Transaction,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -179,13 +180,7 @@ impl Connection {
                     within(bound, flushed_and_read).await.map(|read| read.map(Moved::In))
                 }
                 Output::Task(task) => {
-                    let work = tokio::task::spawn_blocking(|| task.run());
-                    let result = match within(bound, work).await {
-                        Some(Ok(result)) => result,
-                        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                        Some(Err(error)) => ContentResult::failed(error.into()),
-                        None => ContentResult::failed(io::ErrorKind::TimedOut.into()),
-                    };
+                    let result = content_task::run(task, bound).await;
                     self.session.handle(now(), Input::Done(result));
                     continue;
                 }

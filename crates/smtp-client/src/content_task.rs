@@ -1,0 +1,33 @@
+//! What a session leaves to its caller because it may block, done where it may.
+
+use std::io;
+use std::time::Instant;
+
+use postroad_smtp_protocol::client::{ContentResult, ContentTask};
+use tokio::sync::Semaphore;
+
+use crate::connection::within;
+
+/// One content at a time is put into seven bits: it is in memory twice meanwhile, and as many may want that as deliveries run. They wait
+/// here, and not on a thread that others need.
+static TAKING_ALL: Semaphore = Semaphore::const_new(1);
+
+/// Does a [task](postroad_smtp_protocol::client::Output::Task) on a thread that may wait for a disk, and gives it up at `bound`: for whoever drives a
+/// session of his own over tokio. What panics there panics here, so that whoever counts such messages hears of it.
+pub async fn run(task: ContentTask, bound: Option<Instant>) -> ContentResult {
+    let work = async {
+        let turn = match task.takes_all() {
+            true => TAKING_ALL.acquire().await.ok(),
+            false => None,
+        };
+        // With the turn, for it goes on where nobody waits any more.
+        let work = move || (task.run(), turn).0;
+        tokio::task::spawn_blocking(work).await
+    };
+    match within(bound, work).await {
+        Some(Ok(result)) => result,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Some(Err(error)) => ContentResult::failed(error.into()),
+        None => ContentResult::failed(io::ErrorKind::TimedOut.into()),
+    }
+}
