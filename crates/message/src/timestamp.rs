@@ -48,6 +48,14 @@ impl Timestamp {
         self.jiff().strftime("%Y%m%d%H%M%S%3f").to_string()
     }
 
+    /// Reads `yyyyMMddHHmmss`, fourteen digits, in UTC, up to 30 December 9999; `None` where there is no such moment.
+    pub fn from_compact(text: &str) -> Option<Self> {
+        let is_one = text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let read = jiff::fmt::strtime::parse("%Y%m%d%H%M%S", text).ok().filter(|_| is_one)?;
+        let moment = jiff::tz::TimeZone::UTC.to_timestamp(read.to_datetime().ok()?).ok()?;
+        Some(Self(moment.as_millisecond()))
+    }
+
     fn jiff(self) -> jiff::Timestamp {
         // Outside years -9999..=9999 there is no calendar date to print; the epoch stands in.
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
@@ -71,6 +79,18 @@ mod tests {
         assert_eq!(moment.to_string(), "2024-03-31T16:36:45.042Z");
         assert_eq!(moment.to_compact(), "20240331163645042");
         assert_eq!(moment.to_rfc5322(), "Sun, 31 Mar 2024 16:36:45 +0000");
+    }
+
+    #[test]
+    fn the_compact_form_is_read_back() {
+        let of = |text: &str| Timestamp::from_compact(text).map(Timestamp::to_compact);
+        for text in ["19700101000000", "20240229235959", "20500101000000", "99991230000000"] {
+            assert_eq!(of(text), Some(format!("{text}000")));
+        }
+        for text in ["20230229000000", "20241301000000", "2024010100000", "+2024010100000", "202401010000000"]
+        {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

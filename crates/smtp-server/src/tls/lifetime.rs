@@ -39,30 +39,15 @@ fn not_after(mut certificate: &[u8]) -> Option<Timestamp> {
 fn moment(tag: u8, text: &[u8]) -> Option<Timestamp> {
     const UTC_TIME: u8 = 0x17;
     const GENERALIZED_TIME: u8 = 0x18;
-    let digits = text.strip_suffix(b"Z").filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
-    let (year, rest) = match (tag, digits.len()) {
+    let digits = std::str::from_utf8(text.strip_suffix(b"Z")?).ok()?;
+    match (tag, digits.len()) {
         (UTC_TIME, 12) => {
-            let (year, rest) = digits.split_at(2);
-            let year = number(year);
-            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
+            let century = if digits < "5" { "20" } else { "19" };
+            Timestamp::from_compact(&format!("{century}{digits}"))
         }
-        (GENERALIZED_TIME, 14) => (number(&digits[..4]), &digits[4..]),
-        _ => return None,
-    };
-    let pairs: Vec<i64> = rest.chunks_exact(2).map(number).collect();
-    let &[month, day, hour, minute, second] = pairs.as_slice() else { return None };
-    let seconds = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    Some(Timestamp::from_unix_millis(seconds * 1000))
-}
-
-fn number(digits: &[u8]) -> i64 {
-    digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
-}
-
-/// Of the Gregorian calendar; years begin with March here, so that the leap day is their last.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 719_469
+        (GENERALIZED_TIME, 14) => Timestamp::from_compact(digits),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
