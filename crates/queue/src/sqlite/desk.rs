@@ -214,17 +214,17 @@ impl Desk {
     fn settle(&mut self, mut group: Vec<Box<dyn Job>>) {
         let mut brought = Brought::default();
         let committed = self.commit(&mut group, &mut brought).map_err(|Fault(error)| error);
-        if matches!(committed, Err(QueueError::DiskFull { .. } | QueueError::Io { .. })) {
-            // Where this fails, who is refused may find his mail sent after a crash.
-            let _ = self.strike_what_failed();
-        }
-        if matches!(committed, Err(QueueError::DiskFull { .. })) && group.len() > 1 {
-            return self.settle_in_parts(group);
-        }
-        if committed.is_err() {
-            self.suspect |= matches!(committed, Err(QueueError::Io { .. }));
+        if let Err(error) = committed {
             // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
             let _ = self.roll_back();
+            if matches!(error, QueueError::DiskFull { .. } | QueueError::Io { .. }) {
+                // Where this fails, who is refused may find his mail sent after a crash.
+                let _ = self.strike_what_failed();
+            }
+            if matches!(error, QueueError::DiskFull { .. }) && group.len() > 1 {
+                return self.settle_in_parts(group);
+            }
+            self.suspect |= matches!(error, QueueError::Io { .. });
             self.shelf.look(&self.connection);
             for job in group {
                 job.answer(committed);
@@ -242,8 +242,6 @@ impl Desk {
     /// There is no room for all of them; those that need least are tried first, for what leaves makes room. In the end
     /// only whoever finds none alone is refused.
     fn settle_in_parts(&mut self, mut group: Vec<Box<dyn Job>>) {
-        // Where this fails, the next BEGIN says so.
-        let _ = self.roll_back();
         group.sort_by_key(|job| job.weight());
         let heavier = group.split_off(group.len() / 2);
         self.settle(group);
@@ -447,7 +445,6 @@ impl Desk {
     /// A commit that fails behind its writing, for want of room for SQLite's index of the log, is refused; and the next start would
     /// find it whole. Where somebody else has committed since, his frames are in its place.
     fn strike_what_failed(&self) -> Result<(), Fault> {
-        self.roll_back()?;
         let before = data_version(&self.connection);
         let frames: u32 =
             self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))?;
