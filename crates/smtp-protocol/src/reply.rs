@@ -142,14 +142,15 @@ pub struct ReplyReader {
     limits: ReplyLimits,
     line: Vec<u8>,
     code: Option<u16>,
+    /// The lines of this reply, and behind them emptied ones of an earlier reply.
     lines: Vec<String>,
+    /// How many are this reply's.
+    count: usize,
     total: usize,
-    /// Emptied, for the next reply.
-    spare: Vec<String>,
 }
 
 /// Room for so many lines is kept for the next reply.
-const SPARE_LINES: usize = 4;
+const KEPT_LINES: usize = 4;
 
 impl ReplyReader {
     /// A reader with its own limits.
@@ -164,12 +165,10 @@ impl ReplyReader {
 
     /// Takes a reply back that was read, so that the next one needs no memory of its own.
     pub fn recycle(&mut self, reply: Reply) {
-        if self.lines.is_empty() {
+        if self.count == 0 {
             self.lines = reply.lines;
-            for mut line in self.lines.drain(..).take(SPARE_LINES - self.spare.len().min(SPARE_LINES)) {
-                line.clear();
-                self.spare.push(line);
-            }
+            self.lines.truncate(KEPT_LINES);
+            self.lines.iter_mut().for_each(String::clear);
         }
     }
 
@@ -181,12 +180,12 @@ impl ReplyReader {
         while used < input.len() {
             let rest = input.get(used..).unwrap_or_default();
             let Some(at) = memchr::memchr(b'\n', rest) else {
-                self.count(rest.len())?;
+                self.measure(rest.len())?;
                 self.line.extend_from_slice(rest);
                 return Ok((input.len(), None));
             };
             let part = rest.get(..=at).unwrap_or_default();
-            self.count(part.len())?;
+            self.measure(part.len())?;
             used += part.len();
             let reply = if self.line.is_empty() {
                 self.end_line(part)?
@@ -206,7 +205,7 @@ impl ReplyReader {
     }
 
     /// So many bytes more of this line and this reply.
-    fn count(&mut self, more: usize) -> Result<(), ReplyError> {
+    fn measure(&mut self, more: usize) -> Result<(), ReplyError> {
         self.total += more;
         if self.line.len() + more > self.limits.line_length {
             return Err(ReplyError::LineTooLong(self.limits.line_length));
@@ -217,27 +216,32 @@ impl ReplyReader {
         Ok(())
     }
 
+    /// One line with the LF that ends it.
     fn end_line(&mut self, line: &[u8]) -> Result<Option<Reply>, ReplyError> {
-        let Some(text) = line.strip_suffix(b"\r\n") else { return Err(ReplyError::BareLineEnd) };
-        if text.contains(&b'\r') {
-            return Err(ReplyError::BareLineEnd);
-        }
+        // The first CR has to be the one before that LF.
+        let text = match (memchr::memchr(b'\r', line), line) {
+            (Some(at), [text @ .., _, _]) if at == text.len() => text,
+            _ => return Err(ReplyError::BareLineEnd),
+        };
         let (code, last, text) = reply_line(text).ok_or(ReplyError::NoCode)?;
         match self.code {
             Some(first) if first != code => return Err(ReplyError::CodeChanged { first, then: code }),
             _ => self.code = Some(code),
         }
-        if self.lines.len() >= self.limits.lines {
+        if self.count >= self.limits.lines {
             return Err(ReplyError::TooManyLines(self.limits.lines));
         }
-        let mut clean = self.spare.pop().unwrap_or_default();
-        write_clean(text, &mut clean);
-        self.lines.push(clean);
+        let clean = match self.lines.get_mut(self.count) {
+            Some(emptied) => emptied,
+            None => self.lines.push_mut(String::new()),
+        };
+        write_clean(text, clean);
+        self.count += 1;
         if !last {
             return Ok(None);
         }
-        self.code = None;
-        self.total = 0;
+        self.lines.truncate(self.count);
+        (self.code, self.count, self.total) = (None, 0, 0);
         Ok(Some(Reply { code, lines: std::mem::take(&mut self.lines) }))
     }
 }
