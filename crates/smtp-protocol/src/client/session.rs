@@ -353,7 +353,11 @@ impl Session {
     }
 
     fn has_unsent(&self) -> bool {
-        self.unsent().iter().any(|part| !part.is_empty())
+        debug_assert_eq!(
+            self.queued - self.transmitted,
+            self.unsent().iter().map(|part| part.len() as u64).sum::<u64>()
+        );
+        self.transmitted < self.queued
     }
 
     fn transmit(&self) -> Output<'_> {
@@ -376,7 +380,7 @@ impl Session {
     }
 
     fn transmitted(&mut self, now: Instant, count: usize) {
-        let count = count.min(self.unsent().iter().map(|part| part.len()).sum());
+        let count = count.min(usize::try_from(self.queued - self.transmitted).unwrap_or(usize::MAX));
         let of_out = count.min(self.out.len() - self.out_at);
         self.out_at += of_out;
         self.transmitted += count as u64;
@@ -474,10 +478,11 @@ impl Session {
         self.queued
     }
 
-    /// Overwrites what was written: it may have been a password.
+    /// Overwrites what was written, and takes back what of it has not left: it may have been a password.
     pub(super) fn wipe_output(&mut self) {
         self.out.zeroize();
         self.out_at = 0;
+        self.queued = self.transmitted;
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Option<Instant>) {
