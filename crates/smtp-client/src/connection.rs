@@ -200,8 +200,11 @@ impl Connection {
                         let moved = write_or_read(Pin::new(stream), context, &parts, &mut self.buffer);
                         self.alarm.or(moved, bound, context)
                     });
-                    let moved = moving.await;
-                    self.moved(moved).await;
+                    match moving.await {
+                        Some(Err(error)) => apart(self.broken(error)).await,
+                        Some(Ok(moved)) => self.moved(moved),
+                        None => self.session.handle(now(), Input::Timeout),
+                    }
                 }
                 Output::Wait(bound) => {
                     let Some(stream) = &mut self.stream else { return None };
@@ -209,8 +212,11 @@ impl Connection {
                         let moved = flush_and_read(Pin::new(stream), context, &mut self.buffer);
                         self.alarm.or(moved, bound, context)
                     });
-                    let moved = moving.await;
-                    self.moved(moved).await;
+                    match moving.await {
+                        Some(Err(error)) => apart(self.broken(error)).await,
+                        Some(Ok(moved)) => self.moved(moved),
+                        None => self.session.handle(now(), Input::Timeout),
+                    }
                 }
                 Output::Task(task) => {
                     let result = apart(content_task::run(task, bound)).await;
@@ -242,20 +248,18 @@ impl Connection {
         self.session.handle(now(), Input::Answer(answer.as_answer()));
     }
 
-    async fn moved(&mut self, moved: Option<io::Result<Moved>>) {
-        match moved {
-            None => self.session.handle(now(), Input::Timeout),
-            Some(Ok(Moved::Out(count))) => self.session.handle(now(), Input::Transmitted(count)),
-            Some(Ok(Moved::In(0))) => self.session.handle(now(), Input::Closed),
-            Some(Ok(Moved::In(count))) => {
-                let bytes = self.buffer.get(..count).unwrap_or_default();
-                self.session.handle(now(), Input::Received(bytes));
-            }
-            Some(Err(error)) => {
-                apart(self.read_last_words()).await;
-                self.session.handle(now(), Input::Broken(&error.to_string()));
-            }
-        }
+    fn moved(&mut self, moved: Moved) {
+        let input = match moved {
+            Moved::Out(count) => Input::Transmitted(count),
+            Moved::In(0) => Input::Closed,
+            Moved::In(count) => Input::Received(self.buffer.get(..count).unwrap_or_default()),
+        };
+        self.session.handle(now(), input);
+    }
+
+    async fn broken(&mut self, error: io::Error) {
+        self.read_last_words().await;
+        self.session.handle(now(), Input::Broken(&error.to_string()));
     }
 
     /// A server that gives up says why before it closes; that is still to be read after a write has failed.

@@ -523,12 +523,13 @@ fn server_name(target: &Target, terms: &Terms) -> ServerName<'static> {
 
 /// Randomness enough to spread mail: the standard library's hash keys, one hash for each number.
 fn picker() -> impl FnMut(usize) -> usize + Send {
-    let keys = RandomState::new();
+    let mut keys = None;
     let mut count = 0_u64;
     move |below| {
         if below < 2 {
             return 0;
         }
+        let keys = keys.get_or_insert_with(RandomState::new);
         count += 1;
         let below = u64::try_from(below).unwrap_or(1);
         usize::try_from(keys.hash_one(count) % below).unwrap_or(0)
