@@ -98,9 +98,10 @@
 //! [`Ambiguous`]: postroad_message::Outcome::Ambiguous
 //!
 //! The content leaves from where its [`Content`](postroad_message::Content) holds it, once for all hosts and recipients. Where lines
-//! have to be mended or dots to be stuffed, it is copied 256 KiB at a time; only what is converted to seven bits is held twice. What is
-//! not in memory is read 128 KiB at a time, on a thread of the runtime that may block: for a message of 100 MB the client holds less than
-//! 1 MiB. Where it cannot be read the connection is closed before its end, and everybody is deferred.
+//! have to be mended or dots to be stuffed, it is copied 256 KiB at a time; what is put into seven bits is written piece by piece as well. What
+//! is not in memory is read 128 KiB at a time, on a thread of the runtime that may block: for a message of 100 MB the client holds less than
+//! 1 MiB. Only to find out how it is put into seven bits all of it is in memory, of one message of the process at a time; whose turn does not
+//! come within a minute is deferred. Where it cannot be read the connection is closed before its end, and everybody is deferred.
 //!
 //! Who is one too many for a server (452 4.5.3) goes in another transaction on the same connection. 8-bit content for a server
 //! without 8BITMIME is written as quoted-printable or base64, part by part ([`seven_bit`](postroad_message::seven_bit)); where that

@@ -28,7 +28,7 @@ impl ContentSource for Reluctant {
 }
 
 /// The same bytes, but for `head` of them in a source, which has others before and behind them.
-fn stored(bytes: &[u8], head: usize, at_once: usize, broken_from: usize) -> Content {
+pub(crate) fn stored(bytes: &[u8], head: usize, at_once: usize, broken_from: usize) -> Content {
     let (head, rest) = bytes.split_at(head.min(bytes.len()));
     let source = Reluctant {
         bytes: [b"before", rest, b"behind"].concat(),

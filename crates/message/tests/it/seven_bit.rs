@@ -1,8 +1,18 @@
 //! A message in seven bits holds what it held, as another parser reads it.
 
 use mail_parser::{MessageParser, MimeHeaders, PartType};
-use postroad_message::seven_bit::{Signatures, Unconvertible, to_seven_bit};
+use postroad_message::line_end::with_crlf;
+use postroad_message::seven_bit::{self, Signatures, Unconvertible};
+use postroad_message::{Content, HeaderBlock, Shape};
 use proptest::prelude::*;
+
+use crate::content::stored;
+
+fn to_seven_bit(content: &[u8], signatures: Signatures) -> Result<Vec<u8>, Unconvertible> {
+    let converted =
+        seven_bit::to_seven_bit(&Content::from(content.to_vec()), signatures).expect("it is in memory");
+    converted.map(|converted| converted.load().expect("the original is in memory").into_owned())
+}
 
 /// Every part that is no container: its type, and its content decoded.
 fn parts(content: &[u8]) -> Vec<(String, Vec<u8>)> {
@@ -88,6 +98,19 @@ fn parts_are_gone_through_up_to_ten_thousand() {
         let content = format!(
             "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n\u{e4}\n{}--b--\n",
             "--b\n\n\n".repeat(parts)
+        );
+        assert_eq!(convert(&content).map(|_| ()), expected, "{parts}");
+    }
+}
+
+/// Each is remembered until the message is sent.
+#[test]
+fn parts_are_changed_up_to_a_thousand() {
+    // One of them is the message itself.
+    for (parts, expected) in [(999, Ok(())), (1_000, Err(Unconvertible::TooManyParts))] {
+        let content = format!(
+            "Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
+            "--b\n\n\u{e4}\n--b\n\nplain\n".repeat(parts)
         );
         assert_eq!(convert(&content).map(|_| ()), expected, "{parts}");
     }
@@ -228,6 +251,80 @@ fn write(part: &Part, depth: usize, out: &mut Vec<u8>) {
             }
             out.extend_from_slice(format!("--level {depth} =_--").as_bytes());
         }
+    }
+}
+
+/// A message of each of the ways to write a part, so many lines long.
+fn long(lines: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let text = "Content-Type: text/plain; charset=utf-8\r\n";
+    let message = |header: &str, body: &str| {
+        format!("Subject: x\r\nMIME-Version: 1.0\r\n{header}\r\n{body}\r\n").into_bytes()
+    };
+    let several = format!(
+        "--b  \r\n{text}\r\n{}\r\n--b\r\n\r\n{}\r\n--b\n\r\n\u{e4}\r\n--b--",
+        ".\u{e4}\r\n".repeat(lines),
+        "plain\n".repeat(lines),
+    );
+    vec![
+        ("lines", message(text, &"a line with \u{e4} in it.\r\n".repeat(lines))),
+        ("mended lines", message(text, &".a line with \u{e4} in it\n\rx\r\r\n".repeat(lines))),
+        ("one line", message(text, &".- \u{e4}\u{20ac}".repeat(2 * lines))),
+        ("line ends", message(text, &format!("\u{e4}{}", "\r\n".repeat(8 * lines)))),
+        ("binary", message("Content-Type: application/x\r\n", &"\u{e4}\r\n\n\0\r".repeat(3 * lines))),
+        (
+            "quoted-printable",
+            message("Content-Transfer-Encoding: quoted-printable\r\n", &"=3D\u{e4}=\r\n".repeat(lines)),
+        ),
+        ("parts", message("Content-Type: multipart/mixed; boundary=b\r\n", &several)),
+    ]
+}
+
+#[test]
+fn what_is_long_is_written_whenever_it_is_read() {
+    for (name, content) in long(20_000) {
+        let stored = stored(&content, 100, 5000, usize::MAX);
+        let written =
+            seven_bit::to_seven_bit(&stored, Signatures::Spare).expect("it can be read").expect(name);
+        let bytes = written.load().expect("it can be read").into_owned();
+        assert!(written.in_memory().is_none(), "{name}");
+        let header = HeaderBlock::scan(&bytes);
+        assert_eq!(written.head(), &bytes[..header.body_start()], "{name}");
+        assert_eq!(written.shape(), Shape::of(&bytes), "{name}");
+        // On the way every line gets its end, but for those that are data.
+        let mended = |content: &[u8]| if name == "binary" { content.to_vec() } else { with_crlf(content) };
+        assert!(parts(&mended(&bytes)) == parts(&mended(&content)), "{name}");
+        assert!(bytes.split(|&byte| byte == b'\n').all(|line| line.len() <= 77), "{name}");
+        for length in [1, 997, 16 * 1024, 100_000] {
+            for offset in (0..bytes.len() - length).step_by(100_003) {
+                let mut some = vec![0; length];
+                written.read_exact_at(&mut some, offset).expect("it can be read");
+                assert!(some == bytes[offset..offset + length], "{name}: {length} bytes from {offset}");
+            }
+        }
+        assert!(written.read_exact_at(&mut [0], bytes.len()).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_converted_takes_no_more_memory_than_its_pieces() {
+    for (name, content) in long(50_000) {
+        let content = Content::from(content);
+        let mut written = None;
+        let counted = allocation_counter::measure(|| {
+            written = seven_bit::to_seven_bit(&content, Signatures::Spare).expect("it is in memory").ok();
+        });
+        let length = written.map_or(0, |written| written.len());
+        assert!(length > 300_000, "{name}: {length} bytes");
+        assert!(counted.bytes_current < 8 << 10, "{name}: {} bytes for {length}", counted.bytes_current);
+        assert!(counted.bytes_max < 300 << 10, "{name}: {} bytes for {length}", counted.bytes_max);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_no_message_that_cannot_be_converted() {
+    for (name, content) in long(20_000) {
+        let torn = stored(&content, 100, usize::MAX, 100_000);
+        assert!(seven_bit::to_seven_bit(&torn, Signatures::Spare).is_err(), "{name}");
     }
 }
 

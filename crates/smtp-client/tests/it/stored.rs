@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use postroad_message::content::Rest;
-use postroad_message::{Content, ContentSource, Fault, Shape};
+use postroad_message::{Content, ContentSource, Fault, Scope, Shape};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::delivery::two_hosts;
 use crate::pretend::{Behaviour, Pretend, builder, by_mx, client, deliver, deliver_content, mx_hosts, words};
@@ -106,43 +107,81 @@ async fn what_cannot_be_read_is_our_own_fault_and_no_other_host_hears_of_it() {
     }
 }
 
-/// Counts who reads at the same moment. A reader waits for another for a while.
-#[derive(Default)]
-struct Crowd {
-    inside: AtomicUsize,
-    most: AtomicUsize,
+/// Text that has to be put into seven bits. Whoever reads it first says so, and waits until the gate is away.
+struct Gated {
+    begun: UnboundedSender<()>,
+    gate: Mutex<Receiver<()>>,
 }
 
-impl ContentSource for Crowd {
+impl ContentSource for Gated {
     fn read_at(&self, into: &mut [u8], _: u64) -> io::Result<usize> {
-        let mut inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
-        for _ in 0..200 {
-            if inside > 1 {
-                break;
-            }
-            thread::yield_now();
-            inside = self.inside.load(Ordering::SeqCst);
-        }
-        self.most.fetch_max(inside, Ordering::SeqCst);
-        self.inside.fetch_sub(1, Ordering::SeqCst);
+        let _ = self.begun.send(());
+        let _ = self.gate.lock().expect("nobody panics").recv();
         into.fill(0xe4);
         Ok(into.len())
     }
 }
 
-/// Each is in memory twice while it is put into seven bits: once more for all of them, not for each.
-#[tokio::test]
-async fn large_contents_are_put_into_seven_bits_one_after_the_other() {
-    let (server, _) = two_hosts(Behaviour { capabilities: vec![], ..Behaviour::default() }).await;
-    let (client, to) = (builder(mx_hosts(1)).build().expect("a client"), by_mx(server.address.port()));
-    let crowd = Arc::new(Crowd::default());
-    let delivery = || {
-        let (source, shape) = (Arc::clone(&crowd) as _, Shape::of(b"\xe4"));
-        let rest = Rest { source, start: 0, length: 100_000, shape };
-        let content = Content::with_rest(b"Subject: x\r\n\r\n".to_vec(), rest);
-        deliver_content(&client, &to, &["a@b.test"], content)
+fn gated() -> (Content, UnboundedReceiver<()>, Sender<()>) {
+    let ((begun, begins), (opens, gate)) = (unbounded_channel(), channel());
+    let rest = Rest {
+        source: Arc::new(Gated { begun, gate: Mutex::new(gate) }),
+        start: 0,
+        length: 300_000,
+        shape: Shape::of(b"\xe4"),
     };
-    let (one, two, three) = tokio::join!(delivery(), delivery(), delivery());
-    assert_eq!(words(&[one, two, three].concat()), ["delivered"; 3]);
-    assert_eq!(crowd.most.load(Ordering::SeqCst), 1);
+    (Content::with_rest(b"Subject: x\r\n\r\n".to_vec(), rest), begins, opens)
+}
+
+/// All of it is in memory then: of one at a time. Who waits for that holds up nobody, and no thread.
+#[test]
+fn who_waits_to_be_put_into_seven_bits_holds_up_nobody() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(2).build().expect("a runtime");
+    runtime.block_on(async {
+        let (server, _) = two_hosts(Behaviour { capabilities: vec![], ..Behaviour::default() }).await;
+        let (client, to) = (builder(mx_hosts(1)).build().expect("a client"), by_mx(server.address.port()));
+        let send = |content: Content| deliver_content(&client, &to, &["a@b.test"], content);
+        let (slow, mut slow_begins, slow_opens) = gated();
+        let (next, mut next_begins, next_opens) = gated();
+        drop(next_opens);
+        let others = async {
+            slow_begins.recv().await;
+            let read_only = send(stored("a line\r\n", 50_000, 0));
+            let in_memory = send(b"Subject: x\r\n\r\n\xe4\r\n".repeat(5_000).into());
+            assert_eq!(words(&[read_only.await, in_memory.await].concat()), ["delivered"; 2]);
+            assert!(next_begins.try_recv().is_err(), "two at once");
+            drop(slow_opens);
+        };
+        let (slow, next, ()) = tokio::join!(send(slow), send(next), others);
+        assert_eq!(words(&[slow, next].concat()), ["delivered"; 2]);
+    });
+}
+
+/// Its host would hang up, and be blamed for it.
+#[tokio::test]
+async fn whose_turn_to_be_put_into_seven_bits_does_not_come_is_deferred() {
+    let (server, second) = two_hosts(Behaviour { capabilities: vec![], ..Behaviour::default() }).await;
+    let (client, to) = (builder(mx_hosts(2)).build().expect("a client"), by_mx(server.address.port()));
+    let send = |content: Content| deliver_content(&client, &to, &["a@b.test"], content);
+    let (slow, mut begins, opens) = gated();
+    let waits = async {
+        begins.recv().await;
+        // Over a connection that stands: there is nothing to await before the turn.
+        assert_eq!(words(&deliver(&client, &to, &["a@b.test"]).await), ["delivered"]);
+        tokio::time::pause();
+        let later = async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_mins(2)).await;
+        };
+        let (outcomes, ()) = tokio::join!(send(gated().0), later);
+        assert_eq!(words(&outcomes), ["deferred 4.3.0 at MAIL FROM"]);
+        let failure = outcomes[0].failure().expect("why");
+        assert_eq!((failure.fault, failure.scope), (Fault::Local, Scope::Message), "{failure:?}");
+        tokio::time::resume();
+        drop(opens);
+    };
+    let (slow, ()) = tokio::join!(send(slow), waits);
+    assert_eq!(words(&slow), ["delivered"]);
+    assert_eq!(second.seen(|seen| seen.connections), 0);
 }

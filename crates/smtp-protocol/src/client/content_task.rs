@@ -1,5 +1,5 @@
-//! What a session leaves to its caller because it may take its time: reading content that is not in memory, and putting it into
-//! seven bits.
+//! What a session leaves to its caller because it may take its time: reading content that is not in memory, and finding out how it
+//! is put into seven bits.
 
 use std::fmt;
 use std::io;
@@ -23,7 +23,7 @@ pub struct ContentResult(pub(super) io::Result<Done>);
 
 pub(super) enum Done {
     Read { offset: usize, bytes: Vec<u8> },
-    Converted(Result<Vec<u8>, Unconvertible>),
+    Converted(Result<Content, Unconvertible>),
 }
 
 impl ContentTask {
@@ -36,9 +36,9 @@ impl ContentTask {
         Self { content: content.clone(), kind: Kind::Convert(signatures) }
     }
 
-    /// Whether it takes the whole content into memory, and another one of its size beside it: let few of these run at a time.
+    /// Whether it takes all of a content into memory that is not there, until it is done: let few of these run at a time.
     pub fn takes_all(&self) -> bool {
-        matches!(self.kind, Kind::Convert(_))
+        matches!(self.kind, Kind::Convert(_)) && self.content.in_memory().is_none()
     }
 
     /// Does it. It may read from a disk, and keep a processor busy.
@@ -48,9 +48,7 @@ impl ContentTask {
             Kind::Read { offset, mut buffer } => {
                 content.read_exact_at(&mut buffer, offset).map(|()| Done::Read { offset, bytes: buffer })
             }
-            Kind::Convert(signatures) => {
-                content.load().map(|bytes| Done::Converted(to_seven_bit(&bytes, signatures)))
-            }
+            Kind::Convert(signatures) => to_seven_bit(&content, signatures).map(Done::Converted),
         })
     }
 }
@@ -75,7 +73,7 @@ impl fmt::Debug for ContentResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Ok(Done::Read { bytes, .. }) => write!(f, "Read({} bytes)", bytes.len()),
-            Ok(Done::Converted(Ok(bytes))) => write!(f, "Converted({} bytes)", bytes.len()),
+            Ok(Done::Converted(Ok(content))) => write!(f, "Converted({} bytes)", content.len()),
             Ok(Done::Converted(Err(why))) => write!(f, "Unconvertible({why})"),
             Err(error) => write!(f, "Failed({error})"),
         }

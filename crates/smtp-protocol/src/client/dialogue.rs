@@ -32,7 +32,12 @@ pub(super) struct Converting {
 
 impl Session {
     pub(super) fn begin_transfer(&mut self, now: Instant, mut transaction: Transaction) {
-        match transaction.adapt(&self.capabilities, self.settings.eight_bit_content) {
+        let (offered, eight_bit) = (&self.capabilities, self.settings.eight_bit_content);
+        let task = match transaction.obstacle_in_any_form(offered, self.tls(), eight_bit) {
+            Some(_) => None,
+            None => transaction.adapt(offered, eight_bit),
+        };
+        match task {
             None => self.begin_envelope(now, transaction),
             task @ Some(_) => {
                 self.set_deadline(Some(now + self.settings.timeouts.transaction));
@@ -53,7 +58,10 @@ impl Session {
             }
             (Err(error), State::Transferring(_) | State::Converting(_)) => {
                 // No other host would get it.
-                let text = format!("the content cannot be read: {error}");
+                let text = match self.state {
+                    State::Converting(_) => format!("the content cannot be put into seven bits now: {error}"),
+                    _ => format!("the content cannot be read: {error}"),
+                };
                 let status = EnhancedStatus::transient(3, 0);
                 let failure = self.failure(status, Fault::Local, Scope::Message, &text);
                 self.end(failure, false);

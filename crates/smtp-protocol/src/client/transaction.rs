@@ -138,20 +138,19 @@ impl Transaction {
             EightBitContent::Convert => Signatures::Break,
             EightBitContent::ConvertUnlessSigned | EightBitContent::SendAsItIs => Signatures::Spare,
         };
-        match self.content.in_memory() {
-            Some(bytes) if bytes.len() <= AT_ONCE => {
-                let converted = to_seven_bit(bytes, signatures);
-                self.converted(converted);
-                None
-            }
-            _ => Some(ContentTask::convert(&self.content, signatures)),
+        if self.content.in_memory().is_some_and(|bytes| bytes.len() <= AT_ONCE)
+            && let Ok(converted) = to_seven_bit(&self.content, signatures)
+        {
+            self.converted(converted);
+            return None;
         }
+        Some(ContentTask::convert(&self.content, signatures))
     }
 
-    pub(crate) fn converted(&mut self, converted: Result<Vec<u8>, Unconvertible>) {
+    pub(crate) fn converted(&mut self, converted: Result<Content, Unconvertible>) {
         match converted {
             Ok(converted) => {
-                self.content = Content::from(converted);
+                self.content = converted;
                 self.body = Body::SevenBit;
             }
             Err(why) => self.unconvertible = Some(why),
@@ -169,6 +168,22 @@ impl Transaction {
 
     /// Why this server can't have the message at all, whoever it is for.
     pub(crate) fn obstacle(
+        &self,
+        offered: &Capabilities,
+        tls: Option<&TlsFacts>,
+        eight_bit: EightBitContent,
+    ) -> Option<Failure> {
+        let obstacle = self.obstacle_in_any_form(offered, tls, eight_bit);
+        if obstacle.is_some() || !self.is_too_wide(offered, eight_bit) {
+            return obstacle;
+        }
+        let why = self.unconvertible.map_or_else(String::new, |why| format!(": {why}"));
+        let text = format!("the next host takes 7-bit content only, and this can't be made that{why}");
+        Some(Failure::new(EnhancedStatus::permanent(6, 3), Fault::Message, Scope::Message, Phase::Data, text))
+    }
+
+    /// The same, but for what becomes another where it is put into seven bits.
+    pub(crate) fn obstacle_in_any_form(
         &self,
         offered: &Capabilities,
         tls: Option<&TlsFacts>,
@@ -207,11 +222,6 @@ impl Transaction {
                 Phase::Data,
                 "the header needs SMTPUTF8, which the next host does not offer",
             );
-        }
-        if self.is_too_wide(offered, eight_bit) {
-            let why = self.unconvertible.map_or_else(String::new, |why| format!(": {why}"));
-            let text = format!("the next host takes 7-bit content only, and this can't be made that{why}");
-            return refuse(status(6, 3), Phase::Data, &text);
         }
         None
     }

@@ -1,6 +1,8 @@
 //! Large content that is not in memory: it arrives whole, or not at all.
 
-use postroad_message::{Content, Envelope, Fault, Outcome, ReversePath, StatusClass, Timestamp};
+use postroad_message::{
+    Content, EnhancedStatus, Envelope, Fault, Outcome, ReversePath, StatusClass, Timestamp,
+};
 use postroad_smtp_protocol::client::{Event, Input, Output, Session, Transaction};
 
 use crate::client_with_server::{client_settings, moment, pair, recipients, server_settings};
@@ -60,6 +62,11 @@ fn content_that_cannot_be_read_is_nowhere_taken_and_comes_again() {
 
 /// What a session says to a server that agrees to everything and offers nothing, up to the outcomes.
 fn said(content: &Content) -> (String, Vec<Outcome>) {
+    said_to("250 mx\r\n", content)
+}
+
+/// The same to a server that answers EHLO so.
+fn said_to(hello: &str, content: &Content) -> (String, Vec<Outcome>) {
     let now = moment();
     let mut session = Session::new(client_settings(), None, now);
     let (mut said, mut server) = (Vec::new(), b"220 mx\r\n".to_vec());
@@ -68,7 +75,8 @@ fn said(content: &Content) -> (String, Vec<Outcome>) {
             Output::Transmit { bytes, .. } => {
                 said.extend_from_slice(bytes);
                 server = match bytes {
-                    [.., b'.', b'\r', b'\n'] | [b'E' | b'M' | b'R', ..] => b"250 fine\r\n".to_vec(),
+                    [b'E', ..] => hello.as_bytes().to_vec(),
+                    [.., b'.', b'\r', b'\n'] | [b'M' | b'R', ..] => b"250 fine\r\n".to_vec(),
                     [b'D', b'A', b'T', b'A', ..] => b"354 go on\r\n".to_vec(),
                     _ => Vec::new(),
                 };
@@ -99,6 +107,19 @@ fn large_content_is_put_into_seven_bits_by_whoever_may_wait() {
     for outcome in outcomes {
         assert!(
             matches!(&outcome, Outcome::Deferred(failure) if failure.fault == Fault::Local),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn what_the_server_would_refuse_in_any_form_is_not_even_read() {
+    let content = format!("Subject: x\r\n\r\n{}", "Gr\u{fc}\u{df}e\r\n".repeat(20_000)).into_bytes();
+    let (said, outcomes) = said_to("250-mx\r\n250 SIZE 100000\r\n", &stored(&content, 20, 300));
+    assert!(!said.contains("MAIL"), "{said}");
+    for outcome in outcomes {
+        assert!(
+            matches!(&outcome, Outcome::Failed(failure) if failure.status == EnhancedStatus::permanent(3, 4)),
             "{outcome:?}"
         );
     }
