@@ -1,19 +1,20 @@
 //! The writing thread: whoever calls while a commit runs shares the next one.
 
+mod log;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use postroad_message::NextHop;
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::ffi::SQLITE_IOERR_FSYNC;
 use rusqlite::hooks::Wal;
-use rusqlite::{Connection, Row};
 use tokio::sync::watch;
 
 use super::content_file::ContentFiles;
@@ -22,7 +23,6 @@ use super::fresh::Shelf;
 use super::neighbours::{Neighbours, Turn};
 use super::options::SqliteOptions;
 use super::syncer::{Batch, Failed, Syncer, Unsynced};
-use super::write_ahead_log;
 use super::writer::{Damage, Effects, Job, Letter, Promise, Work};
 use crate::error::QueueError;
 
@@ -91,7 +91,7 @@ impl Desk {
         (letters, inbox): (SyncSender<Letter>, Receiver<Letter>),
         version: Arc<watch::Sender<u64>>,
     ) -> Result<Self, Fault> {
-        let data_version = data_version(&connection);
+        let data_version = data_version(&connection)?;
         shelf.look(&connection);
         // Instead of SQLite's own way, which makes the callers wait, and keeps a sync that failed to itself.
         let log_pages = Arc::new(AtomicI32::new(0));
@@ -404,104 +404,6 @@ impl Desk {
         Ok(())
     }
 
-    /// Later commits lean on the earlier ones in the log. After a sync that failed these may never reach the disk, so all of it
-    /// is written anew before anything is promised again; and at a start, to be sure.
-    fn trust_the_log(&mut self, afresh: bool) -> Result<(), Fault> {
-        // Stays so where this comes to nothing.
-        self.suspect |= afresh;
-        if self.suspect {
-            self.roll_back()?;
-            let alone = self.syncer.as_ref().map(Syncer::alone);
-            let _alone = alone.as_ref().map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
-            self.write_the_log_anew()?;
-            self.suspect = false;
-            self.epoch += 1;
-        }
-        Ok(())
-    }
-
-    /// After a sync that failed the kernel takes for written what is not. All of the log is written over itself and synced: it is
-    /// whole on the disk then, for whoever reads it after a crash, and while it is carried over.
-    ///
-    /// Where it is not whole in memory either, what was written after that sync is nowhere: this ends the store as a failed sync of
-    /// the database does, for SQLite counts on it still, in every process.
-    fn write_the_log_anew(&mut self) -> Result<(), Fault> {
-        let log = File::options().read(true).write(true).open(&self.log)?;
-        // Nobody else may write there meanwhile.
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        // How long it was after our last commit says nothing once others committed.
-        let is_ours = data_version(&self.connection) == self.data_version;
-        let pages = if is_ours { self.log_pages.load(Ordering::Relaxed) } else { 0 };
-        let written = write_ahead_log::write_anew(&log, usize::try_from(pages).unwrap_or(0));
-        self.roll_back()?;
-        written.map(drop).map_err(|error| {
-            if error.kind() == ErrorKind::InvalidData {
-                self.forsake();
-            }
-            QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into()
-        })
-    }
-
-    /// A commit that fails behind its writing, for want of room for SQLite's index of the log, is refused; and the next start would
-    /// find it whole. Where somebody else has committed since, his frames are in its place.
-    fn strike_what_failed(&self) -> Result<(), Fault> {
-        let before = data_version(&self.connection);
-        let frames: u32 =
-            self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))?;
-        let log = File::options().read(true).write(true).open(&self.log)?;
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let is_last = data_version(&self.connection) == before;
-        let struck = if is_last { write_ahead_log::strike(&log, frames).map(drop) } else { Ok(()) };
-        self.roll_back()?;
-        Ok(struck?)
-    }
-
-    /// Ends the store, here and for all who have it open.
-    fn forsake(&mut self) {
-        self.forsaken = true;
-        self.neighbours.forsake();
-    }
-
-    /// Carries a long log over into the database, once those who waited for a sync have their answers. Where somebody reads
-    /// the log at the moment, the rest follows after the next commit, or in an idle moment.
-    ///
-    /// Never beside a sync, nor before it is known that the last one succeeded: SQLite syncs the log first, and where the kernel
-    /// has told the other thread that it could not write, and forgotten it, that may succeed.
-    fn carry_over(&mut self) {
-        let Some(syncer) = self.syncer.as_ref().filter(|syncer| !syncer.is_busy()) else { return };
-        let alone = syncer.alone();
-        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.suspect || self.syncer.as_ref().is_none_or(Syncer::has_failed) {
-            return;
-        }
-        match self.carry() {
-            Ok(true) => self.log_pages.store(0, Ordering::Relaxed),
-            Err(Fault(QueueError::Io { .. })) => self.suspect = true,
-            Ok(false) | Err(_) => {}
-        }
-    }
-
-    /// Gives whether all of it was carried over.
-    ///
-    /// A sync that fails here ends the store. SQLite counts pages as carried over before they are synced where somebody reads
-    /// the rest, and the kernel tells once of those that it could not write and forgets them: the next sync would succeed, and
-    /// the log be written over that alone has them. So nothing is carried over any more, not at the end either, and whoever
-    /// opens the store next, when all have closed it, finds the log whole and carries all of it over anew.
-    fn carry(&mut self) -> Result<bool, Fault> {
-        let Some(_turn) = self.neighbours.turn() else { return Ok(false) };
-        self.forsaken |= self.neighbours.is_forsaken();
-        if self.forsaken {
-            return Err(QueueError::Io { code: SQLITE_IOERR_FSYNC }.into());
-        }
-        let all = |row: &Row<'_>| Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?);
-        let carried = self.connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], all);
-        let carried = carried.map_err(Fault::from);
-        if let Err(Fault(QueueError::Io { code: SQLITE_IOERR_FSYNC })) = carried {
-            self.forsake();
-        }
-        carried
-    }
-
     /// Nothing to do: sees whether another process wrote, carries the log over, and gives a little free space back.
     fn idle(&mut self) {
         if self.others_changed() {
@@ -527,7 +429,8 @@ impl Desk {
 
     /// `PRAGMA data_version` differs only after a commit by another connection; ours that read never commit.
     fn others_changed(&mut self) -> bool {
-        let now = data_version(&self.connection);
+        // Where it cannot be seen, the next look may.
+        let Ok(now) = data_version(&self.connection) else { return false };
         let changed = std::mem::replace(&mut self.data_version, now) != now;
         if changed {
             self.shelf.look(&self.connection);
@@ -546,13 +449,6 @@ impl Effects {
     }
 }
 
-/// Unreadable counts as unchanged from the last unreadable one.
-fn data_version(connection: &Connection) -> i64 {
-    let read = |connection: &Connection| {
-        connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
-    };
-    read(connection).unwrap_or(-1)
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
-
-#[cfg(test)]
-mod tests;

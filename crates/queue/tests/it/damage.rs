@@ -122,6 +122,7 @@ async fn a_store_held_by_another_is_busy_and_then_goes_on() {
     let mut options = SqliteOptions::default();
     options.busy_timeout = std::time::Duration::from_millis(20);
     let store = SqliteStore::open_with(&path, options).expect("it opens");
+    assert!(list(&store).await.is_empty(), "it has looked at what an earlier process left");
     let other = Connection::open(&path).expect("it opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("held");
     let busy = store.enqueue(message("example.com", b"hello")).await.expect_err("held by another");

@@ -1,5 +1,6 @@
-//! What the writing thread makes of a sync that failed, where not even taking back succeeds.
+//! What the writing thread makes of a commit or a sync that failed, and of a log that others wrote to.
 
+use std::fs;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
@@ -36,44 +37,62 @@ fn hop() -> NextHop {
     NextHop::new("Internet", "example.com")
 }
 
-fn intake() -> Intake {
+/// With so many bytes.
+fn intake(length: usize) -> Intake {
     let recipient = Recipient::new("jane@example.com".parse().expect("an address"));
     let delivery = NewDelivery { next_hop: hop(), recipients: vec![recipient], due: START };
-    let (envelope, content) = (Envelope::new(ReversePath::Null, vec![]), Content::from(b"\r\n".to_vec()));
+    let (envelope, content) = (Envelope::new(ReversePath::Null, vec![]), Content::from(vec![b'x'; length]));
     let message = NewMessage::new(envelope, content, START, "test", vec![delivery]);
     Intake::new(vec![message], Drafts::default(), Recent::new(0))
 }
 
+fn connect(path: &Path) -> Connection {
+    schema::open_writer(path, &SqliteOptions::default()).map_err(|Fault(error)| error).expect("it opens")
+}
+
+/// Of a store at `path`.
+fn desk(path: &Path) -> Desk {
+    let options = SqliteOptions::default();
+    let connection = connect(path);
+    let neighbours = Neighbours::enter(path).map_err(|Fault(error)| error).expect("nobody is there");
+    let open = (connection, Arc::new(neighbours));
+    let (files, _) = ContentFiles::start(path, 1).map_err(|Fault(error)| error).expect("threads");
+    let version = Arc::new(watch::channel(0).0);
+    let desk = Desk::new(open, options, (files, Shelf::default()), sync_channel(9), version);
+    desk.map_err(|Fault(error)| error).expect("a desk")
+}
+
+/// What the caller hears.
+fn settled<T, W>(desk: &mut Desk, promise: Promise, work: W) -> Result<T, QueueError>
+where
+    T: Send + 'static,
+    W: Labour<T> + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    desk.settle(vec![Box::new(Task::new(promise, 0, work, reply))]);
+    answer.blocking_recv().expect("an answer")
+}
+
 /// How many the desk lends.
 fn lent(desk: &mut Desk) -> usize {
-    let (reply, answer) = oneshot::channel();
     let claim = Claim::due(hop(), 9, START, START);
-    let claimed = move |work: &mut Work<'_>| lease::claim(work, &claim);
-    desk.settle(vec![Box::new(Task::new(Promise::Visible, 0, claimed, reply))]);
-    answer.blocking_recv().expect("an answer").expect("a claim").leases.len()
+    let claimed = settled(desk, Promise::Visible, move |work: &mut Work<'_>| lease::claim(work, &claim));
+    claimed.expect("a claim").leases.len()
 }
 
 #[test]
 fn what_can_neither_be_synced_nor_taken_back_is_refused_and_lent_to_nobody_before_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
-    let options = SqliteOptions::default();
-    let open = || schema::open_writer(&path, &options).map_err(|Fault(error)| error).expect("it opens");
-    let connection = open();
-    let neighbours =
-        Arc::new(Neighbours::enter(&path).map_err(|Fault(error)| error).expect("nobody is there"));
-    let (files, _) = ContentFiles::start(&path, 1).map_err(|Fault(error)| error).expect("threads");
-    let (letters, inbox) = sync_channel(9);
-    let (version, _) = watch::channel(0);
-    let ways = ((files.clone(), Shelf::default()), (letters.clone(), inbox));
-    let desk = Desk::new((connection, neighbours), options, ways.0, ways.1, Arc::new(version.clone()));
-    let mut desk = desk.map_err(|Fault(error)| error).expect("a desk");
+    let mut desk = desk(&path);
     // Its sync fails at once.
+    let (files, _) = ContentFiles::start(&path, 1).map_err(|Fault(error)| error).expect("threads");
+    let (version, letters) = (watch::channel(0).0, sync_channel(9).0);
     let failing = Syncer::start(Path::new("/dev/null"), desk.unsynced.clone(), version, files, letters);
     desk.syncer = Some(failing.map_err(|Fault(error)| error).expect("a thread"));
 
     let (reply, answer) = oneshot::channel();
-    desk.settle(vec![Box::new(Task::new(Promise::Durable, 0, Stubborn(intake()), reply))]);
+    desk.settle(vec![Box::new(Task::new(Promise::Durable, 0, Stubborn(intake(2)), reply))]);
     let failed = loop {
         match desk.syncer.as_ref().and_then(Syncer::take_failed) {
             Some(failed) => break failed,
@@ -91,5 +110,36 @@ fn what_can_neither_be_synced_nor_taken_back_is_refused_and_lent_to_nobody_befor
     // The log was written anew meanwhile: what comes now is not lost with it.
     assert!(!desk.suspect && !desk.forsaken);
     drop(desk);
-    assert_eq!(count(&open()), Ok(1), "and whoever comes again may come twice");
+    assert_eq!(count(&connect(&path)), Ok(1), "and whoever comes again may come twice");
+}
+
+/// Another process carried all of it over, and began it anew.
+#[test]
+fn a_log_that_others_began_anew_is_whole_though_it_was_longer_after_our_last_commit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut desk = desk(&path);
+    settled(&mut desk, Promise::Visible, intake(100_000)).expect("room");
+    let other = connect(&path);
+    let truncated = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    assert_eq!(truncated, Ok(0));
+    other.execute("UPDATE counter SET visits = visits + 1", []).expect("written");
+    assert!(desk.others_changed(), "an idle moment later");
+    let trusted = desk.trust_the_log(true);
+    assert_eq!((trusted, desk.forsaken), (Ok(()), false));
+    settled(&mut desk, Promise::Durable, intake(2)).expect("it goes on");
+}
+
+#[test]
+fn a_log_that_is_not_whole_is_found_out_also_where_others_wrote_to_it_last() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut desk = desk(&path);
+    settled(&mut desk, Promise::Visible, intake(100_000)).expect("room");
+    connect(&path).execute("UPDATE counter SET visits = visits + 1", []).expect("written");
+    let mut log = fs::read(&desk.log).expect("a log");
+    log[50_000] ^= 1;
+    fs::write(&desk.log, log).expect("room");
+    let trusted = desk.trust_the_log(true);
+    assert!(matches!(trusted, Err(Fault(QueueError::Io { .. }))) && desk.forsaken, "{trusted:?}");
 }
