@@ -217,10 +217,6 @@ impl Desk {
         if let Err(error) = committed {
             // A rollback that fails leaves the transaction open; the next BEGIN says so and fails its group.
             let _ = self.roll_back();
-            if matches!(error, QueueError::DiskFull { .. } | QueueError::Io { .. }) {
-                // Where this fails, who is refused may find his mail sent after a crash.
-                let _ = self.strike_what_failed();
-            }
             if matches!(error, QueueError::DiskFull { .. }) && group.len() > 1 {
                 return self.settle_in_parts(group);
             }
@@ -330,7 +326,7 @@ impl Desk {
         loop {
             *brought = Brought::default();
             match self.run_all(group, brought, savepoints, &failed)? {
-                Ran::All => break,
+                Ran::All => return self.end_transaction(),
                 Ran::Halfway => savepoints = true,
                 Ran::MetDamage => {}
                 Ran::Damaged(job) => {
@@ -338,8 +334,16 @@ impl Desk {
                 }
             }
         }
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
+    }
+
+    fn end_transaction(&mut self) -> Result<(), Fault> {
+        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        committed.map(drop).map_err(|error| match self.roll_back().and_then(|()| self.strike_what_failed()) {
+            Ok(()) => error.into(),
+            // Nobody knows what the next start finds.
+            Err(fault @ Fault(QueueError::Io { .. })) => fault,
+            Err(_) => QueueError::Io { code: 0 }.into(),
+        })
     }
 
     /// Runs the jobs that have not failed for good, in a transaction of their own.

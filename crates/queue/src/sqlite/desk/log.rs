@@ -53,7 +53,8 @@ impl Desk {
     }
 
     /// A commit that fails behind its writing, for want of room for SQLite's index of the log, is refused; and the next start would
-    /// find it whole. Where somebody else has committed since, his frames are in its place.
+    /// find it whole. So it is struck out, and only where that fails it is left open whether it took place. Where somebody else has
+    /// committed since, his frames are in its place.
     pub(super) fn strike_what_failed(&mut self) -> Result<(), Fault> {
         let struck = self.while_nobody_writes(|log, frames| {
             frames.map_or(Ok(false), |frames| write_ahead_log::strike(log, frames))

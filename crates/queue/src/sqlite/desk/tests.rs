@@ -143,3 +143,32 @@ fn a_log_that_is_not_whole_is_found_out_also_where_others_wrote_to_it_last() {
     let trusted = desk.trust_the_log(true);
     assert!(matches!(trusted, Err(Fault(QueueError::Io { .. }))) && desk.forsaken, "{trusted:?}");
 }
+
+/// Whatever it fails of: SQLite refuses it here as for want of memory.
+#[test]
+fn what_a_failed_commit_left_in_the_log_is_struck_out_or_its_caller_hears_that_it_may_be_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut desk = desk(&path);
+    // Larger ones are written into the log before they are committed.
+    desk.connection.execute_batch("PRAGMA cache_size = 5").expect("set");
+    desk.connection.commit_hook(Some(|| true)).expect("hooked");
+    let refused = settled(&mut desk, Promise::Visible, intake(200_000)).expect_err("refused");
+    assert!(matches!(refused, QueueError::Engine { .. }), "{refused}");
+    let frames: usize = desk
+        .connection
+        .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, i64>(1))
+        .map(|frames| frames.try_into().expect("so many"))
+        .expect("known");
+    let log = fs::read(&desk.log).expect("a log");
+    let heads: Vec<_> = (0..2).map(|next| &log[32 + (frames + next) * (24 + 8192)..][..24]).collect();
+    assert!(heads[0] == [0; 24] && heads[1] != [0; 24], "{heads:?}");
+
+    let aside = folder.path().join("aside");
+    fs::rename(&desk.log, &aside).expect("moved");
+    let refused = settled(&mut desk, Promise::Visible, intake(2)).expect_err("refused");
+    assert!(matches!(refused, QueueError::Io { .. }), "{refused}");
+    fs::rename(&aside, &desk.log).expect("moved");
+    desk.connection.commit_hook(None::<fn() -> bool>).expect("let go");
+    settled(&mut desk, Promise::Durable, intake(2)).expect("it goes on");
+}
