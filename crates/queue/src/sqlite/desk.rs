@@ -77,6 +77,8 @@ pub(super) struct Desk {
     /// How many pages the log has, and with how many it is carried over.
     log_pages: Arc<AtomicI32>,
     log_limit: i32,
+    /// To carry the log over once more changes nothing: all of it was, or there was no room for it, and nobody has committed since.
+    is_futile: bool,
     /// How many idle moments there were since the last commit.
     quiet: u32,
     damage: Damage,
@@ -128,6 +130,7 @@ impl Desk {
             log,
             log_pages,
             log_limit,
+            is_futile: false,
             quiet: 0,
             damage: Damage::default(),
             shelf,
@@ -326,7 +329,11 @@ impl Desk {
         loop {
             *brought = Brought::default();
             match self.run_all(group, brought, savepoints, &failed)? {
-                Ran::All => return self.end_transaction(),
+                Ran::All => match self.end_transaction() {
+                    // Begun anew, the log needs no room on the disk that it has not.
+                    Err(Fault(QueueError::DiskFull { .. })) if !self.is_futile && self.carry_over() => {}
+                    ended => return ended,
+                },
                 Ran::Halfway => savepoints = true,
                 Ran::MetDamage => {}
                 Ran::Damaged(job) => {
@@ -338,6 +345,7 @@ impl Desk {
 
     fn end_transaction(&mut self) -> Result<(), Fault> {
         let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        self.is_futile &= committed.is_err();
         committed.map(drop).map_err(|error| match self.roll_back().and_then(|()| self.strike_what_failed()) {
             Ok(()) => error.into(),
             // Nobody knows what the next start finds.
@@ -437,6 +445,7 @@ impl Desk {
         let Ok(now) = data_version(&self.connection) else { return false };
         let changed = std::mem::replace(&mut self.data_version, now) != now;
         if changed {
+            self.is_futile = false;
             self.shelf.look(&self.connection);
             self.shelf.visited();
         }

@@ -11,6 +11,7 @@ mod door;
 mod drafts;
 mod forsaken;
 mod fresh;
+mod full_disk;
 mod kills;
 mod large;
 mod mail;

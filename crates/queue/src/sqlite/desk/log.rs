@@ -99,22 +99,25 @@ impl Desk {
     }
 
     /// Carries a long log over into the database, once those who waited for a sync have their answers. Where somebody reads
-    /// the log at the moment, the rest follows after the next commit, or in an idle moment.
+    /// the log at the moment, the rest follows after the next commit, or in an idle moment. Gives whether nothing is left in it.
     ///
     /// Never beside a sync, nor before it is known that the last one succeeded: SQLite syncs the log first, and where the kernel
     /// has told the other thread that it could not write, and forgotten it, that may succeed.
-    pub(super) fn carry_over(&mut self) {
-        let Some(syncer) = self.syncer.as_ref().filter(|syncer| !syncer.is_busy()) else { return };
+    pub(super) fn carry_over(&mut self) -> bool {
+        let Some(syncer) = self.syncer.as_ref().filter(|syncer| !syncer.is_busy()) else { return false };
         let alone = syncer.alone();
         let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         if self.suspect || self.syncer.as_ref().is_none_or(Syncer::has_failed) {
-            return;
+            return false;
         }
-        match self.carry() {
+        let carried = self.carry();
+        match carried {
             Ok(true) => self.log_pages.store(0, Ordering::Relaxed),
             Err(Fault(QueueError::Io { .. })) => self.suspect = true,
             Ok(false) | Err(_) => {}
         }
+        self.is_futile = matches!(carried, Ok(true) | Err(Fault(QueueError::DiskFull { .. })));
+        carried == Ok(true)
     }
 
     /// Gives whether all of it was carried over.
