@@ -1,9 +1,10 @@
-//! The threads that work on files: as many as there is work for, and a few at most.
+//! The threads that work on files.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 /// Each waits for the disk most of the time, and a file system writes for several in one go what they want synced.
@@ -13,55 +14,35 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// The way to the threads. When the last one is dropped they end, after what was sent before.
 #[derive(Clone)]
-pub(super) struct FileThreads(Arc<Way>);
+pub(super) struct FileThreads(Arc<Sender<Job>>);
 
 /// A way that lets them end: for who only has something to put away.
 #[derive(Clone, Default)]
-pub(super) struct Aside(Weak<Way>);
-
-struct Way(Arc<Desk>);
-
-impl Drop for Way {
-    fn drop(&mut self) {
-        self.0.state().ended = true;
-        self.0.news.notify_all();
-    }
-}
-
-#[derive(Default)]
-struct Desk {
-    state: Mutex<State>,
-    news: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    threads: usize,
-    idle: usize,
-    /// Beside the first.
-    more: Vec<JoinHandle<()>>,
-    ended: bool,
-}
+pub(super) struct Aside(Weak<Sender<Job>>);
 
 impl FileThreads {
-    /// Starts the first, which ends as the last.
+    /// Starts them; the one that this gives ends as the last.
     pub(super) fn begin() -> io::Result<(Self, JoinHandle<()>)> {
-        let desk = Arc::new(Desk::default());
-        let first = start(&desk, |desk| {
-            serve(desk);
-            loop {
-                let Some(thread) = desk.state().more.pop() else { break };
-                let _ = thread.join();
-            }
-        })?;
-        desk.state().threads = 1;
-        Ok((Self(Arc::new(Way(desk))), first))
+        let (sender, inbox) = channel();
+        let inbox = Arc::new(Mutex::new(inbox));
+        let start = |others: Vec<JoinHandle<()>>| {
+            let inbox = Arc::clone(&inbox);
+            thread::Builder::new().name("postroad-queue-files".to_owned()).spawn(move || {
+                serve(&inbox);
+                for thread in others {
+                    let _ = thread.join();
+                }
+            })
+        };
+        let others = (1..THREADS).map(|_| start(Vec::new())).collect::<io::Result<_>>()?;
+        let last = start(others)?;
+        Ok((Self(Arc::new(sender)), last))
     }
 
-    /// Lets one of them do this: an idle one, or one more.
+    /// Lets one of them do this.
     pub(super) fn run(&self, job: Job) {
-        self.0.run(job);
+        // They are there as long as this is.
+        let _ = self.0.send(job);
     }
 
     pub(super) fn aside(&self) -> Aside {
@@ -73,7 +54,7 @@ impl Aside {
     /// Lets one of them do this, which may take its time; where they have ended, this thread does.
     pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) {
         match self.0.upgrade() {
-            Some(way) => way.run(Box::new(job)),
+            Some(sender) => FileThreads(sender).run(Box::new(job)),
             None => job(),
         }
     }
@@ -113,72 +94,14 @@ impl Drop for OpenFile {
     }
 }
 
-impl Way {
-    fn run(&self, job: Job) {
-        let desk = &self.0;
-        let mut state = desk.state();
-        state.jobs.push_back(job);
-        if state.jobs.len() > state.idle {
-            one_more(desk, &mut state);
-        }
-        desk.news.notify_one();
+fn serve(inbox: &Mutex<Receiver<Job>>) {
+    loop {
+        // One of them waits for the next, and the others for their turn to.
+        let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        // Whoever waits for one that panics hears that by its end.
+        let _ = catch_unwind(AssertUnwindSafe(job));
     }
-}
-
-impl Desk {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Option<Job> {
-        let mut state = self.state();
-        while state.jobs.is_empty() && !state.ended {
-            state.idle += 1;
-            state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
-        }
-        state.jobs.pop_front()
-    }
-}
-
-fn one_more(desk: &Arc<Desk>, state: &mut State) {
-    if state.threads == THREADS {
-        return;
-    }
-    match start(desk, serve) {
-        Ok(thread) => {
-            state.threads += 1;
-            state.more.push(thread);
-        }
-        // Nobody does it: whoever waits hears that by its end.
-        Err(_) if state.threads == 0 => state.jobs.clear(),
-        Err(_) => {}
-    }
-}
-
-fn serve(desk: &Arc<Desk>) {
-    let _at_work = AtWork(desk);
-    while let Some(job) = desk.next() {
-        job();
-    }
-}
-
-/// One of the threads; where a job ends it by a panic, another one comes in its place.
-struct AtWork<'a>(&'a Arc<Desk>);
-
-impl Drop for AtWork<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.threads -= 1;
-        if !state.jobs.is_empty() {
-            one_more(self.0, &mut state);
-        }
-    }
-}
-
-fn start(desk: &Arc<Desk>, work: impl FnOnce(&Arc<Desk>) + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let desk = Arc::clone(desk);
-    thread::Builder::new().name("postroad-queue-files".to_owned()).spawn(move || work(&desk))
 }
 
 #[cfg(test)]
@@ -189,26 +112,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_as_many_threads_as_there_is_work_for_and_a_panic_costs_none() {
-        let (threads, first) = FileThreads::begin().expect("a thread");
-        let count = || threads.0.0.state().threads;
-        let idle = || threads.0.0.state().idle;
-        let until_idle = |all| {
-            while idle() < all {
-                thread::yield_now();
-            }
-        };
-        until_idle(1);
-        // More than there may be, all of them at work at once as far as they can.
-        let together = Arc::new(Barrier::new(THREADS));
-        for _ in 0..2 * THREADS {
-            let together = Arc::clone(&together);
-            threads.run(Box::new(move || {
-                together.wait();
-            }));
-        }
-        until_idle(THREADS);
-        assert_eq!(count(), THREADS);
+    fn they_work_at_once_and_a_panic_costs_none_and_the_last_ends_after_all_that_was_sent() {
+        let (threads, last) = FileThreads::begin().expect("threads");
         for _ in 0..3 * THREADS {
             threads.run(Box::new(|| panic!("a job's end")));
         }
@@ -219,14 +124,20 @@ mod tests {
                 done.fetch_add(1, Ordering::SeqCst);
             }
         };
-        threads.run(Box::new(job()));
+        // Each waits for all the others.
+        let together = Arc::new(Barrier::new(THREADS));
+        for _ in 0..THREADS {
+            let (together, job) = (Arc::clone(&together), job());
+            threads.run(Box::new(move || {
+                together.wait();
+                job();
+            }));
+        }
         aside.run(job());
         drop(threads);
-        let _ = first.join();
+        last.join().expect("it ends");
+        assert_eq!(done.load(Ordering::SeqCst), THREADS + 1);
         aside.run(job());
-        while Arc::strong_count(&done) > 1 {
-            thread::yield_now();
-        }
-        assert_eq!(done.load(Ordering::SeqCst), 3, "what was sent before the end, and what came after it");
+        assert_eq!(done.load(Ordering::SeqCst), THREADS + 2, "what comes after the end");
     }
 }
