@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use postroad_queue::{MessageId, NewMessage, QueueError, QueueStore, SqliteOptions, SqliteStore};
+use postroad_queue::{MessageId, NewMessage, QueueError, QueueStore, Settlement, SqliteOptions, SqliteStore};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::mail::{at, body, claim, list, message, named, open, open_when_left, started};
@@ -83,6 +83,40 @@ async fn before_there_is_room_for_what_was_left_nothing_smaller_takes_it() {
     refuses_all(&store, |error| matches!(error, QueueError::DiskFull { .. })).await;
     store.close();
     has_all(&open_when_left(&path).await, first).await;
+}
+
+/// Who has no relay beside it waits for its turn as well.
+#[tokio::test]
+async fn where_another_process_takes_up_what_was_left_whoever_could_not_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, first) = left_behind(folder.path()).await;
+    let store = open_with(&path, Some(300_000));
+    refuses_all(&store, |error| matches!(error, QueueError::DiskFull { .. })).await;
+    let other = open_with(&path, None);
+    other.start("Hub02").await.expect("it starts");
+    // It makes room, and has the log still.
+    let lent = async {
+        loop {
+            let leases = claim(&other, "example.com").await;
+            if !leases.is_empty() {
+                break leases;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    for lease in tokio::time::timeout(Duration::from_secs(60), lent).await.expect("it never has the log") {
+        other.settle(lease, Settlement::all_leave()).await.expect("settled");
+    }
+    let taken = async {
+        while let Err(error) = store.enqueue(message("other.test", b"hello")).await {
+            assert!(error.is_transient(), "{error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), taken).await.expect("its failure is for ever");
+    store.start("Hub03").await.expect("it starts");
+    assert_eq!(store.known_source_keys(vec![KEY.to_owned()]).await, Ok(vec![KEY.to_owned()]));
+    assert_eq!(other.enqueue(keyed(1001)).await, Ok(first));
 }
 
 /// As `sqlite3` or a long `relay queue remove` does. Nobody calls again: it is tried again all the same.

@@ -1,5 +1,7 @@
 //! The thread that writes the log: whoever comes while it syncs shares its next write.
 
+mod visits;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+use self::visits::Visit;
 use super::super::content_file::Drafts;
 use super::super::enqueue::Intake;
 use super::super::fault::Fault;
@@ -56,6 +59,8 @@ pub(super) enum Letter {
     },
     /// How many came from other processes to see all mail in the database, and to how many that was said.
     Visits(Result<(i64, i64), QueueError>),
+    /// The number of our own visit to whoever has the log.
+    Came(Result<i64, QueueError>),
     /// All moves, and the log is left to others.
     End {
         reply: Reply<()>,
@@ -105,6 +110,8 @@ pub(super) struct Scribe {
     ending: Vec<Reply<()>>,
     /// Where that failed.
     patience: Patience,
+    /// Whether somebody else has taken up what was left, where we could not.
+    visit: Visit,
     /// Segments below this epoch may be used again.
     freed: Arc<AtomicU64>,
     /// Something was written that no sync covers.
@@ -165,6 +172,7 @@ impl Scribe {
             wanting: Vec::new(),
             ending: Vec::new(),
             patience: Patience::default(),
+            visit: Visit::No,
             freed: Arc::default(),
             unsynced: false,
             lately: 0,
@@ -267,10 +275,8 @@ impl Scribe {
                 Letter::Begin { found } => self.begin(found),
                 Letter::End { reply } => self.end(reply),
                 Letter::Ended { reply, moved } => self.ended(reply, moved),
-                Letter::Visits(Ok((visits, answered))) if visits > answered && self.ours.is_some() => {
-                    transfer::answer_visits(&self.shelf, &self.writer, visits);
-                }
-                Letter::Visits(_) => {}
+                Letter::Visits(counted) => self.counted(counted),
+                Letter::Came(came) => self.came(came),
                 Letter::Close => self.closed = true,
             }
         }
@@ -392,7 +398,7 @@ impl Scribe {
 
     /// Moves what is left in the log, which was taken, and then begins with an empty one if a server wants it.
     pub(super) fn take(&mut self) {
-        self.taking = true;
+        (self.taking, self.visit) = (true, Visit::No);
         let (letters, recovery) = (self.letters.clone(), self.shelf.recovery.clone());
         recovery.begins();
         let then = move |found: Result<_, QueueError>| {
@@ -492,7 +498,6 @@ impl Scribe {
     fn look_after(&mut self) {
         self.write(Group::default());
         self.sync_what_is_written();
-        let visited = self.shelf.take_visited();
         let Some(ours) = &mut self.ours else { return self.take_if_wanted() };
         let epoch = ours.log.epoch();
         if ours.broken {
@@ -512,23 +517,12 @@ impl Scribe {
             // A start need not read again what has long left.
             self.free(epoch);
         }
-        if visited {
-            let letters = self.letters.clone();
-            let then = move |visits| drop(letters.send(Letter::Visits(visits)));
-            transfer::look_for_visits(&self.writer, Box::new(then));
+        if self.shelf.take_visited() {
+            self.look_for_visits();
         } else if let Some(moment) = clock().checked_sub(AGE)
             && self.shelf.is_any_older(moment)
         {
             drop(transfer::move_out(&self.shelf, &self.writer, Which::Before(moment)));
-        }
-    }
-
-    /// Whoever had the log may have left, or what lies there may move by now.
-    fn take_if_wanted(&mut self) {
-        let is_wanted = self.wanted.load(Ordering::Acquire) || self.shelf.is_taken_up().is_err();
-        if is_wanted && self.patience.is_over(clock()) {
-            // Where it cannot be seen, the next look may.
-            let _ = self.take_if_it_is_free();
         }
     }
 }
