@@ -1,11 +1,12 @@
 //! Whose the store's files are: what root makes beside a relay of another user belongs to that user.
 
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::geteuid;
 
 /// A user, and his group.
 #[derive(Clone, Copy)]
@@ -56,10 +57,33 @@ pub(super) fn folder_beside(database: &Path, suffix: &str) -> io::Result<(PathBu
     Ok((path, owner))
 }
 
+/// What waits is nobody else's to read.
+const PRIVATE: u32 = 0o600;
+/// As earlier versions made it.
+const READABLE: u32 = 0o644;
+
+/// Takes a store's files from others that an earlier version let read them. None is opened: when one is closed that SQLite has
+/// open, its locks are gone.
+pub(super) fn keep_private(database: &Path) {
+    let us = geteuid();
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        let is_ours = |there: &Metadata| there.uid() == us.as_raw();
+        // In somebody else's folder root could be led to another file meanwhile.
+        let may = !us.is_root() || fs::metadata(folder(database)).is_ok_and(|folder| is_ours(&folder));
+        let is_readable = |there: &Metadata| there.is_file() && there.mode() & 0o777 == READABLE;
+        if may && fs::symlink_metadata(&path).is_ok_and(|there| is_ours(&there) && is_readable(&there)) {
+            // Where that fails it is as it was.
+            let _ = fs::set_permissions(&path, Permissions::from_mode(PRIVATE));
+        }
+    }
+}
+
 /// Makes the empty file of a store where there is none, for whoever has its folder; SQLite gives its logs to whoever has the
 /// file. Where that fails, SQLite says why.
 pub(super) fn make(database: &Path) {
-    let made = File::options().write(true).create_new(true).mode(0o644).open(database);
+    let made = File::options().write(true).create_new(true).mode(PRIVATE).open(database);
     if let (Ok(file), Ok(folder)) = (made, fs::metadata(folder(database))) {
         let _ = Owner::of(&folder).give(&file);
     }

@@ -91,6 +91,7 @@ fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, Fault> {
         }
         opened => opened?,
     };
+    owner::keep_private(path);
     let neighbours = Arc::new(neighbours);
     let reading = schema::open_reader(path, options.busy_timeout)?;
     let (files, filing) = ContentFiles::start(path, options.large_content)?;

@@ -1,7 +1,7 @@
-//! A command that root runs beside a relay of another user leaves nothing that the relay cannot read.
+//! Whose the files are: nobody else reads what waits, and what root makes beside a relay of another user the relay can read.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use postroad_queue::{QueueStore, SqliteOptions, SqliteStore};
@@ -11,6 +11,31 @@ use crate::mail::{body, message, named};
 const LARGE: usize = 20_000;
 /// Any other than root's.
 const RELAY: (u32, u32) = (65_534, 65_533);
+
+#[tokio::test]
+async fn nobody_else_may_read_what_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let modes = || {
+        let files = ["queue.db", "queue.db-wal", "queue.db-shm", "queue.db-content", "queue.db-fresh"];
+        files.map(|name| mode(&folder.path().join(name)))
+    };
+    let store = open(&path);
+    store.enqueue(message("example.com", &body(1, 100))).await.expect("room");
+    assert_eq!(modes(), [0o600, 0o600, 0o600, 0o700, 0o700]);
+    // As earlier versions made them.
+    for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
+        fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(0o644)).expect("ours");
+    }
+    let second = open(&path);
+    assert_eq!(modes(), [0o600, 0o600, 0o600, 0o700, 0o700], "put right");
+    second.close();
+    store.close();
+    // Whoever lets his group read it means it.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("ours");
+    open(&path).close();
+    assert_eq!(mode(&path), 0o640);
+}
 
 #[tokio::test]
 #[ignore = "needs root; .ci/run runs it"]
@@ -35,7 +60,7 @@ async fn what_root_makes_belongs_to_whoever_has_the_store() {
     let files: Vec<_> = files.map(|file| file.expect("an entry").path()).collect();
     assert_eq!(files.len(), 1);
     assert_eq!(owner(&files[0]), RELAY);
-    assert_eq!(fs::metadata(&files[0]).expect("it is there").mode() & 0o777, 0o600, "and to nobody else");
+    assert_eq!(mode(&files[0]), 0o600, "and to nobody else");
     store.close();
 }
 
@@ -85,6 +110,10 @@ fn give(path: &Path) {
 fn owner(path: &Path) -> (u32, u32) {
     let there = fs::metadata(path).expect("it is there");
     (there.uid(), there.gid())
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").mode() & 0o777
 }
 
 fn content_folder(path: &Path) -> std::path::PathBuf {
