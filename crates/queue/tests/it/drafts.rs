@@ -66,12 +66,7 @@ async fn what_is_given_up_leaves_no_file() {
     refused.deliveries.clear();
     assert_eq!(store.enqueue(refused).await, Err(QueueError::NothingToDeliver));
     // Another thread puts the others away.
-    let only_it = async {
-        while files(&path).len() > 1 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), only_it).await.expect("they go");
+    until_left(&path, 1).await;
     assert_eq!(files(&path).len(), 1, "it may be queued still");
     known.content = content;
     store.enqueue(known).await.expect("known before");
@@ -206,9 +201,7 @@ async fn a_piece_that_is_not_found_as_it_came_is_refused_for_now() {
         file.write_all_at(b"?", at as u64).expect("written");
         let error = draft.finish(Vec::new()).await.expect_err("it was changed");
         assert!(matches!(error, QueueError::Io { .. }) && error.is_transient(), "{error}");
-        while !files(&path).is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until_left(&path, 0).await;
     }
 }
 
@@ -307,6 +300,16 @@ fn whole(pieces: usize) -> Content {
     let length = |piece| if piece + 1 == pieces { 7 } else { PIECE };
     let pieces: Vec<Vec<u8>> = (0..pieces).map(|piece| body(piece, length(piece))).collect();
     Content::from([HEAD, &pieces.concat()].concat())
+}
+
+/// Until no more of them are there: another thread removes them.
+async fn until_left(path: &Path, left: usize) {
+    let going = async {
+        while files(path).len() > left {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), going).await.expect("they never go");
 }
 
 fn files(path: &Path) -> Vec<PathBuf> {
