@@ -95,7 +95,8 @@
 //! # Errors
 //!
 //! [`QueueError::is_transient`] is true for every fault of this machine: a full disk, a failed sync, a store from a
-//! newer version. Answer "not now" to those, never "no". A call that failed changed nothing that can be seen.
+//! newer version. Answer "not now" to those, never "no". A call that failed changed nothing that can be seen; only where it failed
+//! with [`QueueError::Io`] may something of it be there after a restart.
 
 pub mod contract;
 pub mod draft;

@@ -187,9 +187,9 @@ impl QueueStore for MemoryStore {
 
     fn remove(&self, filter: Filter, now: Timestamp) -> BoxFuture<'_, Changed> {
         let tables = &mut *self.tables();
-        let gone: Vec<_> = tables.list(&filter, now).into_iter().map(|listed| listed.message).collect();
+        let listed = tables.list(&filter, now);
         let mut changed = Changed::default();
-        for listed in tables.list(&filter, now) {
+        for listed in &listed {
             if matches!(listed.state, State::Active { .. }) {
                 changed.active += 1;
             } else {
@@ -197,7 +197,7 @@ impl QueueStore for MemoryStore {
                 tables.deliveries.remove(&listed.delivery);
             }
         }
-        gone.into_iter().for_each(|message| tables.forget_if_gone(message));
+        listed.iter().for_each(|listed| tables.forget_if_gone(listed.message));
         now_ready(Ok(changed))
     }
 

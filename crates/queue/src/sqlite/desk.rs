@@ -69,7 +69,7 @@ pub(super) struct Desk {
     unsynced: Unsynced,
     /// A sync failed: what it should have covered may be lost, whatever a second one says.
     suspect: bool,
-    /// How often the log was written anew for that reason.
+    /// How often the log was written anew, for that reason or at a start.
     epoch: u64,
     /// SQLite could not sync what it carried over: see [`carry`](Self::carry).
     forsaken: bool,

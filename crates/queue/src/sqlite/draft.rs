@@ -135,10 +135,7 @@ impl ContentDraft for Incoming {
     }
 
     fn finish(mut self: Box<Self>, rest: Vec<u8>) -> BoxFuture<'static, Content> {
-        self.run(move |folder, mut written| {
-            written.add(folder, &rest)?;
-            written.finish(folder)
-        })
+        self.run(move |folder, written| written.finish(folder, &rest))
     }
 }
 
@@ -153,14 +150,24 @@ impl Drop for Incoming {
 
 impl Written {
     fn add(&mut self, folder: &Folder, piece: &[u8]) -> Result<(), Fault> {
-        let mut file = match &self.file {
-            Some(draft) => draft.file()?,
-            None => {
-                let draft = self.file.insert(folder.create()?);
-                draft.file()?.write_all(&self.head)?;
-                draft.file()?
-            }
-        };
+        let draft = self.take_file(folder)?;
+        self.add_to(&draft, piece)?;
+        self.file = Some(draft);
+        Ok(())
+    }
+
+    /// A new one where there is none yet, with the head.
+    fn take_file(&mut self, folder: &Folder) -> Result<DraftFile, Fault> {
+        if let Some(draft) = self.file.take() {
+            return Ok(draft);
+        }
+        let draft = folder.create()?;
+        draft.file()?.write_all(&self.head)?;
+        Ok(draft)
+    }
+
+    fn add_to(&mut self, draft: &DraftFile, piece: &[u8]) -> Result<(), Fault> {
+        let mut file = draft.file()?;
         file.write_all(piece)?;
         self.came.add(piece);
         self.shape = self.shape.then(Shape::of(piece));
@@ -172,9 +179,10 @@ impl Written {
         Ok(())
     }
 
-    fn finish(self, folder: &Folder) -> Result<Content, Fault> {
-        let Self { head, file: draft, length, came, shape, .. } = self;
-        let Some(draft) = draft else { return Ok(Content::from(head)) };
+    fn finish(mut self, folder: &Folder, rest: &[u8]) -> Result<Content, Fault> {
+        let draft = self.take_file(folder)?;
+        self.add_to(&draft, rest)?;
+        let Self { head, length, came, shape, .. } = self;
         let file = draft.file()?;
         let checksum = checksum(file, length, &came)?;
         // A sync that failed is final for this file: whatever a second one says, pages may be lost.

@@ -27,7 +27,7 @@ pub(super) enum Promise {
     Durable,
     /// It is committed: it survives the end of the process, and is synced with what comes after it.
     Visible,
-    /// Durable, after whatever an earlier process left in the log was carried over: it may have died of a failed sync.
+    /// Durable, after whatever an earlier process left in the log was written anew: it may have died of a failed sync.
     Afresh,
 }
 

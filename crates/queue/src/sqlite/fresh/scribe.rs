@@ -436,8 +436,9 @@ impl Scribe {
             self.wanted.store(false, Ordering::Release);
         }
         let segment_size = self.log_size as u64 / SEGMENTS;
+        let is_wanted = self.wanted.load(Ordering::Acquire);
         if let Ok((epoch, floor)) = found
-            && self.wanted.load(Ordering::Acquire)
+            && is_wanted
             // Where this fails all that comes goes into the tables, until it can be had.
             && let Ok(log) = Log::begin(self.folder.clone(), epoch, segment_size)
         {
@@ -448,7 +449,9 @@ impl Scribe {
             self.patience = Patience::default();
         } else {
             self.shelf.leave_log();
-            self.patience.failed(clock());
+            if is_wanted || found.is_err() {
+                self.patience.failed(clock());
+            }
         }
         for reply in self.wanting.drain(..) {
             let _ = reply.send(found.map(|_| ()));
