@@ -111,7 +111,7 @@ fn open(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let store = SqliteStore::open(&path).expect("it opens");
                 runtime.block_on(async {
-                    store.start("Hub01").await.expect("it starts");
+                    store.start("Hub01", Timestamp::from_unix_millis(0)).await.expect("it starts");
                     assert_eq!(store.due(Timestamp::from_unix_millis(1)).await.map(|due| due.len()), Ok(1));
                 });
                 store.close();
@@ -197,7 +197,7 @@ fn with_store(way: Way, run: impl FnOnce(SqliteStore) -> Duration) -> Duration {
     let mut options = SqliteOptions::default();
     options.fresh_log = way.fresh_log;
     let store = SqliteStore::open_with(folder.path().join("queue.db"), options).expect("it opens");
-    runtime().block_on(store.start("Hub01")).expect("it starts");
+    runtime().block_on(store.start("Hub01", Timestamp::from_unix_millis(0))).expect("it starts");
     let elapsed = run(store.clone());
     store.close();
     elapsed

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mail_parser::MessageParser;
 use postroad_address_space::{Domain, Mailbox};
 use postroad_connector::{Connector, RoutingTable, SendConnector, Topology};
-use postroad_message::Content;
+use postroad_message::{Content, Timestamp};
 use postroad_message_directory::{DropDirectory, pickup};
 use postroad_queue::{QueueStore, SqliteStore};
 use postroad_transport::{
@@ -166,7 +166,7 @@ fn our_pickup(files: usize) -> Turn {
     let path = folder.path().join("Pickup");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let store = SqliteStore::open(folder.path().join("queue.db")).expect("a store");
-    runtime.block_on(store.start("Hub01")).expect("it starts");
+    runtime.block_on(store.start("Hub01", Timestamp::from_unix_millis(0))).expect("it starts");
     let pipeline = pipeline(store);
     let watched = WatchedDirectory::pickup(&path, pickup::Rules::default()).at_most(u32::MAX);
     let turn = timed(files, folder, |_| {

@@ -15,7 +15,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let minute = |minutes: i64| Timestamp::from_unix_millis(1_700_000_000_000 + minutes * 60_000);
 //! let store = SqliteStore::open(folder.path().join("queue.db"))?;
-//! store.start("Hub01").await?; // what an earlier Hub01 held when it died is free at once
+//! store.start("Hub01", minute(0)).await?; // what an earlier Hub01 held when it died is free at once
 //!
 //! let next_hop = NextHop::new("Internet", "example.com");
 //! let recipients = ["jane@example.com", "bob@example.com"].map(Address::parse);
@@ -117,4 +117,4 @@ pub use message_id::{DeliveryId, InvalidId, MessageId};
 pub use schedule::{ExchangePhases, MessageTimers, RetrySchedule};
 pub use scheduler::{Concurrency, Contact, Scheduler, Slot, Standing};
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use store::{BoxFuture, QueueStore};
+pub use store::{BoxFuture, QueueStore, SOURCE_KEYS_KEPT};

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 
@@ -13,6 +14,10 @@ use crate::message_id::MessageId;
 
 /// What every call of a store gives: a box beside a sync to disk is nothing.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> + Send + 'a>>;
+
+/// How long a source key is remembered that nobody comes with and nobody forgets: its source has ended between deleting its file and
+/// telling of it.
+pub const SOURCE_KEYS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Where accepted mail waits, so that none of it is ever lost.
 ///
@@ -38,14 +43,15 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> +
 pub trait QueueStore: Send + Sync {
     /// Declares that the server `owner` starts: what it held under leases is free at once, because the one that
     /// held them is gone. Leases taken through this store bear that name from now on. The
-    /// [`results`](Self::results) of messages of which nothing waits any more are forgotten.
+    /// [`results`](Self::results) of messages of which nothing waits any more are forgotten, and the source keys that an earlier
+    /// start found [`SOURCE_KEYS_KEPT`] before `now` already, if no source has come with them since.
     ///
     /// What was lent is suspected of its end, and [`crashes`](Lease::crashes) is 1 at least; a delivery whose
     /// [trial](Self::begin_trial) had begun has one more.
     ///
     /// Gives the number of leases made void. Commands that work beside a running server do not call this.
-    /// Durable. Cost: the number of deliveries under lease, and of results.
-    fn start(&self, owner: &str) -> BoxFuture<'_, u64>;
+    /// Durable. Cost: the number of deliveries under lease, of results, and of source keys.
+    fn start(&self, owner: &str, now: Timestamp) -> BoxFuture<'_, u64>;
 
     /// Declares that this server ends in good order: what it still holds under leases is free at once, and nobody's
     /// crash is counted. Gives the number of leases freed. A store may leave it to the next [`start`](Self::start),

@@ -39,7 +39,8 @@ impl Pipeline {
     /// Takes up what an earlier run left behind: leases that it held are void. Call it before anything is taken in, or beside the
     /// first that comes: that waits for it, and is refused where this fails.
     pub async fn recover(&self) -> Result<(), QueueError> {
-        self.shared.store.start(&self.shared.in_force().settings.server).await?;
+        let now = self.shared.world.now();
+        self.shared.store.start(&self.shared.in_force().settings.server, now).await?;
         self.shared.trials.put_off(self.shared.world.now().after(SUSPECT_PAUSE));
         Ok(())
     }

@@ -56,10 +56,11 @@ fn now_ready<'a, T: Send + 'a>(answer: Result<T, QueueError>) -> BoxFuture<'a, T
 }
 
 impl QueueStore for MemoryStore {
-    fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
+    fn start(&self, owner: &str, now: Timestamp) -> BoxFuture<'_, u64> {
         *self.owner() = owner.to_owned();
         let tables = &mut *self.tables();
         tables.results.retain(|message, _| tables.messages.contains_key(message));
+        tables.forget_old_source_keys(now);
         now_ready(Ok(self.tell(tables.free(owner, true))))
     }
 

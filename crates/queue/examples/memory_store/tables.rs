@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, ReversePath, Timestamp};
 use postroad_queue::{
     Changed, Claim, Claimed, DeliveryId, Eligible, Filter, Lease, Listed, MessageId, NewMessage, QueueError,
-    QueueSummary, QueuedRecipient, Settlement, State, StateKind,
+    QueueSummary, QueuedRecipient, SOURCE_KEYS_KEPT, Settlement, State, StateKind,
 };
 
 #[derive(Default)]
@@ -15,9 +15,16 @@ pub(crate) struct Tables {
     pub(crate) messages: BTreeMap<MessageId, Message>,
     pub(crate) deliveries: BTreeMap<DeliveryId, Delivery>,
     pub(crate) results: BTreeMap<MessageId, Vec<(Recipient, Outcome)>>,
-    pub(crate) source_keys: BTreeMap<String, Vec<MessageId>>,
+    pub(crate) source_keys: BTreeMap<String, Known>,
     pub(crate) suspended: BTreeSet<NextHop>,
     pub(crate) retries: BTreeSet<NextHop>,
+}
+
+/// What was queued under a source key.
+pub(crate) struct Known {
+    ids: Vec<MessageId>,
+    /// The first start that found it, since its source came with it last.
+    seen: Option<Timestamp>,
 }
 
 pub(crate) struct Message {
@@ -59,15 +66,25 @@ impl Delivery {
 
 impl Tables {
     pub(crate) fn enqueue(&mut self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, QueueError> {
-        let known = messages.iter().filter_map(|new| self.source_keys.get(new.source_key.as_ref()?)).next();
-        if let Some(ids) = known {
-            return Ok(ids.clone());
+        for key in messages.iter().filter_map(|new| new.source_key.as_ref()) {
+            if let Some(known) = self.source_keys.get_mut(key) {
+                known.seen = None;
+                return Ok(known.ids.clone());
+            }
         }
         self.may_enqueue(&messages)?;
         let keys: Vec<_> = messages.iter().filter_map(|new| new.source_key.clone()).collect();
         let ids: Vec<_> = messages.into_iter().map(|new| self.insert(new)).collect();
-        self.source_keys.extend(keys.into_iter().map(|key| (key, ids.clone())));
+        self.source_keys.extend(keys.into_iter().map(|key| (key, Known { ids: ids.clone(), seen: None })));
         Ok(ids)
+    }
+
+    pub(crate) fn forget_old_source_keys(&mut self, now: Timestamp) {
+        self.source_keys.retain(|_, known| {
+            let seen = known.seen.get_or_insert(now);
+            *seen = now.min(*seen);
+            now.since(*seen) <= SOURCE_KEYS_KEPT
+        });
     }
 
     fn may_enqueue(&self, messages: &[NewMessage]) -> Result<(), QueueError> {

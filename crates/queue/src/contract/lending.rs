@@ -130,33 +130,33 @@ async fn extended_and_released(store: &dyn QueueStore) -> Result<(), Breach> {
 
 async fn void_when_its_holder_starts(store: &dyn QueueStore, other: &dyn QueueStore) -> Result<(), Breach> {
     let clause = Clause::new("what a server held is free as soon as it starts again", store);
-    clause.ok(store.start("Hub01").await)?;
-    clause.ok(other.start("Hub02").await)?;
+    clause.ok(store.start("Hub01", at(0)).await)?;
+    clause.ok(other.start("Hub02", at(0)).await)?;
     for name in ["a", "b"] {
         clause.ok(store.enqueue(message(&[(name, &["jane@example.com"])])?).await)?;
     }
     let before = clause.claim_one(Claim::due(hop("a"), 9, at(0), at(60))).await?;
     Clause::new(clause.name, other).sees("b").await?;
     let elsewhere = Clause::new(clause.name, other).claim_one(Claim::due(hop("b"), 9, at(0), at(60))).await?;
-    clause.that(clause.ok(store.start("Hub01").await)? == 1, "only its own leases are void")?;
+    clause.that(clause.ok(store.start("Hub01", at(0)).await)? == 1, "only its own leases are void")?;
     clause.that(
         store.settle(before, Settlement::all_leave()).await.is_err(),
         "who held one before the start has lost it",
     )?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 1 && after.attempts == 0, "the crash is counted, not as an attempt")?;
-    clause.ok(store.start("Hub01").await)?;
+    clause.ok(store.start("Hub01", at(0)).await)?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 1, "another death while it was merely lent is no evidence")?;
     clause.ok(store.begin_trial(&after).await)?;
-    clause.ok(store.start("Hub01").await)?;
+    clause.ok(store.start("Hub01", at(0)).await)?;
     clause.that(store.begin_trial(&after).await.is_err(), "a lost lease begins no trial")?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 2 && after.attempts == 0, "a death during its trial is")?;
     clause.ok(store.begin_trial(&after).await)?;
     clause.ok(store.release(after, at(1)).await)?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
-    clause.ok(store.start("Hub01").await)?;
+    clause.ok(store.start("Hub01", at(0)).await)?;
     clause.that(after.crashes == 2, "a trial that was given up is none")?;
     let after = clause.claim_one(Claim::due(hop("a"), 9, at(1), at(60))).await?;
     clause.that(after.crashes == 2, "and leaves none behind")?;

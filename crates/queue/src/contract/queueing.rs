@@ -18,6 +18,7 @@ pub(super) async fn check(
     a_door_may_name_its_message(&*store).await?;
     a_source_may_try_again(&*store).await?;
     a_source_may_try_again_with_one(&*store).await?;
+    a_source_that_never_comes_again_is_forgotten(&*store).await?;
     let other = open("a second handle").await?;
     others_see_it(&*store, &*other).await
 }
@@ -170,6 +171,33 @@ async fn a_source_may_try_again_with_one(store: &dyn QueueStore) -> Result<(), B
     let third = clause.ok(store.enqueue(keyed).await)?;
     clause.that(second != third, "and is forgotten again")?;
     clause.ok(store.forget_source_keys(forgotten()).await)?;
+    clause.clear().await
+}
+
+async fn a_source_that_never_comes_again_is_forgotten(store: &dyn QueueStore) -> Result<(), Breach> {
+    let clause = Clause::new("a source that never comes again is forgotten after thirty days", store);
+    let keys = || vec!["Pickup/gone.eml".to_owned(), "Pickup/stays.eml".to_owned()];
+    let mut ids = Vec::new();
+    for key in keys() {
+        let mut keyed = message(&[("a", &["jane@example.com"])])?;
+        keyed.source_key = Some(key);
+        ids.push(clause.ok(store.enqueue(keyed).await)?);
+    }
+    // The first of these finds them, and the last the second of them only since it came again.
+    const DAY: i64 = 24 * 60;
+    for (day, comes, known) in
+        [(100, false, 2), (130, true, 2), (131, false, 1), (160, false, 1), (162, false, 0)]
+    {
+        clause.ok(store.stop().await)?;
+        clause.ok(store.start("contract", at(day * DAY)).await)?;
+        let found = clause.ok(store.known_source_keys(keys()).await)?;
+        clause.that(found.len() == known, "it is known so long, and no longer")?;
+        if comes {
+            let mut again = message(&[("a", &["jane@example.com"])])?;
+            again.source_key = keys().pop();
+            clause.that(ids.contains(&clause.ok(store.enqueue(again).await)?), "it is known")?;
+        }
+    }
     clause.clear().await
 }
 

@@ -117,7 +117,7 @@ async fn start_forgets_what_is_gone(store: &dyn QueueStore) -> Result<(), Breach
         settlement.results = vec![(named("b@example.com")?, delivered())];
         clause.ok(store.settle(lease, settlement).await)?;
     }
-    clause.ok(store.start("Hub01").await)?;
+    clause.ok(store.start("Hub01", at(0)).await)?;
     let mut left = Vec::new();
     for id in &ids {
         left.push(clause.ok(store.results(*id).await)?.len());

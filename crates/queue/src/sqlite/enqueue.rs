@@ -9,6 +9,7 @@ use super::fresh::Reserved;
 use super::lease;
 use super::recent::Recent;
 use super::record;
+use super::source_key;
 use super::writer::{Labour, Work};
 use crate::error::QueueError;
 use crate::item::{NewDelivery, NewMessage};
@@ -65,7 +66,7 @@ impl Intake {
         }
         let keys = self.messages.iter().filter_map(|message| message.source_key.as_ref());
         for key in keys.filter(|_| !self.new.is_empty()) {
-            work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?.execute([key])?;
+            source_key::forget(work, key)?;
         }
         Ok(())
     }
@@ -136,7 +137,7 @@ fn enqueue_all(
     }
     let keys = || messages.iter().filter_map(|message| message.source_key.as_deref());
     for key in keys() {
-        if let Some(ids) = earlier(work, key)? {
+        if let Some(ids) = source_key::earlier(work, key)? {
             return Ok((ids, false));
         }
     }
@@ -145,7 +146,7 @@ fn enqueue_all(
         ids.push(insert(work, message, drafts.file(index))?);
     }
     for key in keys() {
-        remember(work, key, &ids)?;
+        source_key::remember(work, key, &ids)?;
     }
     work.wake();
     Ok((ids, true))
@@ -268,22 +269,4 @@ fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<(&str, i64)>) 
         }
     }
     Ok(MessageId::from_u64(id.cast_unsigned()))
-}
-
-fn earlier(work: &Work<'_>, key: &str) -> Result<Option<Vec<MessageId>>, Fault> {
-    let ids: Option<String> = work
-        .connection
-        .prepare_cached("SELECT messages FROM source_key WHERE key = ?1")?
-        .query_row([key], |row| row.get(0))
-        .optional()?;
-    Ok(ids.map(|ids| ids.split(' ').filter_map(|id| id.parse().ok()).collect()))
-}
-
-/// Writes down what a source knows messages by, where that is new.
-pub(super) fn remember(work: &Work<'_>, key: &str, ids: &[MessageId]) -> Result<(), Fault> {
-    let ids: Vec<String> = ids.iter().map(MessageId::to_string).collect();
-    work.connection
-        .prepare_cached("INSERT OR IGNORE INTO source_key (key, messages) VALUES (?1, ?2)")?
-        .execute((key, ids.join(" ")))?;
-    Ok(())
 }

@@ -9,15 +9,15 @@ use super::enqueue::{self, DeliveryRecord, Intake};
 use super::fault::Fault;
 use super::recent::Recent;
 use super::record::{self, moment};
-use super::result;
 use super::writer::{Damaged, Labour, Promise, Work};
+use super::{result, source_key};
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Kept, Lease, Settlement};
 use crate::listing::QueuedRecipient;
 use crate::message_id::{DeliveryId, MessageId};
 
 /// What `owner` held is free at once, and whoever still believes in such a lease has lost it.
-pub(super) fn start(work: &mut Work<'_>, owner: &str) -> Result<u64, Fault> {
+pub(super) fn start(work: &mut Work<'_>, owner: &str, now: Timestamp) -> Result<u64, Fault> {
     let freed = each_lent(
         work,
         "UPDATE delivery SET lease_until = NULL, lease_owner = NULL, generation = generation + 1,
@@ -35,6 +35,7 @@ pub(super) fn start(work: &mut Work<'_>, owner: &str) -> Result<u64, Fault> {
         )
     })?;
     result::forget_gone(work)?;
+    source_key::forget_old(work, now)?;
     work.set_owner(owner);
     work.wake();
     Ok(freed as u64)

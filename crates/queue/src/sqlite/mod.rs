@@ -18,6 +18,7 @@ mod recent;
 mod record;
 mod result;
 mod schema;
+mod source_key;
 mod store;
 mod stored;
 mod syncer;

@@ -12,12 +12,12 @@ use super::options::SqliteOptions;
 use crate::error::QueueError;
 
 /// `PRAGMA user_version` of a store that this code writes.
-pub(super) const VERSION: i32 = 5;
+pub(super) const VERSION: i32 = 6;
 /// `PRAGMA application_id`: "POST".
 const APPLICATION: i32 = 0x504f_5354;
 
 /// One step for each version: `STEPS[n]` takes a store from version n to n + 1.
-const STEPS: [&str; 5] = [FIRST, SECOND, THIRD, FOURTH, FIFTH];
+const STEPS: [&str; 6] = [FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
 
 /// A message, its content apart (so that listing never touches it), and a delivery for each next hop.
 ///
@@ -113,6 +113,11 @@ CREATE TABLE moved (message INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);
 /// The tables are as before. The log's records bear source keys, and say which were forgotten: who knew only version 4 would
 /// take such mail twice, and read no further than to the first record of the new kind.
 const FIFTH: &str = "";
+
+/// `seen`: the first start that found a key, since its source came with it last.
+const SIXTH: &str = "
+ALTER TABLE source_key ADD COLUMN seen INTEGER;
+";
 
 /// Opens the store for writing, making or migrating it where needed.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Fault> {

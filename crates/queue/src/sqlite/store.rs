@@ -25,7 +25,7 @@ use super::owner;
 use super::reader::Reader;
 use super::recent::Recent;
 use super::writer::{Labour, Promise, Work, Writer};
-use super::{lease, manage, result, schema, view};
+use super::{lease, manage, result, schema, source_key, view};
 use crate::draft::ContentDraft;
 use crate::error::QueueError;
 use crate::item::{Claim, Claimed, Eligible, Lease, NewMessage, Settlement};
@@ -323,13 +323,13 @@ impl SqliteStore {
 }
 
 impl QueueStore for SqliteStore {
-    fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
+    fn start(&self, owner: &str, now: Timestamp) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
         Box::pin(async move {
             self.keeper.begin().await?;
             drop(self.settle_in(Which::All));
             self.shelf.set_owner(&owner);
-            let start = move |work: &mut Work<'_>| lease::start(work, &owner);
+            let start = move |work: &mut Work<'_>| lease::start(work, &owner, now);
             // Whoever took the log has looked after what an earlier process left.
             let promise = if self.shelf.is_open() { Promise::Durable } else { Promise::Afresh };
             let freed = self.writer.submit(promise, 0, start).await?;
@@ -400,11 +400,7 @@ impl QueueStore for SqliteStore {
         // Behind those that move there now.
         drop(self.shelf.sending());
         self.writer.submit(Promise::Visible, 0, move |work: &mut Work<'_>| {
-            let mut forget = work.connection.prepare_cached("DELETE FROM source_key WHERE key = ?1")?;
-            for key in &source_keys {
-                forget.execute([key])?;
-            }
-            Ok(())
+            source_keys.iter().try_for_each(|key| source_key::forget(work, key))
         })
     }
 

@@ -62,6 +62,8 @@ pub(super) enum Damaged {
     Content(i64),
     /// One of those that are lent.
     Lent,
+    /// Something that a source knows messages by.
+    SourceKey,
 }
 
 /// What a transaction brings about beside its rows, once it is committed.

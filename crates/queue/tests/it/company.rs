@@ -26,7 +26,7 @@ async fn the_embedded_store_keeps_it_with_mail_in_its_log() {
     let path = folder.path().join("queue.db");
     let checked = contract::check(async || {
         let store = SqliteStore::open(&path)?;
-        store.start("Hub00").await?;
+        store.start("Hub00", at(0)).await?;
         Ok(Box::new(Door::before(store)) as Box<dyn QueueStore>)
     })
     .await;
@@ -101,7 +101,7 @@ async fn another_process_works_beside_and_is_noticed_within_a_second() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     store.enqueue(message("example.com", b"hello")).await.expect("room");
     let seen = store.version();
     let child = Command::new(std::env::current_exe().expect("this test"))

@@ -68,7 +68,7 @@ async fn what_is_settled_halfway_is_found_again_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     let id = store.enqueue(message("example.com", b"hello")).await.expect("room");
     let lease = claim(&store, "example.com").await.pop().expect("due");
     store.settle(lease, Settlement::keep(vec![Kept::waiting(0, at(1))])).await.expect("settled");
@@ -77,7 +77,7 @@ async fn what_is_settled_halfway_is_found_again_after_a_restart() {
 
     let store = open(&path);
     assert!(claim(&store, "example.com").await.is_empty(), "still under the old lease");
-    assert_eq!(store.start("Hub01").await, Ok(1));
+    assert_eq!(store.start("Hub01", at(0)).await, Ok(1));
     let lease = claim(&store, "example.com").await.pop().expect("free again");
     assert_eq!((lease.message, lease.attempts, lease.crashes), (id, 1, 1));
 }

@@ -70,7 +70,7 @@ fn a_newer_store_is_refused_and_not_touched() {
     Connection::open(&path).expect("it opens").pragma_update(None, "user_version", 99).expect("set");
     let before = fs::read(&path).expect("it is there");
     let refused = SqliteStore::open(&path).err();
-    assert_eq!(refused, Some(QueueError::NewerSchema { found: 99, known: 5 }));
+    assert_eq!(refused, Some(QueueError::NewerSchema { found: 99, known: 6 }));
     assert_eq!(fs::read(&path).expect("it is there"), before);
 }
 

@@ -67,7 +67,7 @@ impl QueueStore for Door {
     }
 
     pass_on! {
-        start(owner: &str) -> u64;
+        start(owner: &str, now: Timestamp) -> u64;
         stop() -> u64;
         known_source_keys(keys: Vec<String>) -> Vec<String>;
         forget_source_keys(keys: Vec<String>) -> ();

@@ -22,7 +22,7 @@ async fn a_content_in_pieces_lies_in_one_file_from_the_first_on_until_its_messag
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     let mut draft = store.draft(HEAD.to_vec()).expect("in pieces");
     assert!(files(&path).is_empty());
     for piece in 0..30 {
@@ -36,7 +36,7 @@ async fn a_content_in_pieces_lies_in_one_file_from_the_first_on_until_its_messag
     assert!(store.content(id).await.expect("there") == whole(31));
     store.close();
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     assert!(store.content(id).await.expect("a start sweeps nothing away that is needed") == whole(31));
     let lease = claim(&store, "example.com").await.pop().expect("due");
     assert_eq!(lease.size, whole(31).len() as u64);
@@ -110,7 +110,7 @@ async fn a_store_is_not_closed_under_a_content_that_comes() {
 async fn kill_9_in_the_middle_leaves_what_the_next_start_sweeps_away() {
     if let Ok(path) = std::env::var("POSTROAD_DRAFT_CHILD") {
         let store = open(Path::new(&path));
-        store.start("Hub01").await.expect("it starts");
+        store.start("Hub01", at(0)).await.expect("it starts");
         let _begun = begun(&store).await;
         let _finished = begun(&store).await.finish(body(1, 7)).await.expect("room");
         let content = begun(&store).await.finish(body(1, 7)).await.expect("room");
@@ -138,13 +138,13 @@ async fn kill_9_in_the_middle_leaves_what_the_next_start_sweeps_away() {
     let id: MessageId = told.expect("it was queued").expect("an id");
     assert_eq!(files(&path).len(), 3);
     let company = open(&path);
-    company.start("Hub02").await.expect("it starts");
+    company.start("Hub02", at(0)).await.expect("it starts");
     company.close();
     assert_eq!(files(&path).len(), 3, "nobody sweeps away what another writes");
     child.kill().expect("killed");
     child.wait().expect("gone");
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     assert_eq!(store.content(id).await, Ok(whole(2)));
     assert_eq!(list(&store).await.len(), 1);
     store.close();

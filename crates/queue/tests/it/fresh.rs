@@ -64,7 +64,7 @@ async fn what_waits_is_there_at_the_next_start_and_what_was_lent_is_suspected() 
     let states: Vec<_> = list(&store).await.into_iter().map(|listed| listed.state).collect();
     assert_eq!(stored(&path), 3, "whoever opens it next finds it in the tables");
     assert_eq!(states, [State::Active { until: at(60) }, State::Waiting, State::Waiting]);
-    assert_eq!(store.start("Hub01").await, Ok(1));
+    assert_eq!(store.start("Hub01", at(0)).await, Ok(1));
     let leases = claim(&store, "example.com").await;
     let crashes: Vec<_> =
         leases.iter().map(|lease| (lease.message == lent[0].message, lease.crashes)).collect();
@@ -196,7 +196,7 @@ async fn without_content_memory_is_bounded_too() {
     let mut options = SqliteOptions::default();
     options.fresh_log = 400_000;
     let store = SqliteStore::open_with(&path, options).expect("it opens");
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     for number in 0..300 {
         store.enqueue(named(number, "example.com", b"")).await.expect("room");
     }
@@ -257,13 +257,13 @@ async fn one_server_has_the_log_and_the_others_do_without() {
     let path = folder.path().join("queue.db");
     let first = started(&path).await;
     let second = open(&path);
-    second.start("Hub02").await.expect("it starts");
+    second.start("Hub02", at(0)).await.expect("it starts");
     first.enqueue(named(1, "example.com", b"one")).await.expect("room");
     second.enqueue(named(2, "example.com", b"two")).await.expect("room");
     assert_eq!(stored(&path), 1, "the second one's");
     assert_eq!(first.stop().await, Ok(0));
     assert_eq!(stored(&path), 2, "a server that ends leaves nothing in the log");
-    second.start("Hub02").await.expect("it starts");
+    second.start("Hub02", at(0)).await.expect("it starts");
     second.enqueue(named(3, "example.com", b"three")).await.expect("room");
     assert_eq!((stored(&path), list(&second).await.len(), stored(&path)), (2, 3, 3));
 }
@@ -296,7 +296,7 @@ async fn whatever_is_asked_first_finds_what_an_earlier_process_left() {
     assert_eq!(copy("content").content(ids[399]).await, Ok(Content::from(body(399, 900))));
     assert_eq!(list(&copy("list")).await.len(), 400);
     assert_eq!(copy("queues").queues(at(1)).await.expect("known")[0].waiting, 400);
-    assert_eq!(copy("start").start("Hub01").await, Ok(0));
+    assert_eq!(copy("start").start("Hub01", at(0)).await, Ok(0));
 }
 
 /// What has left long ago is not read again at the next start.
@@ -351,7 +351,7 @@ async fn what_cannot_move_for_want_of_room_is_settled_when_there_is_room_again()
     let mut options = SqliteOptions::default();
     options.max_size = Some(1 << 20);
     let store = SqliteStore::open_with(&path, options).expect("it opens");
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     let mut filling = Vec::new();
     let full = loop {
         match store.enqueue(message("elsewhere.test", &body(filling.len(), 50_000))).await {

@@ -172,7 +172,7 @@ fn of(number: usize) -> Vec<u8> {
 /// Queues messages; settles every second one, owing a report that names it.
 async fn work_until_killed(path: &Path) {
     let store = open(path);
-    store.start("child").await.expect("it starts");
+    store.start("child", at(0)).await.expect("it starts");
     for number in 0.. {
         let id = store.enqueue(message("example.com", &of(number))).await.expect("room");
         println!("!queued {id} {number}");

@@ -25,7 +25,7 @@ async fn large_content_lies_in_a_file_until_its_message_has_left() {
     store.close();
 
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     for lease in claim(&store, "example.com").await {
         assert!(store.content(lease.message).await.is_ok(), "a start sweeps nothing away that is needed");
         store.settle(lease, Settlement::all_leave()).await.expect("settled");
@@ -70,7 +70,7 @@ async fn a_report_with_a_large_original_is_queued_whole_though_the_store_is_clos
         let path = folder.path().join("queue.db");
         let store = open(&path);
         if number % 2 == 0 {
-            store.start("Hub01").await.expect("it starts");
+            store.start("Hub01", at(0)).await.expect("it starts");
         }
         store.enqueue(named(number, "example.com", b"hello")).await.expect("room");
         let lease = claim(&store, "example.com").await.pop().expect("due");
@@ -115,7 +115,7 @@ async fn a_start_sweeps_away_what_no_message_has_and_nobody_writes() {
     fs::write(&under_way, body(3, 100)).expect("room");
     let writing = File::open(&under_way).expect("it opens");
     writing.lock().expect("locked");
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     store.close();
     assert!(!orphan.exists() && under_way.exists());
     assert_eq!(open(&path).content(id).await, Ok(Content::from(body(1, LARGE))));

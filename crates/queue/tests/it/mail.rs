@@ -76,7 +76,7 @@ pub(crate) async fn started_with_log(path: &Path, bytes: usize) -> SqliteStore {
     let mut options = SqliteOptions::default();
     options.fresh_log = bytes;
     let store = SqliteStore::open_with(path, options).expect("it opens");
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     store
 }
 

@@ -4,7 +4,7 @@ use postroad_message::Content;
 use postroad_queue::{Filter, MessageId, QueueStore, Settlement, State};
 use rusqlite::Connection;
 
-use crate::mail::{claim, list, message, open};
+use crate::mail::{at, claim, list, message, open};
 
 const SENT: u64 = 3_565_158_400_000_000_100;
 
@@ -17,7 +17,7 @@ async fn a_store_of_version_1_keeps_its_mail() {
     drop(old);
 
     let store = open(&path);
-    assert_eq!(store.start("Hub01").await, Ok(1), "what Hub01 held is free");
+    assert_eq!(store.start("Hub01", at(0)).await, Ok(1), "what Hub01 held is free");
     let states: Vec<_> = list(&store).await.into_iter().map(|listed| listed.state).collect();
     assert!(
         matches!(states[..], [State::Waiting, State::Waiting, State::Suspended, State::SetAside { .. }]),
@@ -43,7 +43,7 @@ async fn a_store_of_version_1_keeps_its_mail() {
     let version: i32 = Connection::open(&path)
         .and_then(|connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)))
         .expect("a number");
-    assert_eq!(version, 5);
+    assert_eq!(version, 6);
 }
 
 #[tokio::test]
@@ -53,17 +53,17 @@ async fn a_store_of_version_2_knows_of_trials_from_now_on() {
     open(&path).close();
     let old = Connection::open(&path).expect("it opens");
     old.execute_batch(
-        "ALTER TABLE delivery DROP COLUMN trial; ALTER TABLE counter DROP COLUMN live_epoch; ALTER TABLE counter DROP COLUMN visits;
+        "ALTER TABLE source_key DROP COLUMN seen; ALTER TABLE delivery DROP COLUMN trial; ALTER TABLE counter DROP COLUMN live_epoch; ALTER TABLE counter DROP COLUMN visits;
          ALTER TABLE counter DROP COLUMN visits_answered; DROP TABLE moved;
          PRAGMA user_version = 2;",
     ).expect("version 2");
     drop(old);
 
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     store.enqueue(message("example.com", b"hello")).await.expect("room");
     let lease = claim(&store, "example.com").await.pop().expect("due");
     store.begin_trial(&lease).await.expect("a trial");
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     assert_eq!(claim(&store, "example.com").await.pop().map(|lease| lease.crashes), Some(1));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use postroad_queue::{QueueStore, SqliteOptions, SqliteStore};
 
-use crate::mail::{body, message, named};
+use crate::mail::{at, body, message, named};
 
 const LARGE: usize = 20_000;
 /// Any other than root's.
@@ -49,7 +49,7 @@ async fn what_root_makes_belongs_to_whoever_has_the_store() {
     fs::remove_dir_all(&log).expect("nothing is there that anybody needs");
 
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     store.enqueue(named(2, "example.com", &body(2, 100))).await.expect("room");
     let in_the_log = fs::read_dir(&log).expect("a folder").map(|file| file.expect("an entry").path());
     let owners: Vec<_> = in_the_log.chain([log]).map(|path| owner(&path)).collect();

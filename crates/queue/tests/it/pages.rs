@@ -22,7 +22,7 @@ async fn a_damaged_page_of_messages_or_deliveries_or_contents_stops_no_other_mai
         overwrite(&path, leaf);
 
         let store = open(&path);
-        store.start("Hub01").await.expect("it starts");
+        store.start("Hub01", at(0)).await.expect("it starts");
         let mut delivered = 0;
         let mut leases = Vec::new();
         loop {
@@ -77,15 +77,37 @@ async fn leases_on_a_damaged_page_hold_up_no_start() {
     let path = folder.path().join("queue.db");
     fill(&path).await;
     let store = open(&path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     assert_eq!(claim(&store, "example.com").await.len(), 100);
     store.close();
     overwrite(&path, leaf_of(&path, "delivery"));
     let store = open(&path);
-    let freed = store.start("Hub01").await.expect("it starts");
+    let freed = store.start("Hub01", at(0)).await.expect("it starts");
     assert!((1..100).contains(&freed), "{freed}");
     assert!(store.due(at(1)).await.is_ok_and(|due| due.len() == 1));
     assert_eq!(claim(&store, "example.com").await.len(), 100);
+}
+
+/// What its files were known by may come twice; all else goes on.
+#[tokio::test]
+async fn a_damaged_page_of_source_keys_holds_up_no_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = open(&path);
+    let keyed = |number: usize| {
+        let mut message = message("example.com", &of(number));
+        message.source_key = Some(format!("pickup:{number:0200}"));
+        message
+    };
+    for number in 0..200 {
+        store.enqueue(keyed(number)).await.expect("room");
+    }
+    store.close();
+    overwrite(&path, leaf_of(&path, "source_key"));
+    let store = open(&path);
+    store.start("Hub01", at(0)).await.expect("it starts");
+    assert_eq!(list(&store).await.len(), 200);
+    store.enqueue(message("example.com", b"goes on")).await.expect("room");
 }
 
 /// Whichever page it is: a typed answer, right contents or none, and no panic.
@@ -124,7 +146,7 @@ async fn whichever_page_is_damaged_the_answer_is_typed_and_no_content_is_wrong()
             }
         }
         for error in [
-            store.start("Hub01").await.err(),
+            store.start("Hub01", at(0)).await.err(),
             store.list(Filter::all(), at(0)).await.err(),
             store.due(at(0)).await.err(),
             store.enqueue(message("example.com", b"more")).await.err(),

@@ -6,7 +6,7 @@ use std::process::Command;
 use postroad_message::Content;
 use postroad_queue::{QueueError, QueueStore, SqliteOptions, SqliteStore};
 
-use crate::mail::{body, list, message};
+use crate::mail::{at, body, list, message};
 
 const CHILD: &str = "POSTROAD_QUEUE_READ_ONLY";
 const LARGE: usize = 20_000;
@@ -56,7 +56,7 @@ async fn on_a_disk(folder: &Path) {
     mount(&["-o", "remount,bind,ro"], &path);
     let store = open(&path).expect("what is there can be read");
     for refused in [
-        store.start("Hub01").await.map(|_| ()),
+        store.start("Hub01", at(0)).await.map(|_| ()),
         store.enqueue(message("example.com", b"hello")).await.map(|_| ()),
     ] {
         assert!(

@@ -42,7 +42,7 @@ fn open_with(path: &Path, max_size: Option<u64>) -> SqliteStore {
 /// Whoever comes is refused with this fault, whatever he comes with.
 async fn refuses_all(store: &SqliteStore, is_expected: impl Fn(&QueueError) -> bool) {
     let refused = [
-        store.start("Hub01").await.map(|_| ()),
+        store.start("Hub01", at(0)).await.map(|_| ()),
         store.enqueue(keyed(1001)).await.map(|_| ()),
         store.enqueue(message("example.com", b"hello")).await.map(|_| ()),
         store.known_source_keys(vec![KEY.to_owned()]).await.map(|_| ()),
@@ -54,7 +54,7 @@ async fn refuses_all(store: &SqliteStore, is_expected: impl Fn(&QueueError) -> b
 
 /// All of it is there, once, and known.
 async fn has_all(store: &SqliteStore, first: MessageId) {
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     assert_eq!(store.known_source_keys(vec![KEY.to_owned()]).await, Ok(vec![KEY.to_owned()]));
     assert_eq!(store.enqueue(keyed(1002)).await, Ok(first));
     assert_eq!(list(store).await.len(), 101);
@@ -93,7 +93,7 @@ async fn where_another_process_takes_up_what_was_left_whoever_could_not_goes_on(
     let store = open_with(&path, Some(300_000));
     refuses_all(&store, |error| matches!(error, QueueError::DiskFull { .. })).await;
     let other = open_with(&path, None);
-    other.start("Hub02").await.expect("it starts");
+    other.start("Hub02", at(0)).await.expect("it starts");
     // It makes room, and has the log still.
     let lent = async {
         loop {
@@ -114,7 +114,7 @@ async fn where_another_process_takes_up_what_was_left_whoever_could_not_goes_on(
         }
     };
     tokio::time::timeout(Duration::from_secs(60), taken).await.expect("its failure is for ever");
-    store.start("Hub03").await.expect("it starts");
+    store.start("Hub03", at(0)).await.expect("it starts");
     assert_eq!(store.known_source_keys(vec![KEY.to_owned()]).await, Ok(vec![KEY.to_owned()]));
     assert_eq!(other.enqueue(keyed(1001)).await, Ok(first));
 }
@@ -167,14 +167,14 @@ async fn a_server_that_could_not_end_has_its_log_still() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
     let store = open_with(&path, None);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     store.enqueue(named(1, "example.com", b"hello")).await.expect("room");
     let mut other = Connection::open(&path).expect("it opens");
     let writing = other.transaction_with_behavior(TransactionBehavior::Immediate).expect("nobody writes");
     let refused = store.stop().await;
     assert!(matches!(refused, Err(QueueError::Busy { .. })), "{refused:?}");
     drop(writing);
-    store.start("Hub01").await.expect("it starts again");
+    store.start("Hub01", at(0)).await.expect("it starts again");
     assert_eq!(list(&store).await.len(), 1);
     store.enqueue(named(2, "example.com", b"hello")).await.expect("room");
     let stored = other.query_row("SELECT count(*) FROM message", [], |row| row.get(0));
@@ -192,7 +192,7 @@ async fn a_write_ahead_log_that_could_not_be_written_anew_at_the_start_is_before
     let store = open_with(&path, None);
     let mut other = Connection::open(&path).expect("it opens");
     let writing = other.transaction_with_behavior(TransactionBehavior::Immediate).expect("nobody writes");
-    let refused = store.start("Hub02").await;
+    let refused = store.start("Hub02", at(0)).await;
     assert!(matches!(refused, Err(QueueError::Busy { .. })), "{refused:?}");
     drop(writing);
     // SQLite has it open; whoever writes it anew looks for it.

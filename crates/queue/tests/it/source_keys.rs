@@ -55,12 +55,32 @@ async fn a_message_that_was_delivered_from_the_log_is_known_after_a_crash() {
     // At once: the answer waits for the log.
     assert_eq!(store.known_source_keys(vec![key(1), key(2)]).await, Ok(vec![key(1)]));
     assert_eq!(come(&store, 1).await, first, "when the log is read");
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     assert_eq!(come(&store, 1).await, first, "and when it is begun anew");
     assert!(list(&store).await.is_empty());
     store.forget_source_keys(vec![key(1)]).await.expect("forgotten");
     assert_ne!(come(&store, 1).await, first);
     assert_eq!(list(&store).await.len(), 1);
+}
+
+/// Its file was deleted, and the machine died before its key was forgotten.
+#[tokio::test]
+async fn a_key_that_nobody_forgets_is_forgotten_a_month_after_a_start_has_found_it() {
+    const DAY: i64 = 24 * 60;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let store = started(&path).await;
+    come(&store, 1).await;
+    deliver_all(&store).await;
+    store.close();
+    // The relay was off for a year.
+    for (day, known) in [(365, 1), (395, 1), (396, 0)] {
+        let store = open(&path);
+        store.start("Hub01", at(day * DAY)).await.expect("it starts");
+        assert_eq!(store.known_source_keys(vec![key(1)]).await.expect("a look").len(), known, "day {day}");
+        store.close();
+        assert_eq!(stored(&path), (known as i64, 0));
+    }
 }
 
 #[tokio::test]
@@ -172,7 +192,7 @@ async fn beside_a_server_that_has_the_log_nobody_takes_in_what_may_come_twice() 
     let path = folder.path().join("queue.db");
     let first = started(&path).await;
     let second = open(&path);
-    second.start("Hub02").await.expect("it starts");
+    second.start("Hub02", at(0)).await.expect("it starts");
     let id = come(&first, 1).await;
     deliver_all(&first).await;
     for number in [1, 2] {
@@ -225,9 +245,15 @@ async fn a_log_of_version_4_is_read() {
     let lease = claim(&store, "example.com").await.pop().expect("due");
     store.settle(lease, Settlement::all_leave()).await.expect("settled");
     store.close();
-    Connection::open(&path).expect("it opens").pragma_update(None, "user_version", 4).expect("set");
+    of_version_4(&Connection::open(&path).expect("it opens"));
     let ids: Vec<_> = list(&open(&path)).await.into_iter().map(|listed| listed.message).collect();
     assert_eq!(ids, [waiting]);
+}
+
+/// Makes the tables those of this version.
+fn of_version_4(tables: &Connection) {
+    let older = "ALTER TABLE source_key DROP COLUMN seen; PRAGMA user_version = 4;";
+    tables.execute_batch(older).expect("a store of version 4");
 }
 
 /// It would go on writing what the newer one reads otherwise, and read what that one writes to the first strange record.
@@ -237,17 +263,17 @@ async fn programs_of_two_versions_do_not_share_a_store() {
     let path = folder.path().join("queue.db");
     open(&path).close();
     let tables = Connection::open(&path).expect("it opens");
-    tables.pragma_update(None, "user_version", 4).expect("set");
+    of_version_4(&tables);
     let server_of_version_4 = File::open(path.with_file_name("queue.db-fresh").join("lock")).expect("a file");
     server_of_version_4.lock().expect("locked");
     let refused = SqliteStore::open(&path).err();
     assert!(matches!(refused, Some(QueueError::Busy { .. })), "{refused:?}");
     drop(server_of_version_4);
     let store = open_when_left(&path).await;
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     store.stop().await.expect("it stops");
 
     tables.pragma_update(None, "user_version", 99).expect("set");
-    let refused = store.start("Hub01").await;
+    let refused = store.start("Hub01", at(0)).await;
     assert!(matches!(refused, Err(QueueError::NewerSchema { found: 99, .. })), "{refused:?}");
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use postroad_message::Content;
 use postroad_queue::{MessageId, QueueError, QueueStore, SqliteOptions, SqliteStore};
 
-use crate::mail::{body, list, message, named};
+use crate::mail::{at, body, list, message, named};
 
 const CHILD: &str = "POSTROAD_QUEUE_FAULTY";
 const LARGE: usize = 20_000;
@@ -74,7 +74,7 @@ fn a_call_that_fails_costs_no_promise_and_no_mail() {
         }
         runtime().block_on(async {
             let store = SqliteStore::open(&path).expect("it opens");
-            store.start("Hub01").await.expect("it starts");
+            store.start("Hub01", at(0)).await.expect("it starts");
             let waiting: Vec<MessageId> = list(&store).await.iter().map(|listed| listed.message).collect();
             for (id, number) in &promised {
                 assert!(waiting.contains(id), "{name}: {id} was promised");
@@ -124,7 +124,7 @@ async fn use_up_descriptors(path: &Path) {
 /// Every second is large. Says what it was promised and what it was refused.
 async fn take_in(path: &Path) {
     let store = open(path);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     for number in 0..MESSAGES {
         // Half of the small ones come by the log.
         let mail = match number % 4 {

@@ -77,6 +77,6 @@ async fn where_the_writing_thread_ends_before_what_was_left_is_taken_up_whoever_
             break forgotten;
         }
     };
-    let started = tokio::time::timeout(Duration::from_secs(60), store.start("Hub01")).await;
+    let started = tokio::time::timeout(Duration::from_secs(60), store.start("Hub01", at(0))).await;
     assert_eq!(started, Ok(Err(QueueError::Closed)));
 }

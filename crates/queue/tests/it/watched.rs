@@ -6,7 +6,7 @@ use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Receipt, 
 use postroad_queue::{Lease, NewMessage, QueueError, QueueStore, Settlement, SqliteStore};
 use rusqlite::Connection;
 
-use crate::mail::{claim, list, message, open};
+use crate::mail::{at, claim, list, message, open};
 
 #[tokio::test]
 async fn results_survive_the_end_of_the_process() {
@@ -82,7 +82,7 @@ async fn results_that_nobody_fetched_are_gone_with_the_next_start() {
         store.settle(lease, leaving(given)).await.expect("settled");
     }
     assert_eq!(rows(&path), 5);
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     assert_eq!(rows(&path), 0);
 }
 

@@ -66,7 +66,7 @@ impl ContentDraft for HeldDraft {
 }
 
 impl QueueStore for HeldStore {
-    fn start(&self, owner: &str) -> BoxFuture<'_, u64> {
+    fn start(&self, owner: &str, now: Timestamp) -> BoxFuture<'_, u64> {
         let owner = owner.to_owned();
         if self.5.load(Ordering::Relaxed) {
             self.called("start");
@@ -74,7 +74,7 @@ impl QueueStore for HeldStore {
         }
         match self.finds_the_disk_full() {
             Some(error) => Box::pin(std::future::ready(Err(error))),
-            None => held(async move { self.0.start(&owner).await }),
+            None => held(async move { self.0.start(&owner, now).await }),
         }
     }
 

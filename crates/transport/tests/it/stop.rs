@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use postroad_message::Timestamp;
 use postroad_queue::State;
 
 use crate::support::{Relay, delivered, message};
@@ -50,7 +51,11 @@ async fn nothing_is_settled_after_a_stop_and_nothing_stays_lent() {
         relay.let_pass(SECOND * 3_600).await;
         assert_eq!(*relay.calls.lock().unwrap(), calls, "{name}: nobody touches it any more");
         assert_eq!(relay.smtp.attempts().len(), begun, "{name}: nothing is begun");
-        assert_eq!(relay.store.start("hub01").await, Ok(0), "{name}: nothing was lent");
+        assert_eq!(
+            relay.store.start("hub01", Timestamp::from_unix_millis(0)).await,
+            Ok(0),
+            "{name}: nothing was lent"
+        );
 
         *relay.smtp.takes.lock().unwrap() = Duration::ZERO;
         relay.start().await;

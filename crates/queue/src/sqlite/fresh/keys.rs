@@ -14,10 +14,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 
-use super::super::enqueue;
 use super::super::fault::Fault;
 use super::super::neighbours::Neighbours;
 use super::super::schema;
+use super::super::source_key;
 use super::super::writer::Work;
 use super::log::Folder;
 use super::shelf::Shelf;
@@ -146,7 +146,7 @@ impl Shelf {
                 _ => {}
             }
         }
-        here.iter().try_for_each(|(key, message)| enqueue::remember(work, key, &[*message]))
+        here.iter().try_for_each(|(key, message)| source_key::remember(work, key, &[*message]))
     }
 
     /// The segments before this epoch are void: the tables remember what they held.

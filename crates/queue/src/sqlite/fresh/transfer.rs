@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::super::enqueue;
 use super::super::fault::Fault;
 use super::super::schema;
+use super::super::source_key;
 use super::super::writer::{Labour, Promise, Work, Writer};
 use super::format::{Accepted, Lent, Record};
 use super::keeper;
@@ -228,7 +229,7 @@ fn insert(work: &mut Work<'_>, moving: &Moving) -> Result<i64, Fault> {
     if moving.keyed
         && let Some(key) = &moving.message.source_key
     {
-        enqueue::remember(work, key, &[MessageId::from_u64(message.cast_unsigned())])?;
+        source_key::remember(work, key, &[MessageId::from_u64(message.cast_unsigned())])?;
     }
     work.connection
         .prepare_cached("INSERT OR REPLACE INTO moved (message, epoch) VALUES (?1, ?2)")?
@@ -296,7 +297,7 @@ fn move_what_is_left(work: &mut Work<'_>, folder: &Folder) -> Result<(u64, Messa
             continue;
         }
         if left.contains(&id) {
-            key.map_or(Ok(()), |key| enqueue::remember(work, key, &[id]))?;
+            key.map_or(Ok(()), |key| source_key::remember(work, key, &[id]))?;
             continue;
         }
         let lending = lent.get(&id);

@@ -114,7 +114,7 @@ pub(super) fn try_open(path: &Path) -> Result<SqliteStore, QueueError> {
 
 pub(super) async fn live(path: &Path, life: usize) {
     let store = try_open(path).expect("the store opens");
-    store.start("Hub01").await.expect("it starts");
+    store.start("Hub01", at(0)).await.expect("it starts");
     println!("!started");
     let all: Vec<Mail> = (life * MESSAGES..(life + 1) * MESSAGES).map(Mail::of).collect();
     for group in all.chunk_by(|_, next| next.together) {

@@ -8,7 +8,7 @@ use postroad_queue::{Listed, MessageId, QueueError, QueueStore, State};
 
 use super::life::{self, Mail};
 use super::trace::Step;
-use crate::mail::{list, message};
+use crate::mail::{at, list, message};
 
 #[derive(Clone, Default)]
 pub(super) struct Promises {
@@ -60,7 +60,7 @@ impl Promises {
     pub(super) async fn are_kept(&self, path: &Path, start: bool, what: &str) {
         let store = life::try_open(path).unwrap_or_else(|error| panic!("{error:?} at {what}"));
         if start {
-            store.start("Hub01").await.expect("it starts");
+            store.start("Hub01", at(0)).await.expect("it starts");
         }
         let listed = list(&store).await;
         let aside = listed.iter().find(|listed| matches!(listed.state, State::SetAside { .. }));
