@@ -92,6 +92,11 @@
 //! a content file without a row; the next start removes it. Space that mail no longer needs is given
 //! back to the file system in idle moments. A store of an older version is migrated, one of a newer version refused.
 //!
+//! # Where it runs
+//!
+//! On Unix; Linux is where it is tested. `.cargo/config.toml` of this repository builds SQLite with `LIBSQLITE3_FLAGS`, which make it somewhat
+//! faster and do not reach your build: set them in your own, or do without.
+//!
 //! # Errors
 //!
 //! [`QueueError::is_transient`] is true for every fault of this machine: a full disk, a failed sync, a store from a

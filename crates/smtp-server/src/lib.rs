@@ -3,33 +3,53 @@
 //! A [`ReceiveConnector`] is plain data; a [`Server`] listens for it, and hands every message to an embedder's [`Submit`]:
 //!
 //! ```
-//! use std::sync::Arc;
+//! use std::sync::{Arc, Mutex};
 //! use postroad_address_space::{Domain, Mailbox};
 //! use postroad_message::{Content, Envelope};
 //! use postroad_smtp_server::{
 //!     BoxFuture, Client, NobodyLogsOn, PermissionGroup, ReceiveConnector, Refusal, Server, ServerSettings, Submit, TlsMaterial,
 //! };
 //!
-//! struct Full;
-//! impl Submit for Full {
+//! /// Takes mail as long as there is room.
+//! #[derive(Default)]
+//! struct Mailboxes(Mutex<Vec<(Envelope, Content)>>);
+//!
+//! impl Submit for Mailboxes {
 //!     fn accept_message<'a>(
-//!         &'a self, _: &'a Client, _: Envelope, _: Content,
+//!         &'a self, _: &'a Client, envelope: Envelope, content: Content,
 //!     ) -> BoxFuture<'a, Result<String, Refusal>> {
-//!         Box::pin(async { Err(Refusal::transient(3, 1, "There is no room")) })
+//!         Box::pin(async move {
+//!             let Ok(mut mail) = self.0.lock() else { return Err(Refusal::transient(3, 0, "Try again")) };
+//!             if mail.len() == 1000 {
+//!                 return Err(Refusal::transient(3, 1, "There is no room"));
+//!             }
+//!             mail.push((envelope, content)); // a real one writes it to the disk, and syncs
+//!             Ok("in memory".to_owned()) // the client is told 250 2.6.0 Queued as in memory
+//!         })
 //!     }
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut connector = ReceiveConnector::new("Default");
-//! connector.bindings = vec!["127.0.0.1:0".parse()?];
+//! connector.bindings = vec!["127.0.0.1:0".parse()?]; // 0: any port that is free
 //! connector.permission_groups = vec![PermissionGroup::AnonymousUsers];
 //! let settings =
 //!     ServerSettings::new("mail.contoso.com", vec![Domain::parse("contoso.com")?], Mailbox::parse("admin@contoso.com")?);
-//! let connectors = vec![(connector, TlsMaterial::none())];
-//! let server = Server::bind(connectors, settings, Arc::new(Full), Arc::new(NobodyLogsOn)).await?;
-//! assert_ne!(server.local_addrs()[0].port(), 0);
-//! server.serve(async { /* ends at once: so does the server */ }).await;
+//! let (mail, connectors) = (Arc::new(Mailboxes::default()), vec![(connector, TlsMaterial::none())]);
+//! let server = Server::bind(connectors, settings, mail.clone(), Arc::new(NobodyLogsOn)).await?;
+//! println!("listening on {:?}", server.local_addrs());
+//!
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! # let address = server.local_addrs()[0];
+//! let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
+//! # tokio::task::spawn_blocking(move || {
+//! #     let mut application = postroad_interop::Application::connect(address).expect("a greeting");
+//! #     application.send("joe@fabrikam.com", &["jane@contoso.com"], b"Subject: Tea\r\n\r\n").expect("a 250");
+//! # }).await?;
+//! # assert_eq!(mail.0.lock().map_or(0, |mail| mail.len()), 1);
+//! drop(stop); // sessions that stand may finish
+//! serving.await?;
 //! # Ok(())
 //! # }
 //! ```

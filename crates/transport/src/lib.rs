@@ -6,14 +6,13 @@
 //!     └────────────── a report for what failed, in the same transaction ─────────┘
 //! ```
 //!
-//! A [`Pipeline`] joins a routing table, a queue and the ways out. Here everything goes to a fax gateway's Drop directory:
+//! A [`Pipeline`] joins a routing table, a queue and the ways out. Here everything goes to a smart host:
 //!
 //! ```
 //! use std::{collections::BTreeMap, sync::Arc};
 //! use postroad_address_space::{Address, Domain, Mailbox};
-//! use postroad_connector::{Connector, ForeignConnector, RoutingTable, Topology};
+//! use postroad_connector::{RoutingTable, SendConnector, Topology};
 //! use postroad_message::{Content, Envelope, Recipient, ReversePath};
-//! use postroad_message_directory::DropDirectory;
 //! use postroad_queue::SqliteStore;
 //! use postroad_smtp_client::SmtpClient;
 //! use postroad_transport::{
@@ -22,41 +21,46 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let folder = tempfile::tempdir()?;
-//! let domain = Domain::parse("contoso.com")?;
-//! let postmaster = Mailbox::parse("postmaster@contoso.com")?;
-//! let settings = Settings::new("Hub01", Domain::parse("hub01.contoso.com")?, domain.clone(), postmaster);
+//! # let folder = tempfile::tempdir()?;
+//! # let sink = postroad_interop::Sink::start();
+//! let mut provider = SendConnector::new("Provider", vec!["*".parse()?]);
+//! provider.smart_hosts = vec!["[127.0.0.1]".parse()?];
+//! # provider.port = sink.address().port();
+//! let table = RoutingTable::build(vec![provider.into()], Topology::new("app"), vec![])?;
 //!
-//! let gateway = Connector::Foreign(ForeignConnector::new("Fax Gateway", vec!["FAX:*;1".parse()?]));
-//! let table = RoutingTable::build(vec![gateway], Topology::new("Hub01"), vec![])?;
-//! let world = Arc::new(SystemWorld);
-//! let drops = BTreeMap::from([("Fax Gateway".to_owned(), DropDirectory::new(folder.path()))]);
+//! let (fqdn, domain) = (Domain::parse("app.contoso.com")?, Domain::parse("contoso.com")?);
+//! let settings = Settings::new("app", fqdn, domain.clone(), Mailbox::parse("postmaster@contoso.com")?);
 //! let delivers = Delivers {
 //!     smtp: Arc::new(SmtpDeliver::new(SmtpClient::new()?, settings.names(), NoCredentials)),
-//!     drop: Arc::new(DropDeliver::new(drops, domain)),
+//!     drop: Arc::new(DropDeliver::new(BTreeMap::new(), domain)),
 //!     agent: Arc::new(AgentDeliver::new()),
 //! };
 //! let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"))?);
-//! let pipeline = Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), world);
-//! pipeline.recover().await?;
+//! let pipeline = Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), Arc::new(SystemWorld));
 //!
-//! let fax = Recipient::new(Address::parse("FAX:+1 (425) 555-0100")?);
-//! let envelope = Envelope::new(ReversePath::try_from("<app@contoso.com>".to_owned())?, vec![fax]);
+//! // Delivers what an earlier run left and what comes, until it is told to stop.
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! let delivering = pipeline.clone();
+//! let delivering = tokio::spawn(async move { delivering.recover_and_run(async { drop(stopped.await) }).await });
+//!
+//! let jane = Recipient::new(Address::parse("jane@fabrikam.com")?);
+//! let envelope = Envelope::new(ReversePath::Mailbox(Mailbox::parse("app@contoso.com")?), vec![jane]);
 //! let content = Content::from(b"Subject: Offer\r\n\r\nTea at four.\r\n".to_vec());
-//! let submitted = pipeline.submit(Submission::new(envelope, content, "app")).await?;
-//! assert_eq!(submitted.deliveries[0].0.to_string(), "Fax Gateway -> FAX");
-//!
-//! // Delivers until told to stop; here until the file is there.
-//! pipeline.run(async {
-//!     while !std::fs::read_dir(folder.path()).unwrap().any(|entry| {
-//!         entry.unwrap().path().extension().is_some_and(|extension| extension == "eml")
-//!     }) {
-//!         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-//!     }
-//! }).await;
+//! let id = pipeline.submit(Submission::new(envelope, content, "app").watched()).await?.id;
+//! // It is on the disk: whoever brought it may be told so. What becomes of it comes later.
+//! while pipeline.results(id).await?.is_empty() {
+//!     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+//! }
+//! let (recipient, outcome) = &pipeline.results(id).await?[0];
+//! assert!(outcome.is_success(), "{}: {outcome:?}", recipient.address);
+//! drop(stop);
+//! delivering.await?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/outbox.rs` is that with a login, for a web application; `examples/lettre_transport.rs` routes without a queue, and
+//! `examples/text_message_agent.rs` is a way out of one's own. This crate and its queue want Unix: Linux is where they are tested.
 //!
 //! # What holds
 //!

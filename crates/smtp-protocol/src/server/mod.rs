@@ -49,6 +49,7 @@ pub mod event;
 mod front;
 pub mod limits;
 mod logon;
+#[doc(hidden)]
 pub mod rehearsal;
 pub mod reply_line;
 pub mod session;
