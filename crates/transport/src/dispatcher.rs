@@ -58,7 +58,7 @@ impl Pipeline {
                 recovered = self.recover() => recovered,
             };
             let Err(error) = recovered else { break };
-            if !matches!(error, QueueError::DiskFull { .. } | QueueError::Busy { .. }) {
+            if !reroute::may_pass(&error) {
                 tracing::error!(%error, "what an earlier run left in the queue cannot be taken up");
                 return;
             }
@@ -88,10 +88,10 @@ impl Pipeline {
         let mut running: JoinSet<Finished> = JoinSet::new();
         let (phase, told) = watch::channel(Phase::Working);
         // Sweeps and re-routing take as long as the queue is large; deliveries and the end do not wait for them.
-        let mut chores: JoinSet<()> = JoinSet::new();
+        let mut chores: JoinSet<Routed> = JoinSet::new();
         let mut next_sweep = shared.world.now();
-        // An earlier run may have had another configuration.
-        let mut reroutes = 1u8;
+        // With how many sweeps what waits is routed anew. An earlier run may have had another configuration.
+        let (mut reroutes, mut is_changed) = (1_u64, false);
         let mut look = Look { seen: None, not_before: Instant::now() };
         tokio::pin!(shutdown);
         loop {
@@ -101,7 +101,7 @@ impl Pipeline {
                 force = now_in_force;
                 // Again with the next sweep: what was still on its way into the queue under the old configuration was
                 // not there to be routed anew.
-                reroutes = 2;
+                (reroutes, is_changed) = (2, true);
                 next_sweep = shared.world.now();
                 scheduler.reconfigure(force.settings.concurrency, force.settings.retry_schedule.clone());
                 look.seen = None;
@@ -110,7 +110,7 @@ impl Pipeline {
             if now >= next_sweep {
                 if chores.is_empty() {
                     chores.spawn(chore(self.clone(), reroutes > 0));
-                    reroutes = reroutes.saturating_sub(1);
+                    (reroutes, is_changed) = (reroutes.saturating_sub(1), false);
                 }
                 next_sweep = now.after(SWEEP);
                 // Leases that ran out change nothing that the store could tell of.
@@ -148,10 +148,14 @@ impl Pipeline {
                     }
                 }
                 Some(ended) = chores.join_next(), if !chores.is_empty() => {
-                    if let Err(error) = ended {
+                    if let Err(error) = &ended {
                         tracing::error!(%error, "a sweep broke off; the next one takes it up");
                     }
-                    if reroutes == 2 {
+                    if !matches!(ended, Ok(Routed::All)) {
+                        // What could not be given back either is there again when its lease has run out.
+                        reroutes = reroutes.max(force.settings.lease.as_secs() / SWEEP.as_secs() + 2);
+                    }
+                    if is_changed {
                         next_sweep = shared.world.now();
                     }
                 }
@@ -247,20 +251,35 @@ enum Phase {
     Finishing,
 }
 
+/// What a chore has left to do for the next sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Routed {
+    All,
+    /// The queue was full or busy.
+    NotAll,
+}
+
 /// What is done beside the deliveries.
-async fn chore(pipeline: Pipeline, reroute: bool) {
+async fn chore(pipeline: Pipeline, reroute: bool) -> Routed {
+    let mut routed = Routed::All;
     if reroute && let Err(error) = pipeline.reroute().await {
-        tracing::error!(%error, "mail that waits could not be routed anew; the next start does it");
+        let again = reroute::may_pass(&error);
+        let when = if again { "the next sweeps do it" } else { "the next start does it" };
+        tracing::error!(%error, "mail that waits could not be routed anew; {when}");
+        routed = if again { Routed::NotAll } else { Routed::All };
     }
     attempt::sweep(&pipeline.shared).await;
+    routed
 }
 
 /// The mail of a next hop that has failed for long: perhaps another connector takes it today.
-async fn resubmit(pipeline: Pipeline, next_hop: NextHop) {
+async fn resubmit(pipeline: Pipeline, next_hop: NextHop) -> Routed {
     tracing::warn!(%next_hop, "no success for long; its mail is routed anew");
     if let Err(error) = reroute::reroute_queue(&pipeline.shared, &next_hop).await {
         tracing::error!(%error, %next_hop, "mail could not be routed anew");
     }
+    // It has its next attempt.
+    Routed::All
 }
 
 /// Starts as much of what is due as may run.

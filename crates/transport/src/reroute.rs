@@ -45,17 +45,37 @@ impl Pipeline {
         self.shared.replace(InForce { settings, table: Arc::new(table), delivers });
     }
 
-    /// Routes anew what is unreachable, and what waits for a connector that is gone, disabled or out of reach.
+    /// Routes anew what is unreachable, and what waits for a connector that is gone, disabled or out of reach. What could not be written
+    /// down stays as it was, and holds up nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or something could not be written down.
     pub async fn reroute(&self) -> Result<(), QueueError> {
         let now = self.shared.world.now();
+        let mut routed = Ok(());
         for queue in self.shared.store.queues(now).await? {
             let table = &self.shared.in_force().table;
             let served = table.usable_connector(&queue.next_hop.connector).is_some();
             if queue.next_hop.is_unreachable() || !served {
-                reroute_queue(&self.shared, &queue.next_hop).await?;
+                routed = worse(routed, reroute_queue(&self.shared, &queue.next_hop).await);
             }
         }
-        Ok(())
+        routed
+    }
+}
+
+/// Whether it may be over by itself: the others want another start, or somebody's hand.
+pub(crate) fn may_pass(error: &QueueError) -> bool {
+    matches!(error, QueueError::DiskFull { .. } | QueueError::Busy { .. })
+}
+
+/// Of two that went wrong, the one that may pass.
+fn worse(one: Result<(), QueueError>, another: Result<(), QueueError>) -> Result<(), QueueError> {
+    match (&one, &another) {
+        (Err(error), Err(_)) if may_pass(error) => one,
+        (_, Err(_)) => another,
+        _ => one,
     }
 }
 
@@ -124,17 +144,25 @@ pub(crate) async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result
 }
 
 async fn reroute_all(shared: &Shared, next_hop: &NextHop, stay: &mut Vec<Lease>) -> Result<(), QueueError> {
+    let mut routed = Ok(());
     loop {
         let now = shared.world.now();
         let claim =
             Claim::to_reroute(next_hop.clone(), BATCH, now, now.after(shared.in_force().settings.lease));
         let leases = shared.store.claim(claim).await?.leases;
         if leases.is_empty() {
-            return Ok(());
+            return routed;
         }
         for lease in leases {
-            // What could not be written down comes again with its lease, and does not hold up the others.
-            stay.extend(reroute(shared, lease).await.ok().flatten());
+            let back = match reroute(shared, lease.clone()).await {
+                Ok(stays) => stays,
+                Err(QueueError::LeaseLost { .. }) => None,
+                Err(error) => {
+                    routed = worse(routed, Err(error));
+                    Some(lease)
+                }
+            };
+            stay.extend(back);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Which queue a recipient waits in, and what happens when the configuration changes.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use postroad_message::{NextHop, Notify};
 use postroad_transport::SubmitError;
 
@@ -73,6 +76,25 @@ async fn mail_that_an_earlier_run_could_not_place_is_routed_anew_beside_the_firs
     relay.start().await;
     relay.until_empty().await;
     assert_eq!(relay.smtp.attempts()[0].to, ["jane@nowhere.test"]);
+}
+
+/// Its next attempt would be the one at its expiry.
+#[tokio::test(start_paused = true)]
+async fn mail_that_could_not_be_routed_anew_for_want_of_room_is_with_the_next_sweep() {
+    let relay = Relay::new([delivered()]);
+    for to in ["jane@nowhere.test", "jim@elsewhere.test"] {
+        relay.pipeline.submit(message("app@contoso.com", &[to])).await.unwrap();
+    }
+    let everybody = table(&[("Everybody", &["*"])]);
+    relay.pipeline.put_in_force(relay.pipeline.settings(), everybody, relay.delivers());
+    relay.pipeline.recover().await.unwrap();
+    relay.disk_full.store(1, Ordering::Relaxed);
+    let pipeline = relay.pipeline.clone();
+    tokio::spawn(async move { pipeline.run(std::future::pending()).await });
+    relay.let_pass(Duration::from_secs(180)).await;
+    let mut to: Vec<_> = relay.smtp.attempts().into_iter().flat_map(|attempted| attempted.to).collect();
+    to.sort();
+    assert_eq!(to, ["jane@nowhere.test", "jim@elsewhere.test"]);
 }
 
 #[tokio::test(start_paused = true)]
