@@ -66,9 +66,9 @@ impl Pressure {
     }
 
     fn under_way(&self, world: &dyn World, floors: &Floors<'_>) -> u64 {
-        let Seen { disk, memory, .. } = self.look(world, floors);
-        // A piece is all that it takes of the memory.
-        if memory.above(floors.memory / 2) == 0 { 0 } else { disk.above(floors.disk / 2) }
+        // Of the memory it has no more than a piece, whose refusal would give nothing back.
+        let Seen { disk, .. } = self.look(world, floors);
+        disk.free.map_or(u64::MAX, |free| free.saturating_sub(floors.disk / 2))
     }
 
     /// At most so old.
@@ -96,17 +96,13 @@ impl Room {
                 tracing::error!(
                     free,
                     minimum,
-                    "{what} is nearly full: nothing more is taken in until there is more than {parameter} again"
+                    "{what} is nearly full: nothing more is begun until a tenth more than {parameter} is free"
                 )
             }
             (true, false) => tracing::info!(free, minimum, "{what} has room again"),
             _ => {}
         }
         Self { free, short }
-    }
-
-    fn above(self, floor: u64) -> u64 {
-        self.free.map_or(u64::MAX, |free| free.saturating_sub(floor))
     }
 
     fn is_short_for(self, minimum: u64, size: u64) -> bool {
@@ -203,13 +199,33 @@ mod tests {
         for (disk, memory, room) in [
             (u64::MAX, u64::MAX, u64::MAX),
             (5_000, u64::MAX, 4_500),
-            (900, 51, 400),
-            (900, 50, 0),
+            (900, 0, 400),
             (500, 1_000, 0),
             (0, 1_000, 0),
         ] {
             let machine = Machine { now: 0.into(), disk: disk.into(), memory: memory.into() };
             assert_eq!(Pressure::default().under_way(&machine, &floors), room, "{disk} {memory}");
+        }
+    }
+
+    /// They take pieces as long as they may, each as much as all of them have is allowed to be.
+    #[test]
+    fn what_is_under_way_closes_no_door_while_half_as_much_again_as_the_floor_is_free() {
+        let floors = Floors { folder: Some(Path::new("/")), disk: 1_000, memory: 0 };
+        for (free, short) in [(1_000, true), (1_490, true), (1_500, false), (2_000, false), (100_000, false)]
+        {
+            let machine = Machine { now: 0.into(), disk: free.into(), memory: u64::MAX.into() };
+            let mut unfinished = 0;
+            // Every look a new one.
+            while unfinished < Pressure::default().under_way(&machine, &floors) {
+                unfinished += 1;
+                machine.disk.fetch_sub(1, Ordering::Relaxed);
+            }
+            assert_eq!(
+                Pressure::default().judge(&machine, &floors, 0),
+                short,
+                "{free}: {unfinished} are taken"
+            );
         }
     }
 }

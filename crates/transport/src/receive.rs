@@ -56,7 +56,8 @@ impl Submit for Pipeline {
         Box::pin(std::future::ready(Ok(message)))
     }
 
-    /// As much as would be free: so they never take more than half of what there is for all, and no door closes for them.
+    /// As much as would be free: so they never take more than half of what there is for all, and where half as much again as the floor is
+    /// free without them no door closes for them.
     fn room_for_unfinished(&self) -> u64 {
         self.shared.room_under_way()
     }
