@@ -1,7 +1,7 @@
 //! A login by its name in relay.toml: the username, and where the secret is kept until somebody needs it.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use postroad_smtp_protocol::sasl;
 
@@ -90,8 +90,9 @@ impl Credential {
     /// Reads the secret now: from the disk or from the environment.
     pub fn load(&self) -> Result<sasl::Credential, CredentialError> {
         let secret = match &self.source {
-            SecretSource::PasswordFile(file) => self.read(file)?,
-            SecretSource::TokenFile(file) => self.read(file)?.trim_ascii().to_vec(),
+            SecretSource::PasswordFile(file) => self.one_line(file, self.read(file)?)?,
+            // The white space around a token is passed over, by who asks for one.
+            SecretSource::TokenFile(file) => self.one_line(file, self.read(file)?.trim_ascii().to_vec())?,
             SecretSource::PasswordEnvironment(variable) => {
                 let value = std::env::var_os(variable).ok_or_else(|| CredentialError::NotSet {
                     name: self.name.clone(),
@@ -128,11 +129,14 @@ impl Credential {
             .or_else(|| bytes.strip_suffix(b"\n"))
             .map_or(bytes.len(), <[u8]>::len);
         bytes.truncate(length);
-        // The white space around a token is passed over, by who asks for one.
-        if bytes.trim_ascii().contains(&b'\n') {
-            return Err(CredentialError::SeveralLines { name: self.name.clone(), file: file.clone() });
-        }
         Ok(bytes)
+    }
+
+    fn one_line(&self, file: &Path, secret: Vec<u8>) -> Result<Vec<u8>, CredentialError> {
+        if secret.contains(&b'\n') {
+            return Err(CredentialError::SeveralLines { name: self.name.clone(), file: file.to_owned() });
+        }
+        Ok(secret)
     }
 }
 
@@ -156,6 +160,9 @@ mod tests {
             CredentialError::TooLong { name, .. } => {
                 CredentialError::TooLong { name, file: "password".into() }
             }
+            CredentialError::SeveralLines { name, .. } => {
+                CredentialError::SeveralLines { name, file: "password".into() }
+            }
             other => other,
         })
     }
@@ -164,7 +171,7 @@ mod tests {
     fn one_line_end_is_no_part_of_the_password() {
         let name = String::from("relay");
         for (content, password) in
-            [("secret", "secret"), ("secret\n", "secret"), ("se cret\r\n", "se cret"), ("a\n\n", "a\n")]
+            [("secret", "secret"), ("secret\n", "secret"), ("se cret\r\n", "se cret"), (" a ", " a ")]
         {
             assert_eq!(in_file(content.as_bytes()), Ok(password.into()), "{content:?}");
         }
@@ -173,6 +180,15 @@ mod tests {
             in_file(&vec![b'x'; 65_537]),
             Err(CredentialError::TooLong { name, file: "password".into() })
         );
+    }
+
+    #[test]
+    fn an_empty_line_beside_a_password_is_another_line() {
+        for content in ["a\n\n", "\na", "\na\n", "a\r\n\r\n", "a\nb"] {
+            let file = PathBuf::from("password");
+            let several = CredentialError::SeveralLines { name: "relay".to_owned(), file };
+            assert_eq!(in_file(content.as_bytes()), Err(several), "{content:?}");
+        }
     }
 
     #[test]
