@@ -42,8 +42,8 @@ impl Identity {
     /// taken in a second time after a crash, so that duplicates can be told.
     pub fn to_bytes(self) -> [u8; 16] {
         let low = |nanos: i128| nanos.unsigned_abs() as u64;
-        // Both moments count, also where they are the same one.
-        let moment = low(self.modified_nanos).rotate_left(32) ^ low(self.born_nanos);
+        // Both moments count, also where they are the same one: turned by an odd number of bits, of 64 none cancel each other.
+        let moment = low(self.modified_nanos).rotate_left(31) ^ low(self.born_nanos);
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.number.to_be_bytes());
         bytes[8..].copy_from_slice(&moment.to_be_bytes());
@@ -200,6 +200,20 @@ pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is made in a moment was born when it was written last.
+    #[test]
+    fn of_files_that_are_as_old_as_their_bytes_those_of_other_moments_have_other_names() {
+        let at = |nanos: u64| {
+            let (modified_nanos, born_nanos) = (i128::from(nanos), i128::from(nanos));
+            Identity { device: 1, number: 2, size: 3, modified_nanos, born_nanos }.to_bytes()
+        };
+        let (high, low) = (1_711_903_005_000_000_000_u64 >> 32, 1_711_903_005_000_000_000_u64 & 0xffff_ffff);
+        for later in 1..100_000 {
+            let other = ((high + later) << 32) | (low ^ high ^ (high + later));
+            assert_ne!(at((high << 32) | low), at(other), "{later}");
+        }
+    }
 
     #[test]
     fn a_listing_that_fails_is_no_short_one() {
