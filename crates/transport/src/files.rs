@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::iter::Peekable;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -236,7 +237,7 @@ fn read_batch(shared: &Shared, reader: &Reader, batch: Vec<Claimed>) -> Vec<Read
     for mut claimed in batch {
         let key = key(reader, &claimed);
         let asks = match claimed.read_into(&mut bytes) {
-            Ok(()) => shared.decode(reader, &bytes, &key).map_err(fate),
+            Ok(()) => decode(shared, reader, &bytes, &key),
             Err(why @ Skipped::TooLarge { .. }) => Err(Fate::Bad(why.to_string())),
             Err(why @ Skipped::Denied(_)) => Err(Fate::Unread(claimed.name().to_owned(), why)),
             Err(_) => Err(Fate::Later),
@@ -247,6 +248,22 @@ fn read_batch(shared: &Shared, reader: &Reader, batch: Vec<Claimed>) -> Vec<Read
         read.push(Read { claimed, key, asks });
     }
     read
+}
+
+/// What a file asks for. One that breaks off whoever looks at it is no message, and takes no other along.
+fn decode(
+    shared: &Shared,
+    reader: &Reader,
+    bytes: &[u8],
+    key: &str,
+) -> Result<(Vec<NewMessage>, Told), Fate> {
+    // Nothing of ours is changed before it is whole, but for counters and locks that know no broken state.
+    let asked = catch_unwind(AssertUnwindSafe(|| shared.decode(reader, bytes, key)));
+    asked
+        .map_err(|_| {
+            Fate::Bad("it breaks off whoever reads it, which is a fault of this program".to_owned())
+        })?
+        .map_err(fate)
 }
 
 /// Once for as long as the file stands there.

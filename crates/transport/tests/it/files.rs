@@ -67,6 +67,22 @@ async fn more_files_than_are_held_at_once_are_each_queued_once() {
     assert_eq!(relay.waiting().await.len(), 300, "two next hops for each");
 }
 
+/// A decoder has a fault, say. Here what is asked for is a Message-ID.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_breaks_off_its_reader_is_bad_and_those_beside_it_are_queued() {
+    let relay = Relay::new([delivered()]);
+    let watched = pickup_of(&relay).at_most(20_000);
+    std::fs::write(watched.path().join("breaks.eml"), LETTER).unwrap();
+    for number in 0..10 {
+        let named = format!("Message-ID: <{number}@sender.test>\n{LETTER}");
+        std::fs::write(watched.path().join(format!("{number}.eml")), named).unwrap();
+    }
+    relay.breaks.store(true, Ordering::Relaxed);
+    one_poll(&relay, watched).await;
+    assert_eq!(names(&relay, "Pickup"), ["breaks.bad"]);
+    assert_eq!(relay.waiting().await.len(), 20, "two next hops for each of the others");
+}
+
 #[tokio::test(start_paused = true)]
 async fn pickup_and_replay_have_each_their_own_allowance() {
     let relay = Relay::new([delivered()]);

@@ -30,6 +30,7 @@ pub(crate) struct TestWorld {
     counter: AtomicU64,
     free: Arc<AtomicU64>,
     memory: Arc<AtomicU64>,
+    breaks: Arc<AtomicBool>,
 }
 
 pub(crate) const BEGIN: Timestamp = Timestamp::from_unix_millis(1_711_903_005_000);
@@ -37,7 +38,8 @@ pub(crate) const BEGIN: Timestamp = Timestamp::from_unix_millis(1_711_903_005_00
 impl TestWorld {
     pub(crate) fn new(free: Arc<AtomicU64>) -> Self {
         let memory = Arc::new(AtomicU64::new(u64::MAX));
-        Self { start: tokio::time::Instant::now(), counter: AtomicU64::new(1), free, memory }
+        let breaks = Arc::default();
+        Self { start: tokio::time::Instant::now(), counter: AtomicU64::new(1), free, memory, breaks }
     }
 }
 
@@ -47,6 +49,7 @@ impl World for TestWorld {
     }
 
     fn random(&self) -> u128 {
+        assert!(!self.breaks.load(Ordering::Relaxed), "it breaks off whoever asks");
         u128::from(self.counter.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -184,6 +187,8 @@ pub(crate) struct Relay {
     pub(crate) free: Arc<AtomicU64>,
     /// Bytes of memory that are left.
     pub(crate) memory: Arc<AtomicU64>,
+    /// Whether who asks for something random is broken off.
+    pub(crate) breaks: Arc<AtomicBool>,
     /// What was done to leases, in order.
     pub(crate) calls: Calls,
 }
@@ -222,10 +227,23 @@ impl Relay {
         let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone(), agent: Pretend::new([]) };
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let world = TestWorld::new(free.clone());
-        let memory = world.memory.clone();
+        let (memory, breaks) = (world.memory.clone(), world.breaks.clone());
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
         let pipeline = Pipeline::new(settings(), table, store.clone(), delivers, observer, Arc::new(world));
-        Self { pipeline, store, smtp, drop, folder, disk_full, lease_lost, free, memory, calls, hangs }
+        Self {
+            pipeline,
+            store,
+            smtp,
+            drop,
+            folder,
+            disk_full,
+            lease_lost,
+            free,
+            memory,
+            breaks,
+            calls,
+            hangs,
+        }
     }
 
     /// The same table and ways out under other settings.
