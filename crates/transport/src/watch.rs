@@ -118,7 +118,8 @@ impl Reader {
 }
 
 impl Pipeline {
-    /// Takes the directory's files until `shutdown` is ready; those that the last look found are finished first.
+    /// Takes the directory's files until `shutdown` is ready; those that the last look found are finished first, but nothing that an
+    /// earlier run left over.
     ///
     /// It is looked at once in an interval, and before that where the operating system hints at a new file.
     ///
@@ -136,7 +137,11 @@ impl Pipeline {
         tokio::pin!(shutdown);
         loop {
             if !recovered {
-                (directory, recovered) = self.recover_files(directory, &door).await;
+                tokio::select! {
+                    // The queue may still be taken up, which takes as long as it is large. The next start takes the files up.
+                    () = &mut shutdown => return,
+                    looked = self.recover_files(directory, &door) => (directory, recovered) = looked,
+                }
             }
             // Under back-pressure the files stay where they are.
             let allowance = if self.shared.is_short_of_room(0) { 0 } else { rate.allowance(instant()) };

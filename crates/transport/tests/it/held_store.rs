@@ -16,7 +16,7 @@ use postroad_queue::{
 ///
 /// The second field is how many starts and settlements more find the disk full, the third how many after these find their lease lost;
 /// the fourth is what source keys stand for in the store, where files have been laid out anew and their numbers are others;
-/// the fifth takes down what was done to leases, in order; the last is whether a start is never answered.
+/// the fifth takes down what was done to leases, in order; the last is whether neither a start nor a question for source keys is ever answered.
 pub(crate) struct HeldStore(
     pub(crate) SqliteStore,
     pub(crate) Arc<AtomicUsize>,
@@ -26,7 +26,7 @@ pub(crate) struct HeldStore(
     pub(crate) Arc<AtomicBool>,
 );
 
-/// `stop`, a `start` that is never answered, and what is done to a lease.
+/// `stop`, a `start` or a question for source keys (`known`) that is never answered, and what is done to a lease.
 pub(crate) type Calls = Arc<Mutex<Vec<&'static str>>>;
 
 impl HeldStore {
@@ -96,6 +96,10 @@ impl QueueStore for HeldStore {
     }
 
     fn known_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>> {
+        if self.5.load(Ordering::Relaxed) {
+            self.called("known");
+            return Box::pin(std::future::pending());
+        }
         held(async move {
             let mut known = Vec::new();
             for key in source_keys {

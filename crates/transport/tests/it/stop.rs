@@ -6,6 +6,9 @@ use std::time::Duration;
 use postroad_message::Timestamp;
 use postroad_queue::State;
 
+use postroad_message_directory::pickup;
+use postroad_transport::WatchedDirectory;
+
 use crate::support::{Relay, delivered, message};
 
 const MESSAGES: usize = 30;
@@ -78,4 +81,23 @@ async fn whoever_still_takes_up_what_was_left_hears_of_a_stop() {
     });
     tokio::time::timeout(SECOND * 60, run).await.expect("it waits for the queue");
     assert_eq!(*relay.calls.lock().unwrap(), ["start"]);
+}
+
+/// Whether the queue has the files that were left over is known when it is taken up.
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_asks_for_what_was_left_over_hears_of_a_stop() {
+    let relay = Relay::new([]);
+    let path = relay.folder.path().join("Pickup");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("a.tmp"), "From: erp@sender.test\nTo: jane@contoso.com\n\nx\n").unwrap();
+    relay.hangs.store(true, Ordering::Relaxed);
+    let watched = WatchedDirectory::pickup(&path, pickup::Rules::default());
+    let watch = relay.pipeline.clone().watch(watched, async {
+        while relay.calls.lock().unwrap().is_empty() {
+            tokio::time::sleep(SECOND).await;
+        }
+    });
+    tokio::time::timeout(SECOND * 60, watch).await.expect("it waits for the queue");
+    assert_eq!(*relay.calls.lock().unwrap(), ["known"]);
+    assert!(path.join("a.tmp").exists(), "the next start takes it up");
 }
