@@ -36,13 +36,13 @@ pub(crate) enum Command {
     /// Run until SIGTERM; prints `ready` once every listener accepts
     Run {
         /// The configuration file
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
         config: PathBuf,
     },
     /// Validate a configuration: every error at once, and warnings for what will not work yet
     Check {
         /// The configuration file
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
         config: PathBuf,
     },
     /// Say for each recipient which connector takes it, and why no other does
@@ -65,7 +65,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct RouteArguments {
     /// The configuration file; without it, the safe default
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The reverse-path; without it (or as `<>`) the null reverse-path
     #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
@@ -84,7 +84,7 @@ pub(crate) struct RouteArguments {
 #[derive(Args)]
 pub(crate) struct SendArguments {
     /// The configuration file; without it, the safe default
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The reverse-path; without it, what the file's From says
     #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
@@ -95,7 +95,7 @@ pub(crate) struct SendArguments {
     /// Wait so long for every recipient's outcome: 30s, 5m
     #[arg(long, value_name = "SPAN", value_parser = span)]
     pub(crate) wait: Option<Duration>,
-    /// The message: header, blank line, body
+    /// The message: header, blank line, body; `-` reads it from standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
@@ -154,7 +154,7 @@ pub(crate) enum QueueCommand {
 #[derive(Args)]
 pub(crate) struct Which {
     /// The configuration file; without it, the safe default
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// One JSON object a line
     #[arg(long)]

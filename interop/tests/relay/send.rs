@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use postroad_interop::{Sample, mailbox};
+use postroad_interop::{Sample, mailbox, program as programs};
 
 use crate::configuration::{EVERYTHING_TO_DROP, House, program};
 
@@ -17,6 +17,24 @@ fn it_ends_well_when_the_message_is_delivered() {
     let output = send(&house, "30s", &file);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     sample.assert_arrived_in(&mailbox::wait_for_one(&house.drop_directory()));
+}
+
+#[test]
+fn it_reads_standard_input_whose_header_is_the_envelope() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    house.scratch.folder("Drop");
+    let _relay = house.start();
+    let letter =
+        "From: joe@contoso.com\nTo: jane@example.com\nBcc: tim@example.com\nSubject: Tea\n\nAt four.\n";
+    let mut command = Command::new(program());
+    command.args(["send", "--wait", "30s", "-"]).env("RELAY_CONFIG", &house.configuration);
+    let output = programs::run_with(&mut command, letter.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8_lossy(&mailbox::wait_for_one(&house.drop_directory())).into_owned();
+    for part in ["X-Receiver: <jane@example.com>", "X-Receiver: <tim@example.com>", "\r\n\r\nAt four.\r\n"] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    assert!(!text.contains("Bcc"), "{text}");
 }
 
 #[test]

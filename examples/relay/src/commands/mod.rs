@@ -28,6 +28,16 @@ pub(crate) fn configuration(file: Option<&Path>) -> Result<Configuration, Exit> 
     })
 }
 
+/// The same for a command about a relay that is configured somewhere: without a file it says that none is meant.
+pub(crate) fn configuration_of_relay(file: Option<&Path>) -> Result<Configuration, Exit> {
+    if file.is_none() {
+        eprintln!(
+            "relay: no --config and no RELAY_CONFIG: this is about the safe default, below ./relay-data"
+        );
+    }
+    configuration(file)
+}
+
 /// One line for each problem, on standard error.
 pub(crate) fn print(problems: &[Problem]) {
     for problem in problems {

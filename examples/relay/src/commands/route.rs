@@ -7,7 +7,7 @@ use postroad_connector::{RoutingTable, Sender};
 use postroad_message::ReversePath;
 
 use crate::arguments::RouteArguments;
-use crate::commands::configuration;
+use crate::commands::configuration_of_relay;
 use crate::exit::Exit;
 use crate::house;
 
@@ -33,7 +33,7 @@ fn prepare(asked: &RouteArguments) -> Result<(RoutingTable, Question), Exit> {
         None | Some(ReversePath::Null) => Sender::Null,
         Some(ReversePath::Mailbox(mailbox)) => Sender::Mailbox(mailbox.clone()),
     };
-    let configuration = configuration(asked.config.as_deref())?;
+    let configuration = configuration_of_relay(asked.config.as_deref())?;
     let table = house::routing_table(&configuration).map_err(|refused| refused.say())?;
     Ok((table, Question { sender, size: asked.size, json: asked.json }))
 }

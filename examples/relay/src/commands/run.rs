@@ -120,7 +120,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 fn welcome(configuration: &Configuration, house: &House) {
     let listener = house.listeners().first().map(ToString::to_string).unwrap_or_default();
-    println!("relay: no configuration given, so nothing leaves this machine");
+    println!("relay: without a command no configuration is read, and nothing leaves this machine");
     println!("  SMTP    {listener}");
     if let Some(pickup) = &configuration.pickup {
         println!("  Pickup  {}", pickup.path.display());

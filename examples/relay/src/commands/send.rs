@@ -1,12 +1,15 @@
 //! `relay send`: puts one message into the queue of a relay, running or not, and shows its way.
 
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use postroad_admin::Progress;
 use postroad_admin::sent::{self, Fate};
 use postroad_message::Recipient;
 use postroad_transport::{Pipeline, Submission, Submitted, SystemWorld};
 
 use crate::arguments::SendArguments;
-use crate::commands::configuration;
+use crate::commands::configuration_of_relay;
 use crate::exit::Exit;
 use crate::house;
 
@@ -41,12 +44,12 @@ pub(crate) async fn send(asked: &SendArguments) -> Exit {
 }
 
 async fn queue(asked: &SendArguments) -> Result<(Pipeline, Submitted), Exit> {
-    let configuration = configuration(asked.config.as_deref())?;
+    let configuration = configuration_of_relay(asked.config.as_deref())?;
     let wrong = |why: &dyn std::fmt::Display| {
         eprintln!("relay: {}: {why}", asked.file.display());
         Exit::Data
     };
-    let file = std::fs::read(&asked.file).map_err(|why| wrong(&why))?;
+    let file = read(&asked.file).map_err(|why| wrong(&why))?;
     let pipeline = house::pipeline_beside(&configuration).map_err(|refused| refused.say())?;
     let to = asked.to.iter().cloned().map(Recipient::new).collect();
     let composed = sent::compose(&pipeline, &SystemWorld, &file, asked.from.clone(), to);
@@ -58,4 +61,14 @@ async fn queue(asked: &SendArguments) -> Result<(Pipeline, Submitted), Exit> {
         if error.is_transient() { Exit::Temporary } else { Exit::Unavailable }
     })?;
     Ok((pipeline, submitted))
+}
+
+/// The file, or standard input for `-`.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    if file != Path::new("-") {
+        return std::fs::read(file);
+    }
+    let mut message = Vec::new();
+    io::stdin().read_to_end(&mut message)?;
+    Ok(message)
 }
