@@ -47,6 +47,7 @@
 //! - [`Selection`] says which mail is meant; [`carry_out`] does one [`Command`] with it.
 //! - [`rows`] are what a listing shows, as values with serde; [`table`] writes them for a person.
 //! - [`export()`] writes Replay files.
+//! - [`connectors`] lists the roads and the directories.
 //! - [`sent`] follows one message to its recipients' outcomes; [`route`] explains where one would go.
 //!
 //! # What holds
@@ -55,6 +56,7 @@
 //! - Nothing that came with a message or from another host reaches a terminal unescaped.
 //! - What somebody works on is left alone and counted, never taken from him.
 
+pub mod connectors;
 pub mod error;
 pub mod export;
 pub mod progress;
@@ -65,6 +67,7 @@ pub mod selection;
 pub mod sent;
 pub mod table;
 
+pub use connectors::{ConnectorRow, DirectoryRow};
 pub use error::AdminError;
 pub use export::{Exported, export};
 pub use progress::Progress;

@@ -114,7 +114,7 @@ fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
 }
 
 /// Addresses, names and replies came from anywhere: no control character reaches the terminal.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

@@ -49,6 +49,15 @@ pub(crate) enum Command {
     Route(RouteArguments),
     /// Put one message into the queue and show its way
     Send(SendArguments),
+    /// List the connectors, and the directories in use
+    Connectors {
+        /// The configuration file; without it, the safe default
+        #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// What waits, and what to do with it; works while the relay runs
     #[command(subcommand)]
     Queue(QueueCommand),

@@ -28,7 +28,10 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let quiet = matches!(arguments.command, Some(Command::Demo | Command::Route(_) | Command::Queue(_)));
+    let quiet = matches!(
+        arguments.command,
+        Some(Command::Demo | Command::Route(_) | Command::Connectors { .. } | Command::Queue(_))
+    );
     logging::start(arguments.log_format, if quiet { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
             Some(Command::Run { config }) => commands::run::configured(&config).await,
             Some(Command::Check { config }) => commands::check::check(&config),
             Some(Command::Route(asked)) => commands::route::route(&asked),
+            Some(Command::Connectors { config, json }) => {
+                commands::connectors::connectors(config.as_deref(), json)
+            }
             Some(Command::Send(asked)) => commands::send::send(&asked).await,
             Some(Command::Queue(command)) => commands::queue::queue(command).await,
             Some(Command::HashPassword { scram }) => commands::hash_password::hash_password(scram),

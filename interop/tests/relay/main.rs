@@ -5,6 +5,7 @@
 mod bad_input;
 mod clients;
 mod configuration;
+mod connectors;
 mod crash;
 #[cfg(target_os = "linux")]
 mod descriptors;

@@ -7,6 +7,7 @@ use postroad_configuration::{Configuration, Problem};
 use crate::exit::Exit;
 
 pub(crate) mod check;
+pub(crate) mod connectors;
 pub(crate) mod hash_password;
 pub(crate) mod queue;
 pub(crate) mod route;
