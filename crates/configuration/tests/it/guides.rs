@@ -129,25 +129,30 @@ fn the_complete_file_says_what_it_says() {
     assert_eq!(foreign.address_spaces[0], AddressSpace::parse("X400:c=US;a=Fabrikam;P=Contoso;5").unwrap());
 }
 
+/// The blocks of toml in a page.
+fn blocks(page: &str) -> Vec<&str> {
+    page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
 #[test]
-fn the_readme_shows_a_file_that_loads() {
-    let readme = include_str!("../../../../README.md");
-    let blocks: Vec<&str> = readme
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .filter(|text| text.contains("[server]"))
-        .collect();
-    assert!(!blocks.is_empty(), "the README shows no relay.toml");
-    for text in blocks {
-        let relay = good(text);
-        assert!(!relay.connectors.is_empty());
-        assert!(relay.pickup.is_some() && relay.replay.is_some());
-        // The keys by which applications log in, put into its receive connector.
-        let keys =
-            readme.split("```toml\nauth_mechanism").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-        let address = "relay_ip_ranges = [\"127.0.0.1\"]\n";
-        let logins = good(&text.replace(address, &format!("{address}auth_mechanism{keys}")));
-        assert!(logins.receive_connectors[0].credentials_file.is_some());
-    }
+fn the_readme_shows_a_file_that_loads_and_a_second_road() {
+    let blocks = blocks(include_str!("../../../../README.md"));
+    let [first, second] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let relay = good(first);
+    assert_eq!(chosen(&relay, "joe@contoso.com", "jane@example.com"), "Provider to smtp-relay.example.com");
+    let relay = good(&format!("{first}\n{second}"));
+    assert!(relay.pickup.is_some() && relay.replay.is_some());
+    let fabrikam = "X400:c=US;a=Fabrikam;p=Contoso;s=Doe;g=Jane";
+    assert_eq!(chosen(&relay, "joe@contoso.com", fabrikam), "Contoso Foreign Connector to X400");
+}
+
+#[test]
+fn the_keys_by_which_applications_log_in_fit_the_readmes_receive_connector() {
+    let readme = blocks(include_str!("../../../../README.md"))[0];
+    let operating = blocks(include_str!("../../../../examples/relay/OPERATING.md"));
+    let [keys] = operating.as_slice() else { panic!("{operating:?}") };
+    let range = "relay_ip_ranges = [\"127.0.0.1\", \"::1\"]\n";
+    assert!(readme.contains(range), "{readme}");
+    let logins = good(&readme.replace(range, &format!("{range}{keys}")));
+    assert!(logins.receive_connectors[0].credentials_file.is_some());
 }
