@@ -53,7 +53,7 @@ pub struct ConnectorRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DirectoryRow {
-    /// `pickup`, `replay` or `badmail`.
+    /// `Pickup`, `Replay`, `Badmail` or `Drop`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The whole path.
@@ -158,7 +158,7 @@ impl ConnectorRow {
 }
 
 impl DirectoryRow {
-    /// The row of a directory that is `pickup`, `replay` or `badmail`.
+    /// The row of a directory that is `Pickup`, `Replay`, `Badmail` or `Drop`.
     pub fn new(kind: &'static str, path: &Path) -> Self {
         Self { kind, path: path.display().to_string() }
     }

@@ -7,9 +7,10 @@ use postroad_connector::{
     Connector, Contradictions, ForeignConnector, FrontEndProxy, RoutingTable, SenderPin, Topology,
 };
 use postroad_message_directory::DropDirectory;
+use postroad_smtp_client::{self as smtp_client, Builder, SmtpClient};
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_server::{ReceiveConnector, ServerSettings};
-use postroad_transport::Settings;
+use postroad_transport::{Settings, WatchedDirectory};
 
 use crate::credential::Credential;
 use crate::on_disk::Needed;
@@ -169,6 +170,51 @@ impl Configuration {
             DropDirectory::new(self.drop_directory(connector)).quota(connector.drop_directory_quota)
         };
         foreign.map(|connector| (connector.name.clone(), directory(connector))).collect()
+    }
+
+    /// The SMTP client that mail leaves by; whoever builds it may give it a protocol log.
+    pub fn client_builder(&self) -> Builder {
+        let anchors = match &self.trust_anchors {
+            TrustAnchors::File(file) => smtp_client::TrustAnchors::PemFile(file.clone()),
+            TrustAnchors::System => smtp_client::TrustAnchors::System,
+        };
+        let listeners =
+            self.receive_connectors.iter().flat_map(|connector| connector.bindings.iter().copied());
+        SmtpClient::builder()
+            .name_servers(self.dns.servers.iter().copied())
+            .allow_loopback_mx(self.dns.allow_loopback_mx)
+            .own_listeners(listeners)
+            .own_names([self.server.fqdn.to_string()])
+            .timeouts(self.smtp_client)
+            .trust_anchors(anchors)
+    }
+
+    /// The directories in use: `Pickup`, `Replay` and `Badmail`, which the relay makes, and each `Drop`, which it does not.
+    pub fn directories(&self) -> Vec<(&'static str, PathBuf)> {
+        let pickup = self.pickup.iter().map(|pickup| ("Pickup", &pickup.path));
+        let replay = self.replay.iter().map(|replay| ("Replay", &replay.path));
+        let badmail =
+            self.pickup.iter().filter_map(|pickup| Some(("Badmail", pickup.badmail_directory.as_ref()?)));
+        let ours = pickup.chain(replay).chain(badmail).map(|(kind, path)| (kind, path.clone()));
+        let drops = self.drop_directories();
+        ours.chain(drops.values().map(|drop| ("Drop", drop.path().to_owned()))).collect()
+    }
+
+    /// Pickup and Replay as the transport watches them.
+    pub fn watched_directories(&self) -> Vec<WatchedDirectory> {
+        let domain = self.server.default_domain();
+        let pickup = self.pickup.iter().map(|pickup| {
+            WatchedDirectory::pickup(&pickup.path, pickup.rules(domain))
+                .badmail(pickup.badmail())
+                .every(pickup.poll_interval)
+                .at_most(pickup.max_messages_per_minute)
+        });
+        let replay = self.replay.iter().map(|replay| {
+            WatchedDirectory::replay(&replay.path, replay.rules(domain))
+                .every(replay.poll_interval)
+                .at_most(replay.max_messages_per_minute)
+        });
+        pickup.chain(replay).collect()
     }
 
     /// The login a connector names in `authentication_credential`.

@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use postroad_address_space::{Address, ParseError};
+use postroad_configuration::{parse_size, parse_span};
 use postroad_message::ReversePath;
 use postroad_queue::{MessageId, StateKind};
 
 /// Routes mail as Exchange, IIS SMTP and OVH's send connectors do.
 ///
-/// Without a command it runs with a safe default: SMTP on 127.0.0.1:2525, Pickup, Replay and Drop
+/// Without a configuration there is a safe default: SMTP on 127.0.0.1:2525, Pickup, Replay and Drop
 /// under ./relay-data, every message ends as a file in Drop, nothing leaves the machine.
+/// Without a command it runs.
 #[derive(Parser)]
 #[command(name = "relay", version, about, after_help = crate::exit::CODES)]
 pub(crate) struct Arguments {
+    /// The configuration file; without it, the safe default, but `run` and `check` want one
+    #[arg(long, global = true, env = "RELAY_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// How log lines look; by default text on a terminal and JSON elsewhere.
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -34,26 +39,15 @@ pub(crate) enum LogFormat {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run until SIGTERM; prints `ready` once every listener accepts
-    Run {
-        /// The configuration file
-        #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
-        config: PathBuf,
-    },
+    Run,
     /// Validate a configuration: every error at once, and warnings for what will not work yet
-    Check {
-        /// The configuration file
-        #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
-        config: PathBuf,
-    },
+    Check,
     /// Say for each recipient which connector takes it, and why no other does
     Route(RouteArguments),
     /// Put one message into the queue and show its way
     Send(SendArguments),
     /// List the connectors, and the directories in use
     Connectors {
-        /// The configuration file; without it, the safe default
-        #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
-        config: Option<PathBuf>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
@@ -73,14 +67,11 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct RouteArguments {
-    /// The configuration file; without it, the safe default
-    #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
     /// The reverse-path; without it (or as `<>`) the null reverse-path
     #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
     pub(crate) from: Option<ReversePath>,
     /// The size of the message: 0, 1500, 36MB
-    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
     pub(crate) size: u64,
     /// One JSON object a line
     #[arg(long)]
@@ -92,9 +83,6 @@ pub(crate) struct RouteArguments {
 
 #[derive(Args)]
 pub(crate) struct SendArguments {
-    /// The configuration file; without it, the safe default
-    #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
     /// The reverse-path; without it, what the file's From says
     #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
     pub(crate) from: Option<ReversePath>,
@@ -102,7 +90,7 @@ pub(crate) struct SendArguments {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) to: Vec<Address>,
     /// Wait so long for every recipient's outcome: 30s, 5m
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub(crate) wait: Option<Duration>,
     /// The message: header, blank line, body; `-` reads it from standard input
     #[arg(value_name = "FILE")]
@@ -162,9 +150,6 @@ pub(crate) enum QueueCommand {
 /// The mail that a queue command is about: what fits everything that is given.
 #[derive(Args)]
 pub(crate) struct Which {
-    /// The configuration file; without it, the safe default
-    #[arg(long, env = "RELAY_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
     /// One JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -187,19 +172,11 @@ pub(crate) struct Which {
     #[arg(long)]
     pub(crate) status: Option<StateKind>,
     /// In the queue for so long at least: 30m, 2d
-    #[arg(long, value_name = "SPAN", value_parser = span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub(crate) older_than: Option<Duration>,
     /// Messages
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<MessageId>,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    postroad_configuration::parse_size(text).map_err(|refusal| refusal.to_string())
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    postroad_configuration::parse_span(text).map_err(|refusal| refusal.to_string())
 }
 
 fn reverse_path(text: &str) -> Result<ReversePath, ParseError> {

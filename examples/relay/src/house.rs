@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postroad_configuration::{Configuration, Credential, QueueStore, TrustAnchors};
+use postroad_configuration::{Configuration, Credential, QueueStore};
 use postroad_connector::RoutingTable;
 use postroad_queue::SqliteStore;
-use postroad_smtp_client::{self as smtp_client, SmtpClient};
+use postroad_smtp_client as smtp_client;
 use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
 use postroad_transport::{
     AgentDeliver, Credentials, Delivers, Doors, DropDeliver, Lmtp, Logs, Observe, Pipe, Pipeline, Settings,
@@ -171,7 +171,8 @@ fn open_queue(configuration: &Configuration) -> Result<Arc<SqliteStore>, Refused
     SqliteStore::open(queue).map(Arc::new).map_err(|error| machine(queue.display())(&error))
 }
 
-fn create(directory: &Path) -> Result<(), Refused> {
+/// Makes a directory of ours.
+pub(crate) fn create(directory: &Path) -> Result<(), Refused> {
     let what = format!("the directory {} cannot be made", directory.display());
     std::fs::create_dir_all(directory).map_err(|error| machine(what)(&error))
 }
@@ -203,7 +204,9 @@ fn pipeline(
 fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, RoutingTable, Delivers), Refused> {
     let settings = configuration.transport_settings();
     let logins = Logins(configuration.credentials.clone());
-    let smtp = SmtpDeliver::new(client(configuration, logs)?, settings.names(), logins);
+    let client = configuration.client_builder().protocol_log(logs.send_protocol()).build();
+    let client = client.map_err(|error| machine("the SMTP client")(&error))?;
+    let smtp = SmtpDeliver::new(client, settings.names(), logins);
     let domain = configuration.server.default_domain().clone();
     let lmtp = Lmtp::new(settings.names(), configuration.smtp_client, Arc::new(SystemWorld));
     let pipe = Pipe::new(domain.clone());
@@ -228,25 +231,6 @@ impl Credentials for Logins {
     }
 }
 
-fn client(configuration: &Configuration, logs: &Logs) -> Result<SmtpClient, Refused> {
-    let anchors = match &configuration.trust_anchors {
-        TrustAnchors::File(file) => smtp_client::TrustAnchors::PemFile(file.clone()),
-        _ => smtp_client::TrustAnchors::System,
-    };
-    let listeners =
-        configuration.receive_connectors.iter().flat_map(|connector| connector.bindings.iter().copied());
-    SmtpClient::builder()
-        .name_servers(configuration.dns.servers.iter().copied())
-        .allow_loopback_mx(configuration.dns.allow_loopback_mx)
-        .own_listeners(listeners)
-        .own_names([configuration.server.fqdn.to_string()])
-        .timeouts(configuration.smtp_client)
-        .trust_anchors(anchors)
-        .protocol_log(logs.send_protocol())
-        .build()
-        .map_err(|error| machine("the SMTP client")(&error))
-}
-
 async fn server(
     configuration: &Configuration,
     pipeline: &Pipeline,
@@ -269,19 +253,7 @@ async fn server(
 }
 
 fn watched(configuration: &Configuration) -> Result<Vec<WatchedDirectory>, Refused> {
-    let domain = configuration.server.default_domain();
-    let mut watched = Vec::new();
-    if let Some(pickup) = &configuration.pickup {
-        create(&pickup.path)?;
-        let directory =
-            WatchedDirectory::pickup(&pickup.path, pickup.rules(domain)).badmail(pickup.badmail());
-        pickup.badmail_directory.as_deref().map_or(Ok(()), create)?;
-        watched.push(directory.every(pickup.poll_interval).at_most(pickup.max_messages_per_minute));
-    }
-    if let Some(replay) = &configuration.replay {
-        create(&replay.path)?;
-        let directory = WatchedDirectory::replay(&replay.path, replay.rules(domain));
-        watched.push(directory.every(replay.poll_interval).at_most(replay.max_messages_per_minute));
-    }
-    Ok(watched)
+    let directories = configuration.directories();
+    directories.iter().filter(|(kind, _)| *kind != "Drop").try_for_each(|(_, path)| create(path))?;
+    Ok(configuration.watched_directories())
 }

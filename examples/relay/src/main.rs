@@ -40,22 +40,25 @@ fn main() -> ExitCode {
             return Exit::Temporary.into();
         }
     };
-    let exit = runtime.block_on(async {
-        match arguments.command {
-            None => commands::run::safe_default().await,
-            Some(Command::Run { config }) => commands::run::configured(&config).await,
-            Some(Command::Check { config }) => commands::check::check(&config),
-            Some(Command::Route(asked)) => commands::route::route(&asked),
-            Some(Command::Connectors { config, json }) => {
-                commands::connectors::connectors(config.as_deref(), json)
-            }
-            Some(Command::Send(asked)) => commands::send::send(&asked).await,
-            Some(Command::Queue(command)) => commands::queue::queue(command).await,
-            Some(Command::HashPassword { scram }) => commands::hash_password::hash_password(scram),
-            Some(Command::Demo) => demo::demo().await,
-        }
-    });
+    let exit = runtime.block_on(carry_out(arguments)).unwrap_or_else(|exit| exit);
     // What still runs in the background has had its bounded chance.
     runtime.shutdown_background();
     exit.into()
+}
+
+async fn carry_out(arguments: Arguments) -> Result<Exit, Exit> {
+    match (arguments.command, arguments.config.as_deref()) {
+        (Some(Command::Run | Command::Check), None) => {
+            eprintln!("relay: say which configuration: --config FILE, or RELAY_CONFIG");
+            Err(Exit::Usage)
+        }
+        (None | Some(Command::Run), file) => commands::run::run(file).await,
+        (Some(Command::Check), Some(file)) => commands::check::check(file),
+        (Some(Command::Route(asked)), file) => commands::route::route(&asked, file),
+        (Some(Command::Connectors { json }), file) => commands::connectors::connectors(file, json),
+        (Some(Command::Send(asked)), file) => commands::send::send(&asked, file).await,
+        (Some(Command::Queue(command)), file) => commands::queue::queue(command, file).await,
+        (Some(Command::HashPassword { scram }), _) => Ok(commands::hash_password::hash_password(scram)),
+        (Some(Command::Demo), _) => Ok(demo::demo().await),
+    }
 }

@@ -8,11 +8,8 @@ use crate::commands::{configuration, print};
 use crate::exit::Exit;
 
 /// Exit 0 with warnings for what will not work yet, or 78 with every error.
-pub(crate) fn check(file: &Path) -> Exit {
-    let configuration = match configuration(Some(file)) {
-        Ok(configuration) => configuration,
-        Err(exit) => return exit,
-    };
+pub(crate) fn check(file: &Path) -> Result<Exit, Exit> {
+    let configuration = configuration(Some(file))?;
     let found = [configuration.warnings.clone(), configuration.check_disk()].concat();
     print(&found);
     let errors = found.iter().filter(|problem| problem.severity == Severity::Error).count();
@@ -30,5 +27,5 @@ pub(crate) fn check(file: &Path) -> Exit {
         configuration.receive_connectors.len(),
         configuration.connectors.len(),
     );
-    if errors == 0 { Exit::Ok } else { Exit::Configuration }
+    if errors == 0 { Ok(Exit::Ok) } else { Err(Exit::Configuration) }
 }

@@ -1,5 +1,6 @@
 //! The commands, one room each, and how they come by their configuration.
 
+use std::io;
 use std::path::Path;
 
 use postroad_configuration::{Configuration, Problem};
@@ -43,5 +44,16 @@ pub(crate) fn configuration_of_relay(file: Option<&Path>) -> Result<Configuratio
 pub(crate) fn print(problems: &[Problem]) {
     for problem in problems {
         eprintln!("{problem}");
+    }
+}
+
+/// Whether all was said on standard output. A reader that has seen enough (`| head`) closes the pipe; that is no failure of ours.
+fn said(outcome: io::Result<()>) -> Exit {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("relay: {error}");
+            Exit::Data
+        }
+        _ => Exit::Ok,
     }
 }

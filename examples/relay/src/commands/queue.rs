@@ -1,6 +1,7 @@
 //! `relay queue`: what waits, and what an administrator does with it, beside a relay that runs or not.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use postroad_admin::{Command, Ending, Order, Progress, Selection, carry_out};
 use postroad_transport::{SystemWorld, World};
@@ -11,7 +12,7 @@ use crate::exit::Exit;
 use crate::house;
 
 /// Exit 0 when done; 69 when a message that was named is not there; 75 when some were left alone.
-pub(crate) async fn queue(asked: QueueCommand) -> Exit {
+pub(crate) async fn queue(asked: QueueCommand, file: Option<&Path>) -> Result<Exit, Exit> {
     let (command, which) = match asked {
         QueueCommand::List { which, queues } => (Command::List { queues }, which),
         QueueCommand::Show(which) => (Command::Show, which),
@@ -25,20 +26,14 @@ pub(crate) async fn queue(asked: QueueCommand) -> Exit {
     let order = Order { command, json: which.json, selection: selection(&which) };
     if order.selection.is_everything() && !which.all && !matches!(order.command, Command::List { .. }) {
         eprintln!("relay: say which mail: ids, an option such as --next-hop, or --all");
-        return Exit::Usage;
+        return Err(Exit::Usage);
     }
-    let configuration = match configuration(which.config.as_deref()) {
-        Ok(configuration) => configuration,
-        Err(exit) => return exit,
-    };
-    let pipeline = match house::pipeline_of_queue(&configuration) {
-        Ok(pipeline) => pipeline,
-        Err(refused) => return refused.say(),
-    };
+    let configuration = configuration(file)?;
+    let pipeline = house::pipeline_of_queue(&configuration).map_err(|refused| refused.say())?;
     let mut output = std::io::BufWriter::new(std::io::stdout());
     let mut progress = Progress::on_terminal();
     let ended = carry_out(&pipeline, &order, SystemWorld.now(), &mut output, &mut progress).await;
-    match ended.and_then(|ending| Ok((ending, output.flush()?).0)) {
+    Ok(match ended.and_then(|ending| Ok((ending, output.flush()?).0)) {
         Ok(Ending::Done) => Exit::Ok,
         Ok(Ending::NotThere(gone)) => {
             gone.iter().for_each(|id| eprintln!("relay: message {id} is not in the queue"));
@@ -50,7 +45,7 @@ pub(crate) async fn queue(asked: QueueCommand) -> Exit {
             eprintln!("relay: {error}");
             if error.is_transient() { Exit::Temporary } else { Exit::Unavailable }
         }
-    }
+    })
 }
 
 fn selection(which: &Which) -> Selection {

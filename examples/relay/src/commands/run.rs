@@ -1,7 +1,7 @@
 //! `relay` and `relay run`: runs until it is told to stop, and reloads when it is told to.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use postroad_configuration::{Configuration, FileWatch, QueueStore};
@@ -10,33 +10,20 @@ use tokio::sync::mpsc;
 
 use crate::commands::{configuration, print};
 use crate::exit::Exit;
-use crate::house::House;
+use crate::house::{self, House};
 
-/// Plain `relay`: the safe default in the working directory.
-pub(crate) async fn safe_default() -> Exit {
-    let configuration = match configuration(None) {
-        Ok(configuration) => configuration,
-        Err(exit) => return exit,
-    };
-    // Only here is Drop made for its owner: nobody wrote a configuration that names another.
-    for directory in configuration.drop_directories().values() {
-        if let Err(error) = std::fs::create_dir_all(directory.path()) {
-            eprintln!("relay: {}: {error}", directory.path().display());
-            return Exit::Temporary;
+/// `relay run`, and plain `relay`: the configuration of a file, or the safe default in the working directory.
+pub(crate) async fn run(file: Option<&Path>) -> Result<Exit, Exit> {
+    let configuration = configuration(file)?;
+    match file {
+        Some(_) => print(&[configuration.warnings.clone(), configuration.check_disk()].concat()),
+        // Only here is Drop made for its owner: nobody wrote a configuration that names another.
+        None => {
+            let mut drops = configuration.drop_directories().into_values();
+            drops.try_for_each(|drop| house::create(drop.path())).map_err(|refused| refused.say())?;
         }
     }
-    run(configuration, None).await
-}
-
-/// `relay run --config FILE`.
-pub(crate) async fn configured(file: &Path) -> Exit {
-    match configuration(Some(file)) {
-        Ok(configuration) => {
-            print(&[configuration.warnings.clone(), configuration.check_disk()].concat());
-            run(configuration, Some(file.to_owned())).await
-        }
-        Err(exit) => exit,
-    }
+    start(configuration, file).await
 }
 
 /// SIGTERM and SIGINT stop, SIGHUP reloads.
@@ -46,17 +33,14 @@ struct Signals {
     hang_up: Signal,
 }
 
-async fn run(configuration: Configuration, file: Option<PathBuf>) -> Exit {
+async fn start(configuration: Configuration, file: Option<&Path>) -> Result<Exit, Exit> {
     let signals =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(terminate), Ok(interrupt), Ok(hang_up)) = signals else {
         eprintln!("relay: signals cannot be received");
-        return Exit::Temporary;
+        return Err(Exit::Temporary);
     };
-    let house = match House::open(&configuration, None).await {
-        Ok(house) => house,
-        Err(refused) => return refused.say(),
-    };
+    let house = House::open(&configuration, None).await.map_err(|refused| refused.say())?;
     if file.is_none() {
         welcome(&configuration, &house);
     }
@@ -68,21 +52,16 @@ async fn run(configuration: Configuration, file: Option<PathBuf>) -> Exit {
     let (tell, told) = mpsc::channel(1);
     let mut running = tokio::spawn(house.run(told));
     let (ended, told_to) = tokio::select! {
-        () = watch_over(Signals { terminate, interrupt, hang_up }, file.as_deref(), tell) => (running.await, true),
+        () = watch_over(Signals { terminate, interrupt, hang_up }, file, tell) => (running.await, true),
         // A relay that no longer delivers must not go on looking alive.
         ended = &mut running => (ended, false),
     };
     match ended {
-        Ok(Ok(())) if told_to => Exit::Ok,
-        Ok(Ok(())) => {
-            tracing::error!("the relay ended without being told to");
-            Exit::Temporary
-        }
-        Ok(Err(error)) | Err(error) => {
-            tracing::error!(%error, "the relay ended badly");
-            Exit::Temporary
-        }
+        Ok(Ok(())) if told_to => return Ok(Exit::Ok),
+        Ok(Ok(())) => tracing::error!("the relay ended without being told to"),
+        Ok(Err(error)) | Err(error) => tracing::error!(%error, "the relay ended badly"),
     }
+    Err(Exit::Temporary)
 }
 
 /// Until a signal says stop: passes on each configuration that has no errors, when the file changes or SIGHUP says so.
@@ -120,16 +99,10 @@ const LOOK: Duration = Duration::from_secs(1);
 
 fn welcome(configuration: &Configuration, house: &House) {
     let listener = house.listeners().first().map(ToString::to_string).unwrap_or_default();
-    println!("relay: without a command no configuration is read, and nothing leaves this machine");
+    println!("relay: no configuration given, so nothing leaves this machine");
     println!("  SMTP    {listener}");
-    if let Some(pickup) = &configuration.pickup {
-        println!("  Pickup  {}", pickup.path.display());
-    }
-    if let Some(replay) = &configuration.replay {
-        println!("  Replay  {}", replay.path.display());
-    }
-    for directory in configuration.drop_directories().values() {
-        println!("  Drop    {}", directory.path().display());
+    for (kind, path) in configuration.directories() {
+        println!("  {kind:<7} {}", path.display());
     }
     if let QueueStore::Sqlite(queue) = &configuration.queue.store {
         println!("  queue   {}", queue.display());

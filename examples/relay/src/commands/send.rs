@@ -1,5 +1,6 @@
 //! `relay send`: puts one message into the queue of a relay, running or not, and shows its way.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -14,23 +15,17 @@ use crate::exit::Exit;
 use crate::house;
 
 /// Exit 0 when queued, or with `--wait` when all are delivered; 75 when some still wait; 69 when some failed.
-pub(crate) async fn send(asked: &SendArguments) -> Exit {
-    let (pipeline, submitted) = match queue(asked).await {
-        Ok(queued) => queued,
-        Err(exit) => return exit,
-    };
+pub(crate) async fn send(asked: &SendArguments, file: Option<&Path>) -> Result<Exit, Exit> {
+    let (pipeline, submitted) = queue(asked, file).await?;
     print!("{}", sent::where_to(&submitted));
     let mut worst = if submitted.refused.is_empty() { Exit::Ok } else { Exit::Unavailable };
-    let Some(span) = asked.wait else { return worst };
+    let Some(span) = asked.wait else { return Ok(worst) };
     // The progress line is gone before the fates are printed.
     let fates = sent::wait(&pipeline, &submitted, span, &mut Progress::on_terminal()).await;
-    let fates = match fates {
-        Ok(fates) => fates,
-        Err(error) => {
-            eprintln!("relay: {error}");
-            return Exit::Temporary;
-        }
-    };
+    let fates = fates.map_err(|error| {
+        eprintln!("relay: {error}");
+        Exit::Temporary
+    })?;
     for (recipient, fate) in fates {
         println!("  {} {fate}", recipient.address);
         match fate {
@@ -40,19 +35,24 @@ pub(crate) async fn send(asked: &SendArguments) -> Exit {
             _ => worst = Exit::Unavailable,
         }
     }
-    worst
+    Ok(worst)
 }
 
-async fn queue(asked: &SendArguments) -> Result<(Pipeline, Submitted), Exit> {
-    let configuration = configuration_of_relay(asked.config.as_deref())?;
+async fn queue(asked: &SendArguments, file: Option<&Path>) -> Result<(Pipeline, Submitted), Exit> {
+    let configuration = configuration_of_relay(file)?;
     let wrong = |why: &dyn std::fmt::Display| {
         eprintln!("relay: {}: {why}", asked.file.display());
         Exit::Data
     };
-    let file = read(&asked.file).map_err(|why| wrong(&why))?;
+    let mut message = Vec::new();
+    let read = match asked.file.as_path() {
+        path if path == Path::new("-") => io::stdin().read_to_end(&mut message),
+        path => File::open(path).and_then(|mut file| file.read_to_end(&mut message)),
+    };
+    read.map_err(|why| wrong(&why))?;
     let pipeline = house::pipeline_beside(&configuration).map_err(|refused| refused.say())?;
     let to = asked.to.iter().cloned().map(Recipient::new).collect();
-    let composed = sent::compose(&pipeline, &SystemWorld, &file, asked.from.clone(), to);
+    let composed = sent::compose(&pipeline, &SystemWorld, &message, asked.from.clone(), to);
     let (envelope, content) = composed.map_err(|why| wrong(&why))?;
     let mut submission = Submission::new(envelope, content, "send");
     submission.watched = asked.wait.is_some();
@@ -61,14 +61,4 @@ async fn queue(asked: &SendArguments) -> Result<(Pipeline, Submitted), Exit> {
         if error.is_transient() { Exit::Temporary } else { Exit::Unavailable }
     })?;
     Ok((pipeline, submitted))
-}
-
-/// The file, or standard input for `-`.
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    if file != Path::new("-") {
-        return std::fs::read(file);
-    }
-    let mut message = Vec::new();
-    io::stdin().read_to_end(&mut message)?;
-    Ok(message)
 }
