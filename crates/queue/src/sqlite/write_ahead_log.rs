@@ -41,22 +41,32 @@ pub(super) fn write_anew(file: &File, frames: usize) -> io::Result<u64> {
     file.sync_data().map(|()| place)
 }
 
-/// Voids the frame behind the first `frames`, where it is one of this round, and syncs that; gives whether there was one. What a commit
-/// left there that failed behind its writing would be found whole at the next start. Takes no room on the disk, but on one that writes
-/// nothing over in its place (btrfs, ZFS).
+/// Voids the frame behind the first `frames`, where a commit follows these that is whole, and syncs that; gives whether there was one.
+/// What a commit left there that failed behind its writing would be found at the next start; one that broke off in the middle of it is
+/// found by nobody. Takes no room on the disk, but on one that writes nothing over in its place (btrfs, ZFS).
 pub(super) fn strike(file: &File, frames: u32) -> io::Result<bool> {
-    let (mut header, mut next) = ([0; HEADER], [0; FRAME_HEADER]);
+    let mut header = [0; HEADER];
     if read_at(file, &mut header, 0)? < HEADER {
         return Ok(false);
     }
-    let round = Round::of(&header);
-    let place = HEADER as u64 + u64::from(frames) * (FRAME_HEADER + round.page_size) as u64;
-    let is_there = read_at(file, &mut next, place)? == FRAME_HEADER && round.marks == next[8..16];
-    if is_there {
-        file.write_all_at(&[0; FRAME_HEADER], place)?;
-        file.sync_data()?;
+    let mut round = Round::of(&header);
+    let mut bytes = vec![0; FRAME_HEADER + round.page_size];
+    let length = bytes.len() as u64;
+    let place = HEADER as u64 + u64::from(frames) * length;
+    if frames > 0 {
+        read_at(file, &mut bytes, place - length)?;
+        round.goes_on_behind(&bytes);
     }
-    Ok(is_there)
+    let mut next = place;
+    while read_at(file, &mut bytes, next)? == bytes.len() && round.has(&bytes) {
+        if four(&bytes, 4) != [0; 4] {
+            file.write_all_at(&[0; FRAME_HEADER], place)?;
+            file.sync_data()?;
+            return Ok(true);
+        }
+        next += length;
+    }
+    Ok(false)
 }
 
 /// What the frames have in common that were written since the log was last begun anew, as SQLite documents its file format.
@@ -77,6 +87,12 @@ impl Round {
         marks.copy_from_slice(header.get(16..24).unwrap_or(&[0; 8]));
         let page_size = number(8).min(1 << 16) as usize;
         Self { page_size, marks, word, sums: (number(24), number(28)) }
+    }
+
+    /// This frame is whole, whatever lies before it.
+    fn goes_on_behind(&mut self, frame: &[u8]) {
+        let number = |at: usize| u32::from_be_bytes(four(frame, at));
+        self.sums = (number(16), number(20));
     }
 
     /// Whether this is the next frame, and whole.
@@ -184,6 +200,14 @@ mod tests {
             let rows = started.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
             assert_eq!(rows, Ok(expected), "struck {strikes} times");
         }
+        // One of several frames, and then as a disk leaves it that is full in the middle of it.
+        connection.execute("INSERT INTO t VALUES (randomblob(20000))", []).expect("one more");
+        let log = File::options().read(true).write(true).open(log_of(&path)).expect("it opens");
+        let whole = std::fs::read(log_of(&path)).expect("a log");
+        log.set_len(whole.len() as u64 - 9).expect("cut");
+        assert!(!strike(&log, frames + 1).expect("read"), "nobody would find it");
+        log.write_all_at(&whole, 0).expect("room");
+        assert!(strike(&log, frames + 1).expect("struck"));
     }
 
     /// As where the kernel dropped a page that it could not write, and reads an older one from the disk.
