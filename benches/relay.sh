@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The whole relay beside Postfix: smtp-source -> relay -> smtp-sink on 127.0.0.1, every message synced before its 250.
-# usage: benches/relay.sh [BYTES [SESSIONS [MESSAGES [ROUNDS]]]]     as root, with Debian's postfix, after `cargo build --release -p relay`
+# usage: benches/relay.sh [BYTES [SESSIONS [MESSAGES [ROUNDS]]]]     as root, with Debian's postfix, after `cargo build --profile dist -p relay`
 # Queues lie below TMPDIR, or else /var/tmp: where that is memory nothing is proved.
 set -euo pipefail
 bytes=${1:-10240} sessions=${2:-20} messages=${3:-5000} rounds=${4:-3}
-relay=${RELAY:-${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/release/relay}
+relay=${RELAY:-${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/dist/relay}
 port=21025 sink=21026
 folder=$(mktemp -d "${TMPDIR:-/var/tmp}/postroad-bench.XXXXXX")
 running=()
