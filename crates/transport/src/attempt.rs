@@ -32,11 +32,11 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     let table = &force.table;
     let usable = table.usable_connector(&lease.next_hop.connector);
     let Some(connector) = usable.filter(|connector| plan::is_queue_of(connector, &lease)) else {
-        if let Ok(Some(same)) = Box::pin(reroute(shared, lease)).await {
-            let due = shared.first_due(&same.next_hop, same.received_at, next_hop_retry);
-            // Never due at once: what has expired meanwhile is for the next sweep to give up.
-            let due = due.max(shared.world.now().after(SWEEP));
-            let _ = shared.store.release(same, due).await;
+        let due = shared.first_due(&lease.next_hop, lease.received_at, next_hop_retry);
+        // Never due at once: what has expired meanwhile is for the next sweep to give up.
+        let (id, due) = (lease.message, due.max(shared.world.now().after(SWEEP)));
+        if let Err(error) = Box::pin(reroute(shared, lease, due)).await {
+            tracing::error!(%id, %error, "mail that is due could not be routed anew");
         }
         return Contact::None;
     };
@@ -59,9 +59,11 @@ pub(crate) async fn attempt(shared: &Shared, lease: Lease, next_hop_retry: Times
     }
     let observed = lease.envelope.recipients.iter().cloned().zip(outcomes.iter().cloned()).collect();
     let settled = settlement::settle(&lease, outcomes, &moments);
-    // Logged where it failed: the delivery comes again.
-    let way = Some(way(&force, connector));
-    let _ = finish_as(shared, lease, settled, observed, &content, way).await;
+    let (id, way) = (lease.message, Some(way(&force, connector)));
+    if let Err(error) = finish_as(shared, lease, settled, observed, &content, way).await {
+        // The delivery comes again when its lease runs out: a duplicate, not a loss.
+        tracing::error!(%id, %error, "the outcome could not be written down");
+    }
     contact
 }
 
@@ -146,8 +148,9 @@ async fn overdue(shared: &Shared, leases: Vec<Lease>, moments: &Moments) {
         for (recipient, outcome) in &given_up {
             log(&lease, recipient, outcome);
         }
-        let reports = std::mem::take(&mut reports);
-        if finish_with(shared, lease, settled, given_up, &content, None, reports).await.is_err() {
+        let (id, reports) = (lease.message, std::mem::take(&mut reports));
+        if let Err(error) = finish_with(shared, lease, settled, given_up, &content, None, reports).await {
+            tracing::error!(%id, %error, "the outcome could not be written down");
             // Without the report nobody else may count as told; what is still lent comes back with its lease.
             return;
         }
@@ -273,20 +276,12 @@ async fn finish_with(
     if !observed.is_empty() && (attempted.is_some() || written.is_ok()) {
         shared.observer.attempted(&seen, &lease.next_hop, &observed);
     }
-    match written {
-        Ok(ids) => {
-            for report in &ids {
-                tracing::info!(id = %report, about = %lease.message, "report queued");
-            }
-            report::observe(shared, &seen, &ids, &reports);
-            Ok(())
-        }
-        // Nothing was written down, so the delivery comes again when its lease runs out: a duplicate, not a loss.
-        Err(error) => {
-            tracing::error!(id = %lease.message, %error, "the outcome could not be written down");
-            Err(error)
-        }
+    let ids = written?;
+    for report in &ids {
+        tracing::info!(id = %report, about = %lease.message, "report queued");
     }
+    report::observe(shared, &seen, &ids, &reports);
+    Ok(())
 }
 
 /// Writes down what cannot be done again: a message that was delivered goes out twice if nobody knows of it.

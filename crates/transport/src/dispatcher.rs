@@ -58,7 +58,7 @@ impl Pipeline {
                 recovered = self.recover() => recovered,
             };
             let Err(error) = recovered else { break };
-            if !reroute::may_pass(&error) {
+            if !may_pass(&error) {
                 tracing::error!(%error, "what an earlier run left in the queue cannot be taken up");
                 return;
             }
@@ -88,10 +88,11 @@ impl Pipeline {
         let mut running: JoinSet<Finished> = JoinSet::new();
         let (phase, told) = watch::channel(Phase::Working);
         // Sweeps and re-routing take as long as the queue is large; deliveries and the end do not wait for them.
-        let mut chores: JoinSet<Routed> = JoinSet::new();
+        let mut chores: JoinSet<bool> = JoinSet::new();
         let mut next_sweep = shared.world.now();
-        // With how many sweeps what waits is routed anew. An earlier run may have had another configuration.
-        let (mut reroutes, mut is_changed) = (1_u64, false);
+        // With how many sweeps what waits is routed anew; two are a change that no sweep has seen. An earlier run may have had another
+        // configuration.
+        let mut reroutes = 1_u8;
         let mut look = Look { seen: None, not_before: Instant::now() };
         tokio::pin!(shutdown);
         loop {
@@ -101,7 +102,7 @@ impl Pipeline {
                 force = now_in_force;
                 // Again with the next sweep: what was still on its way into the queue under the old configuration was
                 // not there to be routed anew.
-                (reroutes, is_changed) = (2, true);
+                reroutes = 2;
                 next_sweep = shared.world.now();
                 scheduler.reconfigure(force.settings.concurrency, force.settings.retry_schedule.clone());
                 look.seen = None;
@@ -110,7 +111,7 @@ impl Pipeline {
             if now >= next_sweep {
                 if chores.is_empty() {
                     chores.spawn(chore(self.clone(), reroutes > 0));
-                    (reroutes, is_changed) = (reroutes.saturating_sub(1), false);
+                    reroutes = reroutes.saturating_sub(1);
                 }
                 next_sweep = now.after(SWEEP);
                 // Leases that ran out change nothing that the store could tell of.
@@ -148,15 +149,14 @@ impl Pipeline {
                     }
                 }
                 Some(ended) = chores.join_next(), if !chores.is_empty() => {
-                    if let Err(error) = &ended {
-                        tracing::error!(%error, "a sweep broke off; the next one takes it up");
+                    let now = shared.world.now();
+                    let broke_off = |error: &_| tracing::error!(%error, "a sweep broke off; the next one takes it up");
+                    if !ended.inspect_err(broke_off).unwrap_or(false) {
+                        // By then what could not be given back either is free.
+                        (reroutes, next_sweep) = (reroutes.max(1), now.after(SWEEP));
                     }
-                    if !matches!(ended, Ok(Routed::All)) {
-                        // What could not be given back either is there again when its lease has run out.
-                        reroutes = reroutes.max(force.settings.lease.as_secs() / SWEEP.as_secs() + 2);
-                    }
-                    if is_changed {
-                        next_sweep = shared.world.now();
+                    if reroutes > 1 {
+                        next_sweep = now;
                     }
                 }
                 () = shared.changed.notified() => {}
@@ -251,35 +251,29 @@ enum Phase {
     Finishing,
 }
 
-/// What a chore has left to do for the next sweeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Routed {
-    All,
-    /// The queue was full or busy.
-    NotAll,
+/// Whether it may be over by itself: the others want another start, or somebody's hand.
+fn may_pass(error: &QueueError) -> bool {
+    matches!(error, QueueError::DiskFull { .. } | QueueError::Busy { .. })
 }
 
-/// What is done beside the deliveries.
-async fn chore(pipeline: Pipeline, reroute: bool) -> Routed {
-    let mut routed = Routed::All;
-    if reroute && let Err(error) = pipeline.reroute().await {
-        let again = reroute::may_pass(&error);
-        let when = if again { "the next sweeps do it" } else { "the next start does it" };
-        tracing::error!(%error, "mail that waits could not be routed anew; {when}");
-        routed = if again { Routed::NotAll } else { Routed::All };
+/// What is done beside the deliveries. Gives whether nothing is left that should be routed anew.
+async fn chore(pipeline: Pipeline, reroute: bool) -> bool {
+    let routed = if reroute { pipeline.reroute().await } else { Ok(()) };
+    if let Err(error) = &routed {
+        tracing::error!(%error, "mail that waits could not be routed anew; the next sweep does it");
     }
     attempt::sweep(&pipeline.shared).await;
-    routed
+    routed.is_ok()
 }
 
 /// The mail of a next hop that has failed for long: perhaps another connector takes it today.
-async fn resubmit(pipeline: Pipeline, next_hop: NextHop) -> Routed {
+async fn resubmit(pipeline: Pipeline, next_hop: NextHop) -> bool {
     tracing::warn!(%next_hop, "no success for long; its mail is routed anew");
     if let Err(error) = reroute::reroute_queue(&pipeline.shared, &next_hop).await {
         tracing::error!(%error, %next_hop, "mail could not be routed anew");
     }
     // It has its next attempt.
-    Routed::All
+    true
 }
 
 /// Starts as much of what is due as may run.

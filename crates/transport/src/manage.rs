@@ -4,15 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroad_message::{EnhancedStatus, Failure, Fault, Outcome, Phase, Scope};
-use postroad_queue::{Changed, Claim, DeliveryId, Filter, Lease, QueueError, QueueStore};
+use postroad_queue::{Changed, Claim, Filter, Lease, QueueError, QueueStore};
 
 use crate::attempt::{finish_as, leaving};
 use crate::pipeline::{Pipeline, Shared};
-use crate::reroute::reroute;
+use crate::reroute::{deliveries, reroute};
 use crate::settlement::Settled;
-
-/// Deliveries looked up at a time.
-const PAGE: usize = 500;
 
 /// How long a delivery is lent to an administrator: should his command die, the relay has it back soon.
 const LEASE: Duration = Duration::from_secs(60);
@@ -33,12 +30,8 @@ impl Pipeline {
         seen: impl FnMut(u64, u64) + Send,
     ) -> Result<Changed, QueueError> {
         self.for_each(filter, seen, async |shared, lease| {
-            if let Some(same) = reroute(shared, lease).await? {
-                let now = shared.world.now();
-                let due = shared.first_due(&same.next_hop, same.received_at, now);
-                shared.store.release(same, due).await?;
-            }
-            Ok(())
+            let due = shared.first_due(&lease.next_hop, lease.received_at, shared.world.now());
+            reroute(shared, lease, due).await
         })
         .await
     }
@@ -78,7 +71,7 @@ impl Pipeline {
         work: impl AsyncFn(&Shared, Lease) -> Result<(), QueueError>,
     ) -> Result<Changed, QueueError> {
         let shared = &*self.shared;
-        let ids = ids(shared, filter).await?;
+        let ids = deliveries(shared, filter, |_| true).await?;
         let total = ids.len() as u64;
         let mut changed = Changed::default();
         for delivery in ids {
@@ -95,17 +88,6 @@ impl Pipeline {
             seen(changed.deliveries + changed.active, total);
         }
         Ok(changed)
-    }
-}
-
-async fn ids(shared: &Shared, mut filter: Filter) -> Result<Vec<DeliveryId>, QueueError> {
-    filter.limit = Some(PAGE);
-    let mut ids = Vec::new();
-    loop {
-        let page = shared.store.list(filter.clone(), shared.world.now()).await?;
-        let Some(last) = page.last() else { return Ok(ids) };
-        filter.after = Some(last.delivery);
-        ids.extend(page.iter().map(|listed| listed.delivery));
     }
 }
 

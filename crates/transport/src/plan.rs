@@ -37,6 +37,11 @@ impl Plan {
         let refused = partition.refused.iter().map(|(index, refusal)| (*index, failure(refusal))).collect();
         Self { groups, refused }
     }
+
+    /// Whether everybody goes there.
+    pub(crate) fn stays_at(&self, next_hop: &NextHop) -> bool {
+        self.refused.is_empty() && self.groups.iter().all(|(planned, _)| planned == next_hop)
+    }
 }
 
 /// Whether the connector still has the queue in which a delivery waits: one that used smart hosts and now goes to MX

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use postroad_connector::RoutingTable;
-use postroad_message::{Content, NextHop, Outcome, Recipient};
-use postroad_queue::{Claim, Kept, Lease, QueueError};
+use postroad_message::{Content, NextHop, Outcome, Timestamp};
+use postroad_queue::{Claim, DeliveryId, Filter, Kept, Lease, Listed, QueueError, State};
 
-use crate::attempt::{Observed, finish_as};
+use crate::attempt::{SWEEP, finish_as, leaving};
 use crate::deliver::Delivers;
 use crate::observe::Seen;
 use crate::pipeline::{InForce, Pipeline, Shared};
@@ -14,8 +14,8 @@ use crate::plan::Plan;
 use crate::settings::Settings;
 use crate::settlement::Settled;
 
-/// Leases taken at a time.
-const BATCH: usize = 100;
+/// Deliveries looked up at a time.
+const PAGE: usize = 500;
 
 impl Pipeline {
     /// Puts another routing table in force, and routes anew what the old one left without a way.
@@ -46,46 +46,85 @@ impl Pipeline {
     }
 
     /// Routes anew what is unreachable, and what waits for a connector that is gone, disabled or out of reach. What could not be written
-    /// down stays as it was, and holds up nothing else.
+    /// down stays as it was, and holds up nothing else; what has no other way today is not touched.
     ///
     /// # Errors
     ///
-    /// The queue cannot be read, or something could not be written down.
+    /// The queue cannot be read, or something could not be written down: the first of what went wrong.
     pub async fn reroute(&self) -> Result<(), QueueError> {
-        let now = self.shared.world.now();
         let mut routed = Ok(());
-        for queue in self.shared.store.queues(now).await? {
+        for queue in self.shared.store.queues(self.shared.world.now()).await? {
             let table = &self.shared.in_force().table;
             let served = table.usable_connector(&queue.next_hop.connector).is_some();
             if queue.next_hop.is_unreachable() || !served {
-                routed = worse(routed, reroute_queue(&self.shared, &queue.next_hop).await);
+                let all = reroute_queue(&self.shared, &queue.next_hop).await;
+                routed = routed.and(all);
             }
         }
         routed
     }
 }
 
-/// Whether it may be over by itself: the others want another start, or somebody's hand.
-pub(crate) fn may_pass(error: &QueueError) -> bool {
-    matches!(error, QueueError::DiskFull { .. } | QueueError::Busy { .. })
+/// Everything at one next hop, suspended or not, that nobody works on and that has another way today.
+pub(crate) async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueError> {
+    let leaves = |listed: &Listed| {
+        let recipients: Vec<_> = listed.recipients.iter().map(|queued| queued.recipient.clone()).collect();
+        let is_free = matches!(listed.state, State::Waiting | State::Suspended);
+        listed.sender.as_ref().filter(|_| is_free).is_some_and(|sender| {
+            let plan = Plan::make(&shared.in_force().table, sender, &recipients, listed.size);
+            !plan.stays_at(&listed.next_hop)
+        })
+    };
+    let mut routed = Ok(());
+    for delivery in deliveries(shared, Filter::next_hop(next_hop.clone()), leaves).await? {
+        let now = shared.world.now();
+        let claim = Claim::delivery(delivery, now, now.after(SWEEP));
+        // Else somebody works on it by now.
+        if let Some(lease) = shared.store.claim(claim).await?.leases.pop() {
+            let due = lease.due;
+            match reroute(shared, lease, due).await {
+                Err(QueueError::LeaseLost { .. }) => {}
+                ended => routed = routed.and(ended),
+            }
+        }
+    }
+    routed
 }
 
-/// Of two that went wrong, the one that may pass.
-fn worse(one: Result<(), QueueError>, another: Result<(), QueueError>) -> Result<(), QueueError> {
-    match (&one, &another) {
-        (Err(error), Err(_)) if may_pass(error) => one,
-        (_, Err(_)) => another,
-        _ => one,
+/// Those that fit both, by age.
+pub(crate) async fn deliveries(
+    shared: &Shared,
+    mut filter: Filter,
+    fits: impl Fn(&Listed) -> bool,
+) -> Result<Vec<DeliveryId>, QueueError> {
+    filter.limit = Some(PAGE);
+    let mut ids = Vec::new();
+    loop {
+        let page = shared.store.list(filter.clone(), shared.world.now()).await?;
+        let Some(last) = page.last() else { return Ok(ids) };
+        filter.after = Some(last.delivery);
+        ids.extend(page.iter().filter(|listed| fits(listed)).map(|listed| listed.delivery));
     }
 }
 
-/// Selects again for each recipient. Gives the lease back where nothing would change; what fails is logged.
-pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Result<Option<Lease>, QueueError> {
+/// Selects again for each recipient. Where nothing changes, or nothing can be written down, the lease is given back, due at `back`.
+pub(crate) async fn reroute(shared: &Shared, lease: Lease, back: Timestamp) -> Result<(), QueueError> {
     let envelope = &lease.envelope;
     let plan = Plan::make(&shared.in_force().table, &envelope.reverse_path, &envelope.recipients, lease.size);
-    if plan.refused.is_empty() && plan.groups.iter().all(|(next_hop, _)| *next_hop == lease.next_hop) {
-        return Ok(Some(lease));
+    let mut written = Ok(());
+    if !plan.stays_at(&lease.next_hop) {
+        written = follow(shared, &lease, plan).await;
+        if matches!(written, Ok(()) | Err(QueueError::LeaseLost { .. })) {
+            return written;
+        }
     }
+    let released = shared.store.release(lease, back).await;
+    written.and(released)
+}
+
+/// Moves each recipient to where the plan has it, and reports those whom nobody takes any more.
+async fn follow(shared: &Shared, lease: &Lease, plan: Plan) -> Result<(), QueueError> {
+    let envelope = &lease.envelope;
     let now = shared.world.now();
     let mut settled = Settled::default();
     for (next_hop, indices) in &plan.groups {
@@ -100,69 +139,17 @@ pub(crate) async fn reroute(shared: &Shared, lease: Lease) -> Result<Option<Leas
     }
     settled.left =
         plan.refused.into_iter().map(|(index, failure)| (index, Outcome::Failed(failure))).collect();
-    let of = |index: &usize| envelope.recipients.get(*index).cloned();
-    let failed = settled.left.iter().filter_map(|(index, outcome)| Some((of(index)?, outcome.clone())));
-    let failed: Observed = failed.collect();
-    let moved = plan.groups.iter().filter(|(next_hop, _)| *next_hop != lease.next_hop);
-    let moved: Vec<(NextHop, Vec<Recipient>)> = moved
-        .map(|(next_hop, indices)| (next_hop.clone(), indices.iter().filter_map(of).collect()))
-        .collect();
+    let failed = leaving(lease, &settled.left);
     // Only a report looks at the content.
-    let content = if settled.left.is_empty() {
-        Ok(Content::default())
-    } else {
-        shared.store.content(lease.message).await
-    };
-    let content = match content {
-        Ok(content) => content,
-        Err(error) => {
-            tracing::error!(id = %lease.message, %error, "the content cannot be read");
-            return Err(error);
-        }
-    };
+    let content =
+        if failed.is_empty() { Content::default() } else { shared.store.content(lease.message).await? };
     finish_as(shared, lease.clone(), settled, failed, &content, None).await?;
-    let seen = Seen::lent(&lease, now, None);
-    for (next_hop, recipients) in &moved {
+    let seen = Seen::lent(lease, now, None);
+    for (next_hop, indices) in plan.groups.iter().filter(|(next_hop, _)| *next_hop != lease.next_hop) {
         tracing::info!(id = %lease.message, from = %lease.next_hop, to = %next_hop, "routed anew");
-        shared.observer.rerouted(&seen, &lease.next_hop, next_hop, recipients);
+        let recipients: Vec<_> =
+            indices.iter().filter_map(|index| envelope.recipients.get(*index).cloned()).collect();
+        shared.observer.rerouted(&seen, &lease.next_hop, next_hop, &recipients);
     }
-    Ok(None)
-}
-
-/// Everything at one next hop, suspended or not; what stays there keeps its turn.
-pub(crate) async fn reroute_queue(shared: &Shared, next_hop: &NextHop) -> Result<(), QueueError> {
-    // What stays keeps its lease until the end: given back earlier, it would be claimed again and again.
-    let mut stay = Vec::new();
-    let claimed = reroute_all(shared, next_hop, &mut stay).await;
-    for lease in stay {
-        let (id, due) = (lease.message, lease.due);
-        if let Err(error) = shared.store.release(lease, due).await {
-            tracing::error!(%id, %error, "a delivery that stays could not be given back; its lease has to run out");
-        }
-    }
-    claimed
-}
-
-async fn reroute_all(shared: &Shared, next_hop: &NextHop, stay: &mut Vec<Lease>) -> Result<(), QueueError> {
-    let mut routed = Ok(());
-    loop {
-        let now = shared.world.now();
-        let claim =
-            Claim::to_reroute(next_hop.clone(), BATCH, now, now.after(shared.in_force().settings.lease));
-        let leases = shared.store.claim(claim).await?.leases;
-        if leases.is_empty() {
-            return routed;
-        }
-        for lease in leases {
-            let back = match reroute(shared, lease.clone()).await {
-                Ok(stays) => stays,
-                Err(QueueError::LeaseLost { .. }) => None,
-                Err(error) => {
-                    routed = worse(routed, Err(error));
-                    Some(lease)
-                }
-            };
-            stay.extend(back);
-        }
-    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use postroad_queue::{
 ///
 /// The second field is how many starts and settlements more find the disk full, the third how many after these find their lease lost;
 /// the fourth is what source keys stand for in the store, where files have been laid out anew and their numbers are others;
-/// the fifth takes down what was done to leases, in order; the last is whether neither a start nor a question for source keys is ever answered.
+/// the fifth takes down what was done, in order (see [`Calls`]); the last is whether neither a start nor a question for source keys is ever answered.
 pub(crate) struct HeldStore(
     pub(crate) SqliteStore,
     pub(crate) Arc<AtomicUsize>,
@@ -26,7 +26,7 @@ pub(crate) struct HeldStore(
     pub(crate) Arc<AtomicBool>,
 );
 
-/// `stop`, a `start` or a question for source keys (`known`) that is never answered, and what is done to a lease.
+/// `stop`, a `start` or a question for source keys (`known`) that is never answered, what is done to a lease, and each look at all `queues`.
 pub(crate) type Calls = Arc<Mutex<Vec<&'static str>>>;
 
 impl HeldStore {
@@ -183,6 +183,7 @@ impl QueueStore for HeldStore {
     }
 
     fn queues(&self, now: Timestamp) -> BoxFuture<'_, Vec<QueueSummary>> {
+        self.called("queues");
         held(self.0.queues(now))
     }
 

@@ -97,6 +97,37 @@ async fn mail_that_could_not_be_routed_anew_for_want_of_room_is_with_the_next_sw
     assert_eq!(to, ["jane@nowhere.test", "jim@elsewhere.test"]);
 }
 
+/// Whoever meets it first, the attempt or the routing anew beside it.
+#[tokio::test(start_paused = true)]
+async fn due_mail_whose_connector_went_is_not_held_up_for_long_by_a_full_disk() {
+    let relay = Relay::new([delivered()]);
+    relay.pipeline.submit(message("app@contoso.com", &["jane@contoso.com"])).await.unwrap();
+    let other = table(&[("Other", &["contoso.com"])]);
+    relay.pipeline.put_in_force(relay.pipeline.settings(), other, relay.delivers());
+    relay.start().await;
+    relay.disk_full.store(2, Ordering::Relaxed);
+    relay.let_pass(Duration::from_secs(600)).await;
+    assert_eq!(relay.smtp.attempts().len(), 1, "{:?}", relay.waiting().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failure_to_route_anew_asks_for_one_more_look_and_what_stays_is_not_touched() {
+    let relay = Relay::new([delivered()]);
+    for to in ["jane@nowhere.test", "joe@elsewhere.test", "jim@elsewhere.test"] {
+        relay.pipeline.submit(message("app@contoso.com", &[to])).await.unwrap();
+    }
+    let one_more = table(&[("One more", &["nowhere.test"])]);
+    relay.pipeline.put_in_force(relay.pipeline.settings(), one_more, relay.delivers());
+    relay.disk_full.store(1, Ordering::Relaxed);
+    let pipeline = relay.pipeline.clone();
+    tokio::spawn(async move { pipeline.run(std::future::pending()).await });
+    relay.let_pass(Duration::from_secs(30 * 60)).await;
+    assert_eq!(relay.smtp.attempts().len(), 1);
+    let calls = relay.calls.lock().unwrap();
+    let count = |what: &str| calls.iter().filter(|call| **call == what).count();
+    assert_eq!((count("queues"), count("release")), (2, 1), "{calls:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_came_around_too_often_is_not_taken() {
     let relay = Relay::new([delivered()]);

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use postroad_connector::{RoutingTable, SendConnector, Topology};
 use postroad_message::Outcome;
 use postroad_message_directory::DropDirectory;
 use postroad_transport::WatchedDirectory;
@@ -14,7 +15,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::by_hand::{Delivery, gateway};
-use crate::support::{Relay, delivered};
+use crate::support::{Relay, delivered, message};
 
 /// Takes down the lines of this thread, each with its `why`.
 #[derive(Clone, Default)]
@@ -91,6 +92,47 @@ async fn files_that_find_no_room_are_told_of_once_however_many_and_often() {
     let full = "the queue's disk or the memory is nearly full: make room";
     let texts = ["files wait in their directory", "files are taken again"];
     assert_eq!(log.told(&texts), [format!("{}: {full}", texts[0]), texts[1].to_owned()]);
+}
+
+/// Their reports find no room, and come up again with every sweep.
+#[tokio::test(start_paused = true)]
+async fn mail_that_cannot_be_routed_anew_is_told_of_once_a_sweep_however_much_it_is() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let relay = Relay::new([delivered()]);
+    for number in 0..9 {
+        relay
+            .pipeline
+            .submit(message("app@sender.test", &[&format!("{number}@nowhere.test")]))
+            .await
+            .unwrap();
+    }
+    let connector = |name, space: &str, most| {
+        let mut connector = SendConnector::new(name, vec![space.parse().unwrap()]);
+        connector.smart_hosts = vec!["[192.0.2.1]".parse().unwrap()];
+        connector.max_message_size = most;
+        connector.into()
+    };
+    let connectors =
+        vec![connector("Small", "nowhere.test", Some(1)), connector("Partner", "sender.test", None)];
+    let table = RoutingTable::build(connectors, Topology::new("Hub01"), vec![]).unwrap();
+    relay.pipeline.put_in_force(relay.pipeline.settings(), table, relay.delivers());
+    relay.disk_full.store(usize::MAX, Ordering::Relaxed);
+    let pipeline = relay.pipeline.clone();
+    tokio::spawn(async move { pipeline.run(std::future::pending()).await });
+    relay.let_pass(Duration::from_secs(150)).await;
+    let lines =
+        log.told(&["the outcome could not be written down", "mail that waits could not be routed anew"]);
+    assert!((2..=4).contains(&lines.len()), "{lines:?}");
+    relay.disk_full.store(0, Ordering::Relaxed);
+    relay.let_pass(Duration::from_secs(120)).await;
+    assert!(
+        relay
+            .waiting()
+            .await
+            .iter()
+            .all(|listed| !listed.next_hop.is_unreachable() || listed.source == "dsn")
+    );
 }
 
 #[tokio::test(start_paused = true)]
