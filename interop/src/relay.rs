@@ -96,7 +96,7 @@ impl Relay {
     /// Starts plain `relay` in `folder`, with its safe default. Who starts it waits for port 2525 himself.
     pub fn plain(program: &Path, folder: &Path) -> Self {
         let mut command = Command::new(program);
-        command.current_dir(folder);
+        command.current_dir(folder).env_remove("RELAY_CONFIG");
         Self::spawn_command(command, folder.with_extension("log"))
     }
 

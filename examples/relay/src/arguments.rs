@@ -17,14 +17,22 @@ use postroad_queue::{MessageId, StateKind};
 #[derive(Parser)]
 #[command(name = "relay", version, about, after_help = crate::exit::CODES)]
 pub(crate) struct Arguments {
-    /// The configuration file; without it, the safe default, but `run` and `check` want one
-    #[arg(long, global = true, env = "RELAY_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    /// The configuration file, else the one that RELAY_CONFIG names; without both, the safe default, but `run` and `check` want one
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// How log lines look; by default text on a terminal and JSON elsewhere.
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl Arguments {
+    /// The configuration file that is meant. A variable that is set to nothing names none.
+    pub(crate) fn configuration(&self) -> Option<PathBuf> {
+        let named = || std::env::var_os("RELAY_CONFIG").filter(|file| !file.is_empty());
+        self.config.clone().or_else(|| named().map(PathBuf::from))
+    }
 }
 
 /// The look of log lines.

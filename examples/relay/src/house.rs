@@ -157,7 +157,8 @@ pub(crate) fn pipeline_beside(configuration: &Configuration) -> Result<Pipeline,
 pub(crate) fn pipeline_of_queue(configuration: &Configuration) -> Result<Pipeline, Refused> {
     match &configuration.queue.store {
         QueueStore::Sqlite(queue) if !queue.exists() => {
-            let text = format!("{}: there is no queue; --config names another", queue.display());
+            let text =
+                format!("{}: there is no queue; --config or RELAY_CONFIG names another", queue.display());
             Err(Refused(Exit::Unavailable, text))
         }
         _ => pipeline_beside(configuration),

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
 }
 
 async fn carry_out(arguments: Arguments) -> Result<Exit, Exit> {
-    match (arguments.command, arguments.config.as_deref()) {
+    let file = arguments.configuration();
+    match (arguments.command, file.as_deref()) {
         (Some(Command::Run | Command::Check), None) => {
             eprintln!("relay: say which configuration: --config FILE, or RELAY_CONFIG");
             Err(Exit::Usage)

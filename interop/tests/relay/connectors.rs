@@ -52,10 +52,12 @@ fn the_variable_names_the_file_and_without_both_it_says_what_is_meant() {
     assert_eq!((by_variable.stdout, by_variable.status), (named.stdout, named.status));
     assert!(by_variable.stderr.is_empty(), "{}", String::from_utf8_lossy(&by_variable.stderr));
 
-    let mut without = Command::new(program());
-    without.arg("connectors").env_remove("RELAY_CONFIG").current_dir(scratch.path());
-    let without = without.output().expect("run");
-    let said = String::from_utf8_lossy(&without.stderr);
-    assert!(said.starts_with("relay: no --config and no RELAY_CONFIG"), "{said}");
-    assert!(String::from_utf8_lossy(&without.stdout).contains("relay-data/Drop"), "{without:?}");
+    for set_to in [None, Some("")] {
+        let mut without = Command::new(program());
+        without.arg("connectors").env_remove("RELAY_CONFIG").current_dir(scratch.path());
+        let without = without.envs(set_to.map(|nothing| ("RELAY_CONFIG", nothing))).output().expect("run");
+        let said = String::from_utf8_lossy(&without.stderr);
+        assert!(said.starts_with("relay: no --config and no RELAY_CONFIG"), "{set_to:?}: {said}");
+        assert!(String::from_utf8_lossy(&without.stdout).contains("relay-data/Drop"), "{without:?}");
+    }
 }

@@ -136,6 +136,18 @@ fn it_says_what_it_cannot_do() {
     }
 }
 
+#[test]
+fn without_a_configuration_it_says_whose_queue_is_meant() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    let mut command = Command::new(program());
+    command.args(["queue", "remove", "--all"]).env_remove("RELAY_CONFIG").current_dir(house.scratch.path());
+    let output = command.output().expect("relay queue");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("this is about the safe default"), "{said}");
+    assert!(said.ends_with("there is no queue; --config or RELAY_CONFIG names another\n"), "{said}");
+    assert_eq!(code(&output), Some(69));
+}
+
 fn holds(file: &std::path::Path, text: &str) -> bool {
     String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).contains(text)
 }

@@ -7,7 +7,7 @@ use postroad_admin::{Command, Ending, Order, Progress, Selection, carry_out};
 use postroad_transport::{SystemWorld, World};
 
 use crate::arguments::{QueueCommand, Which};
-use crate::commands::configuration;
+use crate::commands::configuration_of_relay;
 use crate::exit::Exit;
 use crate::house;
 
@@ -28,7 +28,7 @@ pub(crate) async fn queue(asked: QueueCommand, file: Option<&Path>) -> Result<Ex
         eprintln!("relay: say which mail: ids, an option such as --next-hop, or --all");
         return Err(Exit::Usage);
     }
-    let configuration = configuration(file)?;
+    let configuration = configuration_of_relay(file)?;
     let pipeline = house::pipeline_of_queue(&configuration).map_err(|refused| refused.say())?;
     let mut output = std::io::BufWriter::new(std::io::stdout());
     let mut progress = Progress::on_terminal();
