@@ -33,6 +33,8 @@ pub struct ConnectorRow {
     pub smart_host_auth_mechanism: Option<&'static str>,
     /// The name of the credential.
     pub authentication_credential: Option<String>,
+    /// `FrontendProxyEnabled`, of a Send connector.
+    pub frontend_proxy_enabled: Option<bool>,
     /// Who may use it, where not everybody may.
     pub senders: Vec<String>,
     /// Where a Foreign connector writes: the whole path.
@@ -74,6 +76,7 @@ impl ConnectorRow {
             port: None,
             smart_host_auth_mechanism: None,
             authentication_credential: None,
+            frontend_proxy_enabled: None,
             senders: texts(connector.senders()),
             drop_directory: None,
             delivery_protocol: None,
@@ -90,6 +93,7 @@ impl ConnectorRow {
                 row.smart_hosts = texts(&send.smart_hosts);
                 row.port = Some(send.port);
                 row.smart_host_auth_mechanism = Some(send.smart_host_auth_mechanism.as_str());
+                row.frontend_proxy_enabled = Some(send.frontend_proxy_enabled);
                 row.authentication_credential.clone_from(&send.authentication_credential);
             }
             Connector::Foreign(foreign) => {
@@ -153,7 +157,9 @@ impl ConnectorRow {
             (Some("dns-first"), hosts) => format!("MX hosts, else {hosts}"),
             _ => "MX hosts".to_owned(),
         };
-        self.port.map(|port| format!("{hosts}, port {port}")).unwrap_or_default()
+        let through =
+            if self.frontend_proxy_enabled == Some(true) { ", through the front-end proxies" } else { "" };
+        self.port.map(|port| format!("{hosts}, port {port}{through}")).unwrap_or_default()
     }
 }
 

@@ -15,7 +15,7 @@ fn configuration(scratch: &Scratch) -> String {
     };
     let more = "[[send_connector]]\nname = \"Old\"\naddress_spaces = [\"old.example\"]\nenabled = false\nis_scoped_connector = true\n\
                 [[send_connector]]\nname = \"IIS\"\naddress_spaces = [\"iis.example\"]\nsmart_hosts = [\"10.0.0.1\"]\n\
-                smart_host_type = \"dns-first\"\nmax_message_size = \"unlimited\"\n\
+                smart_host_type = \"dns-first\"\nfrontend_proxy_enabled = true\nmax_message_size = \"unlimited\"\n\
                 [[send_connector]]\nname = \"Letters\"\naddress_spaces = [\"*\"]\nsenders = [\"newsletter@contoso.com\"]\n";
     let text = good("complete.toml").replace("badmail_directory = \"\"", "badmail_directory = \"Badmail\"");
     scratch.write("relay.toml", text + more).display().to_string()
