@@ -134,12 +134,15 @@ pub struct DirectoryError {
 }
 
 impl Directory {
+    /// Bytes: files larger than this, 128 MiB, are not read unless [`max_file_size`](Self::max_file_size) says otherwise.
+    pub const MAX_FILE_SIZE: u64 = 128 * 1024 * 1024;
+
     /// Watches `path`, which must exist by the time of the first poll. Files of up to 128 MiB, at rest for a second.
     pub fn new(path: impl Into<PathBuf>, dialect: Dialect) -> Self {
         Self {
             path: path.into(),
             dialect,
-            max_file_size: 128 * 1024 * 1024,
+            max_file_size: Self::MAX_FILE_SIZE,
             quiet_for: Duration::from_secs(1),
             told: HashSet::new(),
             passed: 0,

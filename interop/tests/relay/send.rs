@@ -1,5 +1,6 @@
 //! `relay send`: one message into the queue of a running relay, and an exit code that says how it went.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -35,6 +36,19 @@ fn it_reads_standard_input_whose_header_is_the_envelope() {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     assert!(!text.contains("Bcc"), "{text}");
+}
+
+#[test]
+fn it_reads_no_more_than_pickup_takes() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    for endless in ["-", "/dev/zero"] {
+        let mut command = Command::new(program());
+        command.args(["send", endless, "--config"]).arg(&house.configuration);
+        let output = command.stdin(File::open("/dev/zero").expect("open")).output().expect("relay send");
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("more than 134217728 bytes"), "{said}");
+    }
 }
 
 #[test]

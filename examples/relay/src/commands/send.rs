@@ -1,12 +1,13 @@
 //! `relay send`: puts one message into the queue of a relay, running or not, and shows its way.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::Path;
 
 use postroad_admin::Progress;
 use postroad_admin::sent::{self, Fate};
 use postroad_message::Recipient;
+use postroad_message_directory::Directory;
 use postroad_transport::{Pipeline, Submission, Submitted, SystemWorld};
 
 use crate::arguments::SendArguments;
@@ -46,8 +47,8 @@ async fn queue(asked: &SendArguments, file: Option<&Path>) -> Result<(Pipeline, 
     };
     let mut message = Vec::new();
     let read = match asked.file.as_path() {
-        path if path == Path::new("-") => io::stdin().read_to_end(&mut message),
-        path => File::open(path).and_then(|mut file| file.read_to_end(&mut message)),
+        path if path == Path::new("-") => read_whole(io::stdin(), &mut message),
+        path => File::open(path).and_then(|file| read_whole(file, &mut message)),
     };
     read.map_err(|why| wrong(&why))?;
     let pipeline = house::pipeline_beside(&configuration).map_err(|refused| refused.say())?;
@@ -61,4 +62,15 @@ async fn queue(asked: &SendArguments, file: Option<&Path>) -> Result<(Pipeline, 
         if error.is_transient() { Exit::Temporary } else { Exit::Unavailable }
     })?;
     Ok((pipeline, submitted))
+}
+
+/// A file of Pickup may be so long, and no longer.
+fn read_whole(source: impl Read, message: &mut Vec<u8>) -> io::Result<()> {
+    const MOST: u64 = Directory::MAX_FILE_SIZE;
+    match source.take(MOST + 1).read_to_end(message)? as u64 {
+        length if length > MOST => {
+            Err(io::Error::other(format!("more than {MOST} bytes, the most that is taken from a file")))
+        }
+        _ => Ok(()),
+    }
 }
