@@ -41,11 +41,11 @@ pub struct Settings {
     pub max_idle_time_before_resubmit: Duration,
     /// A folder on the queue's disk; `None`, as it is unless set: the room there is not looked at.
     pub queue_folder: Option<PathBuf>,
-    /// Bytes that are to stay free there: with less, the doors take nothing in, but large messages that have begun to come may use
+    /// Bytes that are to stay free there: with less, the doors begin nothing more; large messages that have begun to come may use
     /// half of it. 500 MiB unless set, as in Exchange.
     pub minimum_free_space: u64,
     /// Bytes of memory that are to stay free, of the machine or of the control group (version 2) that we run in: with less,
-    /// the doors take nothing in. 64 MiB unless set; 0 looks only at whether a message fits.
+    /// the doors begin nothing more. 64 MiB unless set; 0 looks only at whether a message fits.
     pub minimum_free_memory: u64,
     /// How many `Received` fields a message may have before it is taken for a loop (`MaxHopCount`).
     pub max_hop_count: NonZeroU16,

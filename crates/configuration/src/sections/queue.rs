@@ -19,9 +19,9 @@ pub enum QueueStore {
 pub struct Queue {
     /// The store.
     pub store: QueueStore,
-    /// Bytes that are to stay free on its disk: with less, nothing more is taken in.
+    /// Bytes that are to stay free on its disk: with less, nothing more is begun.
     pub minimum_free_space: u64,
-    /// Bytes of memory that are to stay free: with less, nothing more is taken in.
+    /// Bytes of memory that are to stay free: with less, nothing more is begun.
     pub minimum_free_memory: u64,
 }
 
