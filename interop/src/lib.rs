@@ -46,3 +46,8 @@ pub use sink::Sink;
 pub use small_disk::SmallDisk;
 pub use smtp_sink::SmtpSink;
 pub use socks::Socks;
+
+/// The README's example runs as a test of this crate: a package that is published reaches for nothing beside it.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -72,6 +72,71 @@ fn the_architecture_page_names_every_room() {
     }
 }
 
+#[test]
+fn every_room_can_be_packed_and_sent() {
+    assert!(read(&root().join("Cargo.toml")).contains("postroad-interop = { path = \"interop\" }\n"));
+    for room in rooms() {
+        let folder = root().join("crates").join(&room);
+        let manifest = read(&folder.join("Cargo.toml"));
+        let description = manifest.split("description = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let begins = format!("# postroad-{room}\n\n{}.\n", description.expect("a description"));
+        assert!(
+            read(&folder.join("README.md")).starts_with(&begins),
+            "{room}: README.md does not begin {begins:?}"
+        );
+        for key in ["\nkeywords = [", "\ncategories = [", "\nexclude.workspace = true\n"] {
+            assert!(manifest.contains(key), "{room}: no {key:?} in Cargo.toml");
+        }
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            assert_eq!(read(&folder.join(licence)), read(&root().join(licence)), "{room}: {licence}");
+        }
+    }
+}
+
+/// What tests reach for is not packed.
+#[test]
+fn no_room_reaches_for_files_of_another() {
+    let rooms = root().join("crates");
+    for file in rust_files() {
+        let Some(path) = file
+            .strip_prefix(&rooms)
+            .ok()
+            .filter(|path| path.iter().nth(1).is_some_and(|part| part != "tests"))
+        else {
+            continue;
+        };
+        let text = read(&file);
+        let reaches = ["include_str!(\"", "include_bytes!(\"", "#[path = \""]
+            .iter()
+            .flat_map(|word| text.split(word).skip(1));
+        let upwards = reaches.map(|rest| rest.split("../").take_while(|part| part.is_empty()).count()).max();
+        assert!(
+            upwards.unwrap_or(0) < path.components().count() - 1,
+            "{} reaches out of its package",
+            path.display()
+        );
+    }
+}
+
+/// A postmaster greps for these words; `...` stands for what differs, and a status comes from elsewhere.
+#[test]
+fn what_the_log_says_in_operating_is_said_by_the_source() {
+    let said = rust_files().into_iter().filter(|file| file.iter().any(|part| part == "src"));
+    let said: String = said.map(|file| read(&file)).collect();
+    // A sentence may go on in the next line.
+    let said: String = said.split("\\\n").map(str::trim_start).collect();
+    let page = read(&root().join("examples/relay/OPERATING.md"));
+    let table =
+        page.split("| it says |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the table");
+    let cells = table.lines().skip(2).filter_map(|row| row.split('|').nth(1));
+    let words =
+        cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).flat_map(|words| words.split("..."));
+    let words: Vec<_> =
+        words.map(|words| words.trim_start_matches(|c| "0123456789. ".contains(c)).trim_end()).collect();
+    let unsaid: Vec<_> = words.iter().filter(|words| !said.contains(**words)).collect();
+    assert!(words.len() > 20 && unsaid.is_empty(), "no source file says {unsaid:#?} of {}", words.len());
+}
+
 /// The folders of `crates/`.
 fn rooms() -> Vec<String> {
     let entries = fs::read_dir(root().join("crates")).expect("list crates/");

@@ -121,8 +121,3 @@ pub use sender::{Sender, SenderAttachment, SenderPin};
 pub use smart_host::{FrontEndProxy, ServerAddress, SmartHost, SmartHostType};
 pub use tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};
 pub use topology::{SiteLink, Topology};
-
-/// The README's example runs as a test of this crate, the highest that it needs.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

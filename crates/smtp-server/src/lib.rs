@@ -44,9 +44,15 @@
 //! # let address = server.local_addrs()[0];
 //! let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
 //! # tokio::task::spawn_blocking(move || {
-//! #     let mut application = postroad_interop::Application::connect(address).expect("a greeting");
-//! #     application.send("joe@fabrikam.com", &["jane@contoso.com"], b"Subject: Tea\r\n\r\n").expect("a 250");
-//! # }).await?;
+//! #     use std::io::{BufRead, BufReader, Write};
+//! #     let mut joe = std::net::TcpStream::connect(address)?;
+//! #     let mut replies = BufReader::new(joe.try_clone()?).lines();
+//! #     for said in ["HELO joe", "MAIL FROM:<joe@fabrikam.com>", "RCPT TO:<jane@contoso.com>", "DATA", "Subject: Tea\r\n\r\n."] {
+//! #         replies.next().transpose()?;
+//! #         write!(joe, "{said}\r\n")?;
+//! #     }
+//! #     replies.next().transpose()
+//! # }).await??;
 //! # assert_eq!(mail.0.lock().map_or(0, |mail| mail.len()), 1);
 //! drop(stop); // sessions that stand may finish
 //! serving.await?;

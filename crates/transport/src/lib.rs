@@ -22,10 +22,25 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
-//! # let sink = postroad_interop::Sink::start();
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let port = listener.local_addr()?.port();
+//! # std::thread::spawn(move || -> std::io::Result<()> {
+//! #     use std::io::{BufRead, BufReader, Write};
+//! #     let (mut client, _) = listener.accept()?;
+//! #     client.write_all(b"220 sink\r\n")?;
+//! #     let mut is_content = false;
+//! #     for line in BufReader::new(client.try_clone()?).lines() {
+//! #         let line = line?;
+//! #         if !is_content || line == "." {
+//! #             is_content = line == "DATA";
+//! #             client.write_all(if is_content { b"354 go on\r\n" } else { b"250 ok\r\n" })?;
+//! #         }
+//! #     }
+//! #     Ok(())
+//! # });
 //! let mut provider = SendConnector::new("Provider", vec!["*".parse()?]);
 //! provider.smart_hosts = vec!["[127.0.0.1]".parse()?];
-//! # provider.port = sink.address().port();
+//! # provider.port = port;
 //! let table = RoutingTable::build(vec![provider.into()], Topology::new("app"), vec![])?;
 //!
 //! let (fqdn, domain) = (Domain::parse("app.contoso.com")?, Domain::parse("contoso.com")?);
@@ -69,7 +84,7 @@
 //! * Every attempt gives every recipient one outcome; what stays, what leaves and what is reported is one transaction.
 //! * A crash at any moment loses nothing; it can repeat a delivery whose outcome was not written down yet.
 //! * While the queue's disk or the memory is nearly full ([`Settings::minimum_free_space`], [`Settings::minimum_free_memory`])
-//!   the doors take nothing more, and open again by themselves; what waits is delivered.
+//!   the doors begin nothing more, and open again by themselves; what waits is delivered.
 //! * A connector is selected once. Mail is routed anew only where its connector is gone or it was unreachable
 //!   ([`Pipeline::replace_routing_table`]), never because a host is down.
 //! * A file of Pickup or Replay ([`WatchedDirectory`]) is deleted after the queue has it, and is known again after a crash.
