@@ -133,12 +133,16 @@ fn gated() -> (Content, UnboundedReceiver<()>, Sender<()>) {
     (Content::with_rest(b"Subject: x\r\n\r\n".to_vec(), rest), begins, opens)
 }
 
+/// There is one turn in a process: a test that keeps it for a while is alone.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// All of it is in memory then: of one at a time. Who waits for that holds up nobody, and no thread.
 #[test]
 fn who_waits_to_be_put_into_seven_bits_holds_up_nobody() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(2).build().expect("a runtime");
     runtime.block_on(async {
+        let _alone = ALONE.lock().await;
         let (server, _) = two_hosts(Behaviour { capabilities: vec![], ..Behaviour::default() }).await;
         let (client, to) = (builder(mx_hosts(1)).build().expect("a client"), by_mx(server.address.port()));
         let send = |content: Content| deliver_content(&client, &to, &["a@b.test"], content);
@@ -161,6 +165,7 @@ fn who_waits_to_be_put_into_seven_bits_holds_up_nobody() {
 /// Its host would hang up, and be blamed for it.
 #[tokio::test]
 async fn whose_turn_to_be_put_into_seven_bits_does_not_come_is_deferred() {
+    let _alone = ALONE.lock().await;
     let (server, second) = two_hosts(Behaviour { capabilities: vec![], ..Behaviour::default() }).await;
     let (client, to) = (builder(mx_hosts(2)).build().expect("a client"), by_mx(server.address.port()));
     let send = |content: Content| deliver_content(&client, &to, &["a@b.test"], content);
