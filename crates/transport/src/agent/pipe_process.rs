@@ -1,4 +1,4 @@
-//! Runs a piped program: nothing inherited, everything bounded, and no process left behind.
+//! Runs a piped program: nothing inherited, everything bounded, and what has not ended in time killed with its process group.
 
 use std::borrow::Cow;
 use std::io;
