@@ -140,7 +140,7 @@ impl Builder {
         self
     }
 
-    /// The cryptography TLS is made with. ring; the process's default is neither read nor set.
+    /// The cryptography TLS is made with. That of a given TLS configuration, or else ring; the process's default is neither read nor set.
     pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.provider = Some(provider);
         self
@@ -148,7 +148,17 @@ impl Builder {
 
     /// The caller's whole TLS configuration, for every policy that validates certificates; trust anchors are not asked for then.
     ///
-    /// It is given the name that the policy demands as the server's name. Policies that validate nothing use their own.
+    /// It weakens no policy, and where its verifier is stricter than the policy, as rustls's own is, that holds:
+    ///
+    /// | the policy demands | the verifier is given as the server's name | and behind it |
+    /// |---|---|---|
+    /// | [`EncryptionOnly`](crate::Verification::EncryptionOnly), or nothing | it is not asked: such policies use a configuration of their own | |
+    /// | [`CertificateValidation`](crate::Verification::CertificateValidation) | the host's, which it may check too | |
+    /// | [`DomainValidation`](crate::Verification::DomainValidation) of the [`Host`](crate::CertificateName::Host) | the host's | |
+    /// | of [`Exact`](crate::CertificateName::Exact)ly one name | that name | |
+    /// | of a name [`Below`](crate::CertificateName::Below) a domain | the host's, which it may check too | one of the certificate's names has to be below the domain |
+    ///
+    /// Its cryptography signs for a client certificate, and serves all other policies if [`crypto_provider`](Self::crypto_provider) names none.
     pub fn tls_configuration(mut self, configuration: Arc<ClientConfig>) -> Self {
         self.tls_configuration = Some(configuration);
         self

@@ -370,8 +370,12 @@ async fn shake_hands(
     let connector = TlsConnector::from(terms.configuration.clone());
     match within(Some(bound), connector.connect(name.clone(), stream)).await {
         Some(Ok(stream)) => {
+            let (_, tls) = stream.get_ref();
+            terms
+                .accept(tls.peer_certificates())
+                .map_err(|fault| certificate_fault::explain(&io::Error::other(fault)))?;
             let facts = facts(&stream, terms.authenticates);
-            let bindings = bindings(stream.get_ref().1);
+            let bindings = bindings(tls);
             Ok(Secured { stream: Box::new(stream), facts, bindings })
         }
         Some(Err(error)) => Err(certificate_fault::explain(&error)),

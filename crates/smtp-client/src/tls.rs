@@ -51,7 +51,9 @@ impl Tls {
         anchors: &TrustAnchors,
         given: Option<Arc<ClientConfig>>,
     ) -> Result<Self, BuildError> {
-        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+        let provider = provider
+            .or_else(|| given.as_ref().map(|given| given.crypto_provider().clone()))
+            .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
         let roots = match (&given, anchors) {
             (Some(_), _) => Arc::new(RootCertStore::empty()),
             (None, TrustAnchors::System) => Arc::new(system_roots()),
@@ -69,8 +71,7 @@ impl Tls {
         })
     }
 
-    /// What a handshake under this policy is made with: a configuration, the name it demands if that is not the
-    /// host's, and whether it proves who the server is.
+    /// What a handshake under this policy is made with.
     pub(crate) fn terms(
         &self,
         policy: &TlsPolicy,
@@ -78,7 +79,7 @@ impl Tls {
     ) -> Result<Terms, BuildError> {
         let mut terms = self.terms_without_certificate(policy)?;
         if let Some(certificate) = certificate {
-            let shown = certificate.certified(&self.provider)?;
+            let shown = certificate.certified(terms.configuration.crypto_provider())?;
             let mut configuration = ClientConfig::clone(&terms.configuration);
             configuration.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown));
             // A session that was begun under this certificate is not to be resumed by whoever shows none.
@@ -96,6 +97,7 @@ impl Tls {
         let terms = |configuration: &Arc<ClientConfig>| Terms {
             configuration: configuration.clone(),
             name: None,
+            name_below: None,
             authenticates: true,
         };
         Ok(match (verify, &self.given) {
@@ -113,7 +115,13 @@ impl Tls {
             (Verification::DomainValidation(CertificateName::Below(name)), None) => {
                 terms(&self.configure(Proof::ChainAndNameBelow(name.clone()))?)
             }
-            (_, Some(given)) => terms(given),
+            (Verification::DomainValidation(CertificateName::Below(name)), Some(given)) => {
+                Terms { name_below: Some(name.clone()), ..terms(given) }
+            }
+            (
+                Verification::CertificateValidation | Verification::DomainValidation(CertificateName::Host),
+                Some(given),
+            ) => terms(given),
         })
     }
 
@@ -125,8 +133,23 @@ impl Tls {
 /// How one handshake is made.
 pub(crate) struct Terms {
     pub(crate) configuration: Arc<ClientConfig>,
+    /// The name that is demanded, if it is not the host's.
     pub(crate) name: Option<Domain>,
+    /// One label below this has to be a name of the certificate: of a given configuration nobody can tell its verifier so.
+    pub(crate) name_below: Option<Domain>,
+    /// Whether it proves who the server is.
     pub(crate) authenticates: bool,
+}
+
+impl Terms {
+    /// What is to be checked of a certificate that the configuration has accepted.
+    pub(crate) fn accept(&self, shown: Option<&[CertificateDer<'_>]>) -> Result<(), Error> {
+        match (&self.name_below, shown) {
+            (None, _) => Ok(()),
+            (Some(domain), Some([end_entity, ..])) => verify_name_below(end_entity, domain),
+            (Some(_), _) => Err(Error::NoCertificatesPresented),
+        }
+    }
 }
 
 fn configuration(

@@ -1,10 +1,16 @@
 //! What TLS has to be, and what happens where it is not.
 
+use std::sync::Arc;
+
 use postroad_address_space::Domain;
 use postroad_message::{Outcome, TlsFacts};
 use postroad_smtp_client::{
-    Authentication, CertificateName, Credential, Hosts, Secret, SmartHost, TlsPolicy, Verification,
+    Authentication, CertificateName, Credential, Hosts, Secret, SmartHost, TlsPolicy, TrustAnchors,
+    Verification,
 };
+use rustls::ClientConfig;
+use rustls::crypto::{CryptoProvider, KeyProvider};
+use rustls::sign::SigningKey;
 
 use crate::pretend::{Authority, Behaviour, Pretend, builder, by_mx, deliver, destination, mx_hosts, words};
 
@@ -97,6 +103,119 @@ async fn each_level_of_validation_asks_for_what_it_says() {
         } else {
             assert_eq!(server.heard("MAIL"), 0, "{case}");
         }
+    }
+}
+
+/// What each demand means where the caller brought a whole TLS configuration: his verifier is asked, and told a name, and what it
+/// cannot be told is checked behind it.
+#[tokio::test]
+async fn a_given_configuration_is_asked_beside_each_demand_and_weakens_none() {
+    let name = |text| Domain::parse(text).expect("a domain");
+    let domain = |certificate_name| Verification::DomainValidation(certificate_name);
+    let (ours, strangers) = (Authority::new(), Authority::new());
+    let refused = "deferred 4.7.5 at STARTTLS";
+    for (case, authority, certificates, verify, expected) in [
+        (
+            "nothing is asked of anyone",
+            &strangers,
+            &["x.test"][..],
+            Verification::EncryptionOnly,
+            "delivered",
+        ),
+        ("a chain", &ours, &["m1.test"], Verification::CertificateValidation, "delivered"),
+        (
+            "his verifier asks for the host too",
+            &ours,
+            &["m2.test"],
+            Verification::CertificateValidation,
+            refused,
+        ),
+        ("a stranger's chain", &strangers, &["m1.test"], Verification::CertificateValidation, refused),
+        ("the host", &ours, &["m1.test"], domain(CertificateName::Host), "delivered"),
+        ("not the host", &ours, &["m2.test"], domain(CertificateName::Host), refused),
+        (
+            "a given name",
+            &ours,
+            &["smtp.b.test"],
+            domain(CertificateName::Exact(name("smtp.b.test"))),
+            "delivered",
+        ),
+        (
+            "not the given name",
+            &ours,
+            &["m1.test"],
+            domain(CertificateName::Exact(name("smtp.b.test"))),
+            refused,
+        ),
+        (
+            "below a domain",
+            &ours,
+            &["m1.test", "x.b.test"],
+            domain(CertificateName::Below(name("b.test"))),
+            "delivered",
+        ),
+        (
+            "the host's, and not below",
+            &ours,
+            &["m1.test"],
+            domain(CertificateName::Below(name("b.test"))),
+            refused,
+        ),
+        (
+            "below, and not the host's",
+            &ours,
+            &["x.b.test"],
+            domain(CertificateName::Below(name("b.test"))),
+            refused,
+        ),
+    ] {
+        let names: Vec<String> = certificates.iter().map(|name| (*name).to_owned()).collect();
+        let parameters = rcgen::CertificateParams::new(names).expect("names");
+        let server = Pretend::start(offering(authority.server_of(parameters))).await;
+        let given = given(&ours, rustls::crypto::ring::default_provider());
+        let client = builder(mx_hosts(1)).tls_configuration(given).build().expect("a client");
+        let mut destination = by_mx(server.address.port());
+        destination.tls = TlsPolicy::Required { verify };
+        assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{case}");
+        assert_eq!(server.heard("MAIL"), usize::from(expected == "delivered"), "{case}");
+    }
+}
+
+/// A configuration of the caller's that trusts this authority.
+fn given(authority: &Authority, provider: CryptoProvider) -> Arc<ClientConfig> {
+    let TrustAnchors::Store(roots) = authority.trust() else { panic!("a store") };
+    let configuration = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(configuration)
+}
+
+#[derive(Debug)]
+struct NoKeyWillDo;
+
+impl KeyProvider for NoKeyWillDo {
+    fn load_private_key(
+        &self,
+        _: rustls::pki_types::PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("no key will do".to_owned()))
+    }
+}
+
+#[tokio::test]
+async fn what_a_given_configuration_is_made_with_signs_for_our_certificate() {
+    let ours = Authority::new();
+    let provider = CryptoProvider { key_provider: &NoKeyWillDo, ..rustls::crypto::ring::default_provider() };
+    let client = builder(mx_hosts(1)).tls_configuration(given(&ours, provider)).build().expect("a client");
+    for verify in [Verification::CertificateValidation, Verification::EncryptionOnly] {
+        let server = Pretend::start(offering(ours.server_that_asks("m1.test", false))).await;
+        let mut destination = by_mx(server.address.port());
+        destination.tls = TlsPolicy::Required { verify };
+        destination.client_certificate = Some(ours.client("hub.test"));
+        let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
+        assert_eq!(words(&outcomes), ["deferred 4.3.5 at STARTTLS"]);
     }
 }
 
