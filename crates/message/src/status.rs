@@ -38,19 +38,29 @@ pub struct EnhancedStatus {
 pub struct InvalidStatus;
 
 impl EnhancedStatus {
-    /// `2.subject.detail`
+    /// `2.subject.detail`; a number above 999 is taken for 999.
     pub const fn success(subject: u16, detail: u16) -> Self {
-        Self { class: StatusClass::Success, subject, detail }
+        Self::new(StatusClass::Success, subject, detail)
     }
 
-    /// `4.subject.detail`
+    /// `4.subject.detail`; a number above 999 is taken for 999.
     pub const fn transient(subject: u16, detail: u16) -> Self {
-        Self { class: StatusClass::Transient, subject, detail }
+        Self::new(StatusClass::Transient, subject, detail)
     }
 
-    /// `5.subject.detail`
+    /// `5.subject.detail`; a number above 999 is taken for 999.
     pub const fn permanent(subject: u16, detail: u16) -> Self {
-        Self { class: StatusClass::Permanent, subject, detail }
+        Self::new(StatusClass::Permanent, subject, detail)
+    }
+
+    /// Whatever it is made of, it can be read again.
+    const fn new(class: StatusClass, subject: u16, detail: u16) -> Self {
+        const MOST: u16 = 999;
+        Self {
+            class,
+            subject: if subject > MOST { MOST } else { subject },
+            detail: if detail > MOST { MOST } else { detail },
+        }
     }
 
     /// The first digit.
@@ -133,6 +143,13 @@ impl<'de> serde::Deserialize<'de> for EnhancedStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_it_is_made_of_it_can_be_read_again() {
+        let made = EnhancedStatus::permanent(5000, u16::MAX);
+        assert_eq!(made.to_string(), "5.999.999");
+        assert_eq!(made.to_string().parse(), Ok(made));
+    }
 
     #[test]
     fn reads_what_it_prints_and_nothing_else() {
