@@ -19,7 +19,7 @@
 //! use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog, Transcript};
 //! # use postroad_smtp_protocol::server::{Input, Output, Session, Settings};
 //!
-//! #[derive(Debug, Default)]
+//! #[derive(Default)]
 //! struct Lines(Mutex<Vec<String>>);
 //!
 //! impl ProtocolLog for Lines {
@@ -113,9 +113,16 @@ impl<'a> Entry<'a> {
 }
 
 /// Keeps protocol logs. Must return at once: sessions wait.
-pub trait ProtocolLog: fmt::Debug + Send + Sync {
+pub trait ProtocolLog: Send + Sync {
     /// Entry number `sequence`, from 0 on, of a conversation.
     fn record(&self, conversation: &Conversation, sequence: u64, entry: Entry<'_>);
+}
+
+/// For the settings that hold one.
+impl fmt::Debug for dyn ProtocolLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProtocolLog")
+    }
 }
 
 /// The transcript of one session; it ends when it is dropped. The default one is silent.
