@@ -193,7 +193,7 @@ impl Connection {
             let bound = self.session.deadline();
             match self.session.poll() {
                 Output::Event(event) => return Some(event),
-                Output::Transmit { bytes, then } => {
+                Output::Transmit { bytes, then, .. } => {
                     let Some(stream) = &mut self.stream else { return None };
                     let parts = [IoSlice::new(bytes), IoSlice::new(then)];
                     let moving = poll_fn(|context| {
@@ -223,7 +223,7 @@ impl Connection {
                     self.session.handle(now(), Input::Done(result));
                 }
                 Output::StartTls => apart(self.start_tls(bound)).await,
-                Output::Challenge { mechanism, challenge } => {
+                Output::Challenge { mechanism, challenge, .. } => {
                     let (mechanism, challenge) = (mechanism.to_owned(), challenge.map(<[u8]>::to_vec));
                     apart(self.answer(bound, &mechanism, challenge)).await;
                 }

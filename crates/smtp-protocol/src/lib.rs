@@ -66,6 +66,8 @@
 //!   tests and fuzz targets demand it.
 //! * Passwords have no `Debug`, are wiped from memory, and are struck out of every [`transcript`].
 
+#![warn(missing_debug_implementations)]
+
 pub mod capability;
 pub mod client;
 pub mod command;

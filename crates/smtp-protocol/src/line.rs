@@ -48,6 +48,16 @@ impl std::fmt::Debug for Line {
     }
 }
 
+/// Of bytes the number: they may be a password.
+impl std::fmt::Debug for LineBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LineBuffer")
+            .field("held", &self.rest().len())
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
 impl LineBuffer {
     /// From here on a line is not waited for any more.
     pub const ENDLESS: usize = 65_536;

@@ -44,7 +44,7 @@ pub enum CredentialsError {
 /// ```
 pub fn hash_password(password: &[u8]) -> Result<String, CredentialsError> {
     let prepared = prepare_password(password);
-    let hash = Argon2::default().hash_password(&prepared).map_err(|_| CredentialsError::Hashing)?;
+    let hash = Argon2::default().hash_password(prepared.expose()).map_err(|_| CredentialsError::Hashing)?;
     Ok(hash.to_string())
 }
 
@@ -196,7 +196,7 @@ impl Kept {
         let mut computed = vec![0; expected.len()];
         let prepared = prepare_password(password.expose());
         Argon2::new(Algorithm::Argon2id, version, params)
-            .hash_password_into_with_memory(&prepared, salt, &mut computed, memory.get_mut(..blocks)?)
+            .hash_password_into_with_memory(prepared.expose(), salt, &mut computed, memory.get_mut(..blocks)?)
             .ok()?;
         Some(Output::new(&computed).ok()? == *expected)
     }

@@ -174,9 +174,9 @@ async fn serve(
     step: ServerStep,
 ) -> Step {
     match step {
-        ServerStep::Challenge(challenge) => Step::Challenge(challenge.to_vec()),
+        ServerStep::Challenge(challenge) => Step::Challenge(challenge.expose().to_vec()),
         ServerStep::Accept(username) => Step::Accepted(username),
-        ServerStep::Verify(ClearCredential { authorization_identity, username, password }) => {
+        ServerStep::Verify(ClearCredential { authorization_identity, username, password, .. }) => {
             let username = prepare_name(&username).into_owned();
             *said_to_be = Some(username.clone());
             if !authorization_identity.is_empty() && prepare_name(&authorization_identity) != username {
@@ -193,7 +193,7 @@ async fn serve(
             *said_to_be = Some(username);
             let Some(verifier) = verifier else { return Step::Unavailable };
             match exchange.verifier(verifier) {
-                Ok(ServerStep::Challenge(challenge)) => Step::Challenge(challenge.to_vec()),
+                Ok(ServerStep::Challenge(challenge)) => Step::Challenge(challenge.expose().to_vec()),
                 Ok(_) => Step::Unavailable,
                 Err(why) => Step::Refused(why),
             }
@@ -203,7 +203,7 @@ async fn serve(
             match (verify.verify_token(client, token).await, exchange) {
                 // The client is told why before it is told no (RFC 7628 section 3.2.3).
                 (LogonStep::Rejected, exchange) => match exchange.refuse_token() {
-                    ServerStep::Challenge(challenge) => Step::Challenge(challenge.to_vec()),
+                    ServerStep::Challenge(challenge) => Step::Challenge(challenge.expose().to_vec()),
                     _ => Step::Refused(Refused::Wrong),
                 },
                 (step, _) => step.into(),

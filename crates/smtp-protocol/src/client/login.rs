@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use crate::client::session::{Session, State, single_line};
 use crate::client::settings::Authentication;
 use crate::reply::{Reply, ReplyKind};
-use crate::sasl::{Binding, ClientExchange, Mechanism, base64_decode, base64_encode};
+use crate::sasl::framing::{base64_decode, base64_encode};
+use crate::sasl::{Binding, ClientExchange, Mechanism, Secret};
 
 /// `command-line` with its CRLF (RFC 5321 section 4.5.3.1.4); a longer initial response goes by itself.
 const COMMAND_LINE: usize = 512;
@@ -66,9 +67,9 @@ struct Owners {
 
 enum Stage {
     /// The owner is to be asked, or was.
-    Asking { challenge: Option<Zeroizing<Vec<u8>>>, announced: bool },
+    Asking { challenge: Option<Secret>, announced: bool },
     /// This did not fit the command, and is said when the server asks for it.
-    HeldBack(Zeroizing<Vec<u8>>),
+    HeldBack(Secret),
     /// The server speaks next.
     Said,
 }
@@ -106,7 +107,7 @@ impl Login {
         match &mut self.exchange {
             Exchange::Owners(Owners { stage: Stage::Asking { challenge, announced }, mechanism, .. }) => {
                 let is_new = !std::mem::replace(announced, true);
-                is_new.then(|| (mechanism.as_str(), challenge.as_deref().map(Vec::as_slice)))
+                is_new.then(|| (mechanism.as_str(), challenge.as_ref().map(Secret::expose)))
             }
             _ => None,
         }
@@ -168,8 +169,9 @@ impl Session {
             self.capabilities.auth.iter().any(|offered| offered == name)
                 && !self.refused_mechanisms.iter().any(|refused| refused == name)
         };
-        if let Some(own) = authentication.own_mechanisms.iter().find(|name| offered(name)) {
-            return Some(Choice::Owners(own.clone()));
+        let mut own = authentication.own_mechanisms.iter().map(|name| name.to_ascii_uppercase());
+        if let Some(own) = own.find(|name| offered(name)) {
+            return Some(Choice::Owners(own));
         }
         let proof_refused = Mechanism::ALL
             .iter()
@@ -205,7 +207,7 @@ impl Session {
         let fits = exchange.initial_length().is_some_and(|length| fits_command(name, length));
         let initial = if fits { exchange.initial_response() } else { None };
         let login = Login { exchange: Exchange::Ours(exchange), cancelled: None };
-        self.say_command(now, name, initial.as_deref().map(Vec::as_slice), login);
+        self.say_command(now, name, initial.as_ref().map(Secret::expose), login);
     }
 
     fn say_command(&mut self, now: Instant, mechanism: &str, initial: Option<&[u8]>, login: Login) {
@@ -267,7 +269,10 @@ impl Session {
                     Stage::HeldBack(initial) => Ok(initial),
                     _ if owners.rounds > MOST_ROUNDS => Err("it asks without end".to_owned()),
                     _ => {
-                        owners.stage = Stage::Asking { challenge: Some(challenge), announced: false };
+                        owners.stage = Stage::Asking {
+                            challenge: Some(Secret::taken_from(challenge)),
+                            announced: false,
+                        };
                         return self.set_deadline(Some(now + self.settings.timeouts.command));
                     }
                 }
@@ -293,7 +298,7 @@ impl Session {
         }
         match answer {
             Answer::Say { bytes, .. } if is_first && !fits_command(&mechanism, bytes.len()) => {
-                owners.stage = Stage::HeldBack(Zeroizing::new(bytes.to_vec()));
+                owners.stage = Stage::HeldBack(Secret::new(bytes));
                 self.begin_owners(now, &mechanism, None);
             }
             Answer::Say { bytes, .. } if is_first => self.begin_owners(now, &mechanism, Some(bytes)),
@@ -302,8 +307,8 @@ impl Session {
                 let text = format!("there is nothing to log in with by {mechanism}: {}", single_line(why));
                 self.cannot_log_in(EnhancedStatus::transient(7, 0), Fault::Local, &text);
             }
-            Answer::Say { bytes, .. } => self.answer_challenge(now, Ok(Zeroizing::new(bytes.to_vec()))),
-            Answer::Nothing => self.answer_challenge(now, Ok(Zeroizing::new(Vec::new()))),
+            Answer::Say { bytes, .. } => self.answer_challenge(now, Ok(Secret::new(bytes))),
+            Answer::Nothing => self.answer_challenge(now, Ok(Secret::new(Vec::new()))),
             Answer::GiveUp(why) => self.answer_challenge(now, Err(single_line(why))),
         }
     }
@@ -315,9 +320,9 @@ impl Session {
     }
 
     /// A line of base64, or `*` where there is nothing that we could say (RFC 4954 section 4).
-    fn answer_challenge(&mut self, now: Instant, answer: Result<Zeroizing<Vec<u8>>, String>) {
+    fn answer_challenge(&mut self, now: Instant, answer: Result<Secret, String>) {
         let line = match &answer {
-            Ok(answer) => Zeroizing::new(format!("{}\r\n", base64_encode(answer).as_str())),
+            Ok(answer) => Zeroizing::new(format!("{}\r\n", base64_encode(answer.expose()).as_str())),
             Err(_) => Zeroizing::new("*\r\n".to_owned()),
         };
         self.wipe_output();

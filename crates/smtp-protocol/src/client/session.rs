@@ -49,6 +49,7 @@ pub enum Input<'a> {
 #[non_exhaustive]
 pub enum Output<'a> {
     /// Write these bytes, or a part of them, and say how many with [`Input::Transmitted`].
+    #[non_exhaustive]
     Transmit {
         /// At least one.
         bytes: &'a [u8],
@@ -59,8 +60,9 @@ pub enum Output<'a> {
     StartTls,
     /// Answer this with [`Input::Answer`], for one of
     /// [`own_mechanisms`](crate::client::Authentication::own_mechanisms): by asking a ticket server, say.
+    #[non_exhaustive]
     Challenge {
-        /// Which of them.
+        /// Which of them, upper case.
         mechanism: &'a str,
         /// What the server said, decoded. `None`: nothing was said yet, and an initial response may be.
         challenge: Option<&'a [u8]>,
@@ -167,6 +169,16 @@ pub struct Session {
     transmitted: u64,
     deadline: Option<Instant>,
     events: VecDeque<Event>,
+}
+
+/// With whom, and whether a message may come.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("host", &self.settings.host)
+            .field("is_idle", &self.is_idle())
+            .finish_non_exhaustive()
+    }
 }
 
 pub(super) enum State {

@@ -58,6 +58,7 @@ impl Settings {
 
 /// Whether STARTTLS is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartTls {
     /// Not even where it is offered.
     Never,
@@ -92,7 +93,7 @@ pub struct Authentication {
     pub credential: Credential,
     /// Which mechanisms may be used; empty: every one we speak. The strongest both sides have is taken.
     pub mechanisms: Vec<Mechanism>,
-    /// Mechanisms that the owner of the session answers for, such as `GSSAPI`, upper case: tried before ours, the first
+    /// Mechanisms that the owner of the session answers for, such as `GSSAPI`, in any letter case: tried before ours, the first
     /// first. See [`Output::Challenge`](crate::client::Output::Challenge).
     pub own_mechanisms: Vec<String>,
     /// We may log in without TLS, the password in clear text if need be. Never after a downgrade, whatever this says.

@@ -1,5 +1,7 @@
 //! OAUTHBEARER (RFC 7628) and XOAUTH2: a name and an OAuth 2.0 access token, and what follows when it will not do.
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::saslname;
@@ -14,6 +16,7 @@ pub(crate) const REFUSAL: &[u8] = br#"{"status":"invalid_token","schemes":"beare
 
 /// A token as a client sent it, not verified yet.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct BearerToken {
     /// Whose it is said to be; empty in an OAUTHBEARER message that leaves it to the token.
     pub username: String,
@@ -21,10 +24,24 @@ pub struct BearerToken {
     pub token: Secret,
 }
 
+impl BearerToken {
+    /// A token that is said to be this user's.
+    pub fn new(username: impl Into<String>, token: Secret) -> Self {
+        Self { username: username.into(), token }
+    }
+}
+
+/// The name alone.
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerToken").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
 /// The message is not of the form, or has no bearer token in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an OAUTHBEARER (RFC 7628) or XOAUTH2 message with a bearer token")]
-pub struct NotABearer;
+pub(crate) struct NotABearer;
 
 /// `client-resp = gs2-header kvsep *kvpair kvsep` (RFC 7628 section 3.1)
 pub(crate) fn encode_oauthbearer(credential: &Credential) -> Zeroizing<Vec<u8>> {
@@ -59,7 +76,7 @@ pub(crate) fn decode_oauthbearer(message: &[u8]) -> Result<BearerToken, NotABear
         None if name.is_empty() => String::new(),
         None => return Err(NotABearer),
     };
-    Ok(BearerToken { username, token: token(pairs)? })
+    Ok(BearerToken::new(username, token(pairs)?))
 }
 
 /// The inverse of the other.
@@ -67,7 +84,7 @@ pub(crate) fn decode_xoauth2(message: &[u8]) -> Result<BearerToken, NotABearer> 
     let (header, pairs) = split_at_separator(message)?;
     let name = header.strip_prefix(b"user=").filter(|name| !name.is_empty()).ok_or(NotABearer)?;
     let username = std::str::from_utf8(name).map_err(|_| NotABearer)?.to_owned();
-    Ok(BearerToken { username, token: token(pairs)? })
+    Ok(BearerToken::new(username, token(pairs)?))
 }
 
 fn split_at_separator(message: &[u8]) -> Result<(&[u8], &[u8]), NotABearer> {

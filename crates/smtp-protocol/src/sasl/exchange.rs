@@ -7,7 +7,7 @@ use super::framing::base64_encode;
 use super::mechanism::Mechanism;
 use super::scram::client::Client;
 use super::scram::nonce::Nonce;
-use super::secret::{Credential, Proof};
+use super::secret::{Credential, Proof, Secret};
 use super::{bearer, cram_md5, plain};
 
 /// Answers what a server asks during AUTH, and no more often than the mechanism allows.
@@ -16,9 +16,9 @@ use super::{bearer, cram_md5, plain};
 /// use postroad_smtp_protocol::sasl::{Binding, ClientExchange, Credential, Mechanism, Secret};
 /// let credential = Credential::new("tim", Secret::new("tanstaaf"));
 /// let mut login = ClientExchange::new(Mechanism::Login, credential, None, Binding::None);
-/// assert_eq!(login.initial_response(), None);
-/// assert_eq!(login.respond(b"Username:")?.as_slice(), b"tim");
-/// assert_eq!(login.respond(b"Password:")?.as_slice(), b"tanstaaf");
+/// assert!(login.initial_response().is_none());
+/// assert_eq!(login.respond(b"Username:")?.expose(), b"tim");
+/// assert_eq!(login.respond(b"Password:")?.expose(), b"tanstaaf");
 /// assert!(login.is_complete()); // now a 235 is a success
 /// # Ok::<(), postroad_smtp_protocol::sasl::ExchangeError>(())
 /// ```
@@ -77,7 +77,7 @@ impl ClientExchange {
     }
 
     /// What the client may say at once, with AUTH itself. `None` where the server speaks first.
-    pub fn initial_response(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn initial_response(&mut self) -> Option<Secret> {
         match self.mechanism {
             Mechanism::Login | Mechanism::CramMd5 => None,
             _ => self.respond(b"").ok(),
@@ -113,7 +113,15 @@ impl ClientExchange {
     ///
     /// LOGIN's challenges are answered by their order: their words differ from server to server. With SCRAM this takes as
     /// long as the iterations that the server names, at most somewhat less than a second of a processor.
-    pub fn respond(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, ExchangeError> {
+    ///
+    /// # Errors
+    /// Where the server goes on longer than the mechanism, says what is none of its messages, or does not know the password: nothing
+    /// more is to be said, and no success that follows is one.
+    pub fn respond(&mut self, challenge: &[u8]) -> Result<Secret, ExchangeError> {
+        self.answer(challenge).map(Secret::taken_from)
+    }
+
+    fn answer(&mut self, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, ExchangeError> {
         if !self.mechanism.takes(&self.credential.proof) {
             return Err(ExchangeError::Unfit(self.mechanism));
         }
@@ -172,7 +180,6 @@ impl std::fmt::Debug for ClientExchange {
 
 #[cfg(test)]
 mod tests {
-    use super::super::secret::Secret;
     use super::*;
 
     fn exchange(mechanism: Mechanism) -> ClientExchange {
@@ -182,9 +189,9 @@ mod tests {
     #[test]
     fn plain_says_all_at_once_and_then_nothing() {
         let mut plain = exchange(Mechanism::Plain);
-        assert_eq!(plain.initial_response().as_deref().map(Vec::as_slice), Some(&b"\0tim\0pw"[..]));
+        assert_eq!(plain.initial_response().as_ref().map(Secret::expose), Some(&b"\0tim\0pw"[..]));
         assert!(plain.is_complete());
-        assert_eq!(plain.respond(b"more?"), Err(ExchangeError::AsksForMore(Mechanism::Plain)));
+        assert_eq!(plain.respond(b"more?").err(), Some(ExchangeError::AsksForMore(Mechanism::Plain)));
     }
 
     #[test]
@@ -205,10 +212,10 @@ mod tests {
     #[test]
     fn login_answers_two_challenges_whatever_their_words() {
         let mut login = exchange(Mechanism::Login);
-        assert_eq!(login.initial_response(), None);
-        assert_eq!(login.respond(b"VXNlcm5hbWU6").as_deref().map(Vec::as_slice), Ok(&b"tim"[..]));
+        assert!(login.initial_response().is_none());
+        assert_eq!(login.respond(b"VXNlcm5hbWU6").as_ref().map(Secret::expose), Ok(&b"tim"[..]));
         assert!(!login.is_complete());
-        assert_eq!(login.respond(b"?").as_deref().map(Vec::as_slice), Ok(&b"pw"[..]));
+        assert_eq!(login.respond(b"?").as_ref().map(Secret::expose), Ok(&b"pw"[..]));
         assert!(login.is_complete());
         assert!(login.respond(b"and?").is_err());
     }
@@ -221,11 +228,13 @@ mod tests {
             let credential = Credential::token("tim", Secret::new("ya29"));
             let mut bearer = ClientExchange::new(mechanism, credential, None, Binding::None);
             assert!(
-                bearer.initial_response().is_some_and(|said| said.ends_with(b"auth=Bearer ya29\x01\x01"))
+                bearer
+                    .initial_response()
+                    .is_some_and(|said| said.expose().ends_with(b"auth=Bearer ya29\x01\x01"))
             );
             assert!(bearer.is_complete());
             let answer = bearer.respond(br#"{"status":"invalid_token"}"#);
-            assert_eq!(answer.as_deref().map(Vec::as_slice), Ok(acknowledgement));
+            assert_eq!(answer.as_ref().map(Secret::expose), Ok(acknowledgement));
             assert!(!bearer.is_complete(), "{mechanism}");
             assert!(bearer.respond(b"").is_err());
         }
@@ -236,7 +245,7 @@ mod tests {
         for (name, said) in [(None, &b""[..]), (Some("jane".to_owned()), b"jane")] {
             let mut external =
                 ClientExchange::new(Mechanism::External, Credential::certificate(name), None, Binding::None);
-            assert_eq!(external.initial_response().as_deref().map(Vec::as_slice), Some(said));
+            assert_eq!(external.initial_response().as_ref().map(Secret::expose), Some(said));
             assert!(external.is_complete());
         }
     }

@@ -7,20 +7,20 @@ use zeroize::Zeroizing;
 /// The text of a challenge or response that is not base64 (RFC 4954 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not base64")]
-pub struct NotBase64;
+pub(crate) struct NotBase64;
 
 /// Reads one challenge or response.
-pub fn base64_decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBase64> {
+pub(crate) fn base64_decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBase64> {
     STANDARD.decode(text).map(Zeroizing::new).map_err(|_| NotBase64)
 }
 
 /// Writes one challenge or response.
-pub fn base64_encode(bytes: &[u8]) -> Zeroizing<String> {
+pub(crate) fn base64_encode(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(bytes))
 }
 
 /// Reads what follows the mechanism's name in AUTH: `=` is an empty initial response (RFC 4954 section 4).
-pub fn initial_response(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBase64> {
+pub(crate) fn initial_response(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBase64> {
     if text == b"=" { Ok(Zeroizing::new(Vec::new())) } else { base64_decode(text) }
 }
 

@@ -4,20 +4,20 @@ use super::plain::ClearCredential;
 use super::secret::Secret;
 
 /// What a server asks for first, decoded.
-pub const USERNAME_CHALLENGE: &[u8] = b"Username:";
+pub(crate) const USERNAME_CHALLENGE: &[u8] = b"Username:";
 /// What a server asks for next, decoded.
-pub const PASSWORD_CHALLENGE: &[u8] = b"Password:";
+pub(crate) const PASSWORD_CHALLENGE: &[u8] = b"Password:";
 
 /// The server's side: feed it the decoded responses.
 ///
 /// The first may come with AUTH itself, as Outlook sends it.
 #[derive(Default)]
-pub struct ServerExchange {
+pub(crate) struct ServerExchange {
     username: Option<String>,
 }
 
 /// What the server does after a response.
-pub enum ServerStep {
+pub(crate) enum ServerStep {
     /// 334 with this challenge.
     Challenge(&'static [u8]),
     /// All has come; verify it.
@@ -27,21 +27,21 @@ pub enum ServerStep {
 /// The response is no name: empty, with a NUL, or not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a LOGIN response: expected a user name, then a password")]
-pub struct NotLogin;
+pub(crate) struct NotLogin;
 
 impl ServerExchange {
     /// An exchange of which nothing has come.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// What to say when AUTH came without an initial response.
-    pub fn first_challenge(&self) -> &'static [u8] {
+    pub(crate) fn first_challenge(&self) -> &'static [u8] {
         USERNAME_CHALLENGE
     }
 
     /// Takes one response.
-    pub fn respond(&mut self, response: &[u8]) -> Result<ServerStep, NotLogin> {
+    pub(crate) fn respond(&mut self, response: &[u8]) -> Result<ServerStep, NotLogin> {
         if response.is_empty() || response.contains(&0) {
             return Err(NotLogin);
         }

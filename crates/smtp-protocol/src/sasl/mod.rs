@@ -1,8 +1,8 @@
 //! The SASL exchanges that AUTH carries, both sides.
 //!
 //! A client makes a [`ClientExchange`] from a [`Credential`] and answers challenges with it; a server makes a
-//! [`ServerExchange`], and verifies elsewhere what comes of it. Nothing here knows base64 but [`base64_decode`] and
-//! [`base64_encode`], which both sides frame with, and nothing here has a source of randomness: a [`Nonce`] is brought.
+//! [`ServerExchange`], and verifies elsewhere what comes of it. What goes in and out is decoded: the base64 around it is the
+//! sessions' affair. Nothing here has a source of randomness: a [`Nonce`] is brought.
 //!
 //! | mechanism | client | server | what goes over the wire | document |
 //! |---|---|---|---|---|
@@ -13,28 +13,27 @@
 //! | CRAM-MD5 | yes | no | a proof; a server would have to keep what is as good as the password | RFC 2195 |
 //! | PLAIN, LOGIN | yes | yes | the password | RFC 4616 |
 
-pub mod bearer;
-pub mod binding;
-pub(crate) mod cram_md5;
-pub mod exchange;
-pub mod framing;
-pub mod hash;
-pub mod login;
-pub mod mechanism;
-pub mod plain;
-pub mod prepare;
-pub(crate) mod saslname;
-pub mod scram;
-pub mod secret;
-pub mod server;
-pub(crate) mod signature_hash;
+mod bearer;
+mod binding;
+mod cram_md5;
+mod exchange;
+pub(crate) mod framing;
+mod hash;
+mod login;
+mod mechanism;
+mod plain;
+mod prepare;
+mod saslname;
+mod scram;
+mod secret;
+mod server;
+mod signature_hash;
 
 pub use bearer::BearerToken;
 pub use binding::{Binding, BindingType, ChannelBindings};
 pub use exchange::{ClientExchange, ExchangeError};
-pub use framing::{base64_decode, base64_encode};
 pub use hash::Hash;
-pub use mechanism::Mechanism;
+pub use mechanism::{Mechanism, UnknownMechanism};
 pub use plain::ClearCredential;
 pub use prepare::{prepare_name, prepare_password};
 pub use scram::nonce::Nonce;

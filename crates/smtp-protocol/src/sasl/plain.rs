@@ -1,11 +1,14 @@
 //! PLAIN (RFC 4616): everything in one message.
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::secret::{Credential, Secret};
 
 /// A name and a password as a client sent them, not verified yet.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct ClearCredential {
     /// Who the client wants to act as; empty when it is itself.
     pub authorization_identity: String,
@@ -15,13 +18,23 @@ pub struct ClearCredential {
     pub password: Secret,
 }
 
+/// The names alone.
+impl fmt::Debug for ClearCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClearCredential")
+            .field("authorization_identity", &self.authorization_identity)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The message is not two NULs with a name between them, or a name is not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a PLAIN message: expected [authorization identity] NUL user name NUL password (RFC 4616)")]
-pub struct NotPlain;
+pub(crate) struct NotPlain;
 
 /// `message = [authzid] UTF8NUL authcid UTF8NUL passwd` (RFC 4616 section 2)
-pub fn decode(message: &[u8]) -> Result<ClearCredential, NotPlain> {
+pub(crate) fn decode(message: &[u8]) -> Result<ClearCredential, NotPlain> {
     let mut parts = message.split(|&byte| byte == 0);
     let (Some(authorization), Some(username), Some(password), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -40,7 +53,7 @@ pub fn decode(message: &[u8]) -> Result<ClearCredential, NotPlain> {
 }
 
 /// The same, from a credential; the authorization identity stays empty.
-pub fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
+pub(crate) fn encode(credential: &Credential) -> Zeroizing<Vec<u8>> {
     let password = credential.secret();
     // One allocation, so that no half-grown copy is left behind unwiped.
     let mut message = Zeroizing::new(Vec::with_capacity(credential.username.len() + password.len() + 2));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use zeroize::Zeroizing;
+use super::secret::Secret;
 
 /// A name as it is compared and sent: by SASLprep, so that `Ä` in one character and in two is one name.
 ///
@@ -13,12 +13,12 @@ pub fn prepare_name(name: &str) -> Cow<'_, str> {
 }
 
 /// A password as it is hashed; see [`prepare_name`]. Bytes that are not UTF-8 are taken as they stand too.
-pub fn prepare_password(password: &[u8]) -> Zeroizing<Vec<u8>> {
+pub fn prepare_password(password: &[u8]) -> Secret {
     let prepared = std::str::from_utf8(password).ok().and_then(|text| stringprep::saslprep(text).ok());
     match prepared {
-        Some(Cow::Owned(text)) => Zeroizing::new(text.into_bytes()),
-        Some(Cow::Borrowed(text)) => Zeroizing::new(text.as_bytes().to_vec()),
-        None => Zeroizing::new(password.to_vec()),
+        Some(Cow::Owned(text)) => Secret::new(text),
+        Some(Cow::Borrowed(text)) => Secret::new(text),
+        None => Secret::new(password),
     }
 }
 
@@ -40,8 +40,8 @@ mod tests {
             ("\u{1f600}", "\u{1f600}", "unassigned in Unicode 3.2: taken as it stands"),
         ] {
             assert_eq!(prepare_name(name), prepared, "{why}");
-            assert_eq!(prepare_password(name.as_bytes()).as_slice(), prepared.as_bytes(), "{why}");
+            assert_eq!(prepare_password(name.as_bytes()).expose(), prepared.as_bytes(), "{why}");
         }
-        assert_eq!(prepare_password(b"p\xff").as_slice(), b"p\xff");
+        assert_eq!(prepare_password(b"p\xff").expose(), b"p\xff");
     }
 }

@@ -14,12 +14,18 @@ use super::hash::same;
 /// println!("{:?}", postroad_smtp_protocol::sasl::Secret::new("hunter2"));
 /// ```
 #[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "whoever shows it has to say so")]
 pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
 impl Secret {
     /// Takes the bytes over.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(Arc::new(Zeroizing::new(bytes.into())))
+    }
+
+    /// The same, of bytes that were wiped in any case, without a copy.
+    pub(crate) fn taken_from(mut bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self::new(std::mem::take(&mut *bytes))
     }
 
     /// The bytes themselves. Whoever calls this answers for where they go.
@@ -35,6 +41,7 @@ impl Secret {
 
 /// Who we are for a server that wants a login.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Credential {
     /// The name that is logged in (SASL: authentication identity; of a certificate: whom it acts as, or empty).
     pub username: String,
@@ -101,13 +108,19 @@ impl Credential {
 /// The name and the kind of proof alone.
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.proof {
-            Proof::Password(_) => "password",
-            Proof::Token(_) => "token",
-            Proof::Certificate => "certificate",
-            Proof::Elsewhere => "elsewhere",
-        };
-        f.debug_struct("Credential").field("username", &self.username).field("proof", &kind).finish()
+        f.debug_struct("Credential").field("username", &self.username).field("proof", &self.proof).finish()
+    }
+}
+
+/// The kind alone.
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(..)",
+            Self::Token(_) => "Token(..)",
+            Self::Certificate => "Certificate",
+            Self::Elsewhere => "Elsewhere",
+        })
     }
 }
 
@@ -118,7 +131,7 @@ mod tests {
     #[test]
     fn a_credential_shows_its_name_only() {
         let shown = format!("{:?}", Credential::new("relay", Secret::new("hunter2")));
-        assert_eq!(shown, "Credential { username: \"relay\", proof: \"password\" }");
+        assert_eq!(shown, "Credential { username: \"relay\", proof: Password(..) }");
     }
 
     #[test]

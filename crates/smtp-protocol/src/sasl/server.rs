@@ -1,7 +1,5 @@
 //! The server's side of a SASL exchange, for every mechanism that we serve.
 
-use zeroize::Zeroizing;
-
 use super::bearer::{self, BearerToken};
 use super::binding::ChannelBindings;
 use super::login::{self, ServerStep as LoginStep};
@@ -10,6 +8,7 @@ use super::plain::{self, ClearCredential};
 use super::scram::nonce::Nonce;
 use super::scram::server::{Server as Scram, Step as ScramStep};
 use super::scram::verifier::ScramVerifier;
+use super::secret::Secret;
 
 /// Asks a client who it is, and says what is to be verified. It verifies nothing by itself but SCRAM's proofs.
 ///
@@ -46,7 +45,7 @@ enum State {
 #[non_exhaustive]
 pub enum ServerStep {
     /// 334 with this.
-    Challenge(Zeroizing<Vec<u8>>),
+    Challenge(Secret),
     /// Verify this name and password.
     Verify(ClearCredential),
     /// Bring what is kept of this name's password, or what is as good for nobody's, to [`ServerExchange::verifier`].
@@ -57,6 +56,20 @@ pub enum ServerStep {
     Certificate(String),
     /// It is this user, proved.
     Accept(String),
+}
+
+/// The step, and no secret.
+impl std::fmt::Debug for ServerStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Challenge(_) => f.write_str("Challenge(..)"),
+            Self::Verify(credential) => write!(f, "Verify({credential:?})"),
+            Self::Fetch(name) => write!(f, "Fetch({name:?})"),
+            Self::Token(token) => write!(f, "Token({token:?})"),
+            Self::Certificate(name) => write!(f, "Certificate({name:?})"),
+            Self::Accept(name) => write!(f, "Accept({name:?})"),
+        }
+    }
 }
 
 /// Why an exchange ends without a user.
@@ -167,7 +180,7 @@ impl ServerExchange {
 }
 
 fn say(challenge: &[u8]) -> ServerStep {
-    ServerStep::Challenge(Zeroizing::new(challenge.to_vec()))
+    ServerStep::Challenge(Secret::new(challenge))
 }
 
 fn scram_step(step: ScramStep) -> ServerStep {

@@ -24,6 +24,19 @@ pub enum Input<'a> {
     End(Refusal),
 }
 
+/// Of bytes the number: they may be a password.
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Received(bytes) => write!(f, "Received({} bytes)", bytes.len()),
+            Self::Verdict(verdict) => f.debug_tuple("Verdict").field(verdict).finish(),
+            Self::TlsEstablished => f.write_str("TlsEstablished"),
+            Self::RefuseContent(refusal) => f.debug_tuple("RefuseContent").field(refusal).finish(),
+            Self::End(refusal) => f.debug_tuple("End").field(refusal).finish(),
+        }
+    }
+}
+
 /// What a session wants.
 #[derive(Debug)]
 pub enum Output {

@@ -1,9 +1,10 @@
 //! AUTH: frames an exchange that its owner leads, round by round, and counts what fails.
 
 use postroad_message::EnhancedStatus;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize as _;
 
-use crate::sasl::{Secret, base64_decode, base64_encode, framing};
+use crate::sasl::Secret;
+use crate::sasl::framing::{self, base64_decode, base64_encode};
 use crate::server::event::{Event, Slow};
 use crate::server::limits::Limits;
 use crate::server::reply_line::ReplyLine;
@@ -46,7 +47,10 @@ impl Session {
                     None => Token::Asked,
                     Some(_) => Token::Given,
                 };
-                self.ask(Event::Logon { mechanism, response: response.map(secret) }, Question::Logon);
+                self.ask(
+                    Event::Logon { mechanism, response: response.map(Secret::taken_from) },
+                    Question::Logon,
+                );
             }
             Err(_) => self.malformed_response(),
         }
@@ -66,7 +70,10 @@ impl Session {
                     if self.token == Token::Asked {
                         self.token = Token::Given;
                     }
-                    self.ask(Event::LogonResponse { response: secret(response) }, Question::Logon);
+                    self.ask(
+                        Event::LogonResponse { response: Secret::taken_from(response) },
+                        Question::Logon,
+                    );
                 }
                 Err(_) => self.malformed_response(),
             }
@@ -122,9 +129,4 @@ impl Session {
             self.close();
         }
     }
-}
-
-/// Without a copy.
-fn secret(mut bytes: Zeroizing<Vec<u8>>) -> Secret {
-    Secret::new(std::mem::take(&mut *bytes))
 }

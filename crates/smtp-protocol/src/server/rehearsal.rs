@@ -95,7 +95,7 @@ fn answer(exchange: &mut ServerExchange, response: Option<Secret>) -> Verdict {
         step => Ok(step),
     });
     match step {
-        Ok(ServerStep::Challenge(challenge)) => Verdict::Challenge(challenge.to_vec()),
+        Ok(ServerStep::Challenge(challenge)) => Verdict::Challenge(challenge.expose().to_vec()),
         Ok(ServerStep::Verify(credential)) => Verdict::LoggedOn(credential.username),
         Ok(ServerStep::Token(token)) => Verdict::LoggedOn(token.username),
         Ok(ServerStep::Certificate(name) | ServerStep::Accept(name)) => Verdict::LoggedOn(name),

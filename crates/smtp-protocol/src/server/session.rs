@@ -39,6 +39,16 @@ pub struct Session {
     slow: Slow,
 }
 
+/// Who is logged on, and whether inside TLS.
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("in_tls", &self.in_tls)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Session {
     /// A session that has not greeted yet.
     pub fn new(settings: Settings) -> Self {

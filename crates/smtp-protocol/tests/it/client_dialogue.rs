@@ -76,7 +76,7 @@ impl Player {
                     let mut authentication = Authentication::new(Credential::new("tim", Secret::new("pw")));
                     authentication.clear_text_allowed = how.contains("clear");
                     if how.contains("own") {
-                        authentication.own_mechanisms = vec!["GSSAPI".to_owned(), "NTLM".to_owned()];
+                        authentication.own_mechanisms = vec!["gssapi".to_owned(), "NTLM".to_owned()];
                     }
                     if how.contains("token") {
                         authentication.credential = Credential::token("tim", Secret::new("ya29.token"));
@@ -269,7 +269,7 @@ impl Player {
                 }
                 Output::StartTls => self.wants_tls = true,
                 Output::Task(task) => self.session.handle(self.now, Input::Done(task.run())),
-                Output::Challenge { mechanism, challenge } => {
+                Output::Challenge { mechanism, challenge, .. } => {
                     let heard = challenge.map_or("nothing yet".into(), String::from_utf8_lossy);
                     self.results.push(format!("asked {mechanism}: {heard}"));
                 }

@@ -32,7 +32,7 @@ pub(crate) fn rehearse(data: &[u8]) {
     let (mut sent, mut settled, mut ends) = (0, 0, 0);
     for _ in 0..100_000 {
         match session.poll() {
-            Output::Transmit { bytes, then } => {
+            Output::Transmit { bytes, then, .. } => {
                 let count = (bytes.len() + then.len()).min(700);
                 session.handle(now, Input::Transmitted(count));
             }

@@ -55,7 +55,7 @@ impl Pair {
                 }
             }
             match self.client.poll() {
-                client::Output::Transmit { bytes, then } => {
+                client::Output::Transmit { bytes, then, .. } => {
                     to_server.extend_from_slice(bytes);
                     to_server.extend_from_slice(then);
                     let count = bytes.len() + then.len();

@@ -365,7 +365,7 @@ pub(crate) fn run(manner: Manner, disturbance: Disturbance) -> Run {
     let (mut outcomes, mut reasons, mut sent) = (Vec::new(), 0, 0);
     for _ in 0..10_000 {
         match session.poll() {
-            Output::Transmit { bytes, then } => {
+            Output::Transmit { bytes, then, .. } => {
                 let mut taken = server.hear(bytes);
                 if taken == bytes.len() && !then.is_empty() {
                     taken += server.hear(then);

@@ -50,7 +50,7 @@ impl LogonJudge {
         step: Result<ServerStep, Refused>,
     ) -> Verdict {
         let (user, right) = match step {
-            Ok(ServerStep::Challenge(challenge)) => return Verdict::Challenge(challenge.to_vec()),
+            Ok(ServerStep::Challenge(challenge)) => return Verdict::Challenge(challenge.expose().to_vec()),
             Ok(ServerStep::Fetch(user)) => {
                 let hash = mechanism.scram().expect("a SCRAM mechanism");
                 let verifier = match user == self.user {

@@ -167,7 +167,7 @@ impl Connection {
             let bound = self.session.deadline();
             let moved = match self.session.poll() {
                 Output::Event(event) => return Some(event),
-                Output::Transmit { bytes, then } => {
+                Output::Transmit { bytes, then, .. } => {
                     let parts = [IoSlice::new(bytes), IoSlice::new(then)];
                     let written = within(bound, self.stream.write_vectored(&parts)).await;
                     written.map(|written| written.map(Moved::Out))

@@ -9,11 +9,11 @@ use super::nonce::is_nonce;
 /// The message is not of its form, or asks for an extension (`m=`) that nobody has defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a SCRAM message (RFC 5802 section 7)")]
-pub struct NotScram;
+pub(crate) struct NotScram;
 
 /// `gs2-cbind-flag`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flag<'a> {
+pub(crate) enum Flag<'a> {
     /// `n`: the client has no channel binding.
     None,
     /// `y`: it has, and takes the server for one that has not.
@@ -24,24 +24,24 @@ pub enum Flag<'a> {
 
 /// `client-first-message = gs2-header client-first-message-bare`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientFirst<'a> {
+pub(crate) struct ClientFirst<'a> {
     /// What it says about channel binding.
-    pub flag: Flag<'a>,
+    pub(crate) flag: Flag<'a>,
     /// Whom it acts as; empty when it is itself.
-    pub authorization_identity: String,
+    pub(crate) authorization_identity: String,
     /// Who it is, as it wrote it.
-    pub username: String,
+    pub(crate) username: String,
     /// Its part of the nonce.
-    pub nonce: &'a str,
+    pub(crate) nonce: &'a str,
     /// `gs2-header`, as it stands.
-    pub header: &'a str,
+    pub(crate) header: &'a str,
     /// `client-first-message-bare`, as it stands.
-    pub bare: &'a str,
+    pub(crate) bare: &'a str,
 }
 
 impl<'a> ClientFirst<'a> {
     /// Reads one. Extensions that need not be understood are passed over.
-    pub fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
+    pub(crate) fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
         let text = text(message)?;
         let (flag, rest) = text.split_once(',').ok_or(NotScram)?;
         let flag = match flag {
@@ -70,18 +70,18 @@ impl<'a> ClientFirst<'a> {
 
 /// `server-first-message = nonce "," salt "," iteration-count`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerFirst<'a> {
+pub(crate) struct ServerFirst<'a> {
     /// Both parts.
-    pub nonce: &'a str,
+    pub(crate) nonce: &'a str,
     /// What the password was hashed with.
-    pub salt: Vec<u8>,
+    pub(crate) salt: Vec<u8>,
     /// How often.
-    pub iterations: u32,
+    pub(crate) iterations: u32,
 }
 
 impl<'a> ServerFirst<'a> {
     /// Reads one.
-    pub fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
+    pub(crate) fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
         let mut attributes = text(message)?.split(',');
         let nonce = attribute(attributes.next(), "r=")?;
         let salt = base64(attribute(attributes.next(), "s=")?)?;
@@ -95,27 +95,27 @@ impl<'a> ServerFirst<'a> {
     }
 
     /// Writes it.
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         format!("r={},s={},i={}", self.nonce, STANDARD.encode(&self.salt), self.iterations)
     }
 }
 
 /// `client-final-message = client-final-message-without-proof "," proof`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientFinal<'a> {
+pub(crate) struct ClientFinal<'a> {
     /// `cbind-input`: the header once more, and what it is bound by.
-    pub binding: Vec<u8>,
+    pub(crate) binding: Vec<u8>,
     /// Both parts.
-    pub nonce: &'a str,
+    pub(crate) nonce: &'a str,
     /// `client-final-message-without-proof`, as it stands.
-    pub without_proof: &'a str,
+    pub(crate) without_proof: &'a str,
     /// `ClientProof`
-    pub proof: Vec<u8>,
+    pub(crate) proof: Vec<u8>,
 }
 
 impl<'a> ClientFinal<'a> {
     /// Reads one.
-    pub fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
+    pub(crate) fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
         let (without_proof, proof) = text(message)?.rsplit_once(",p=").ok_or(NotScram)?;
         let mut attributes = without_proof.split(',');
         let binding = base64(attribute(attributes.next(), "c=")?)?;
@@ -128,13 +128,13 @@ impl<'a> ClientFinal<'a> {
 }
 
 /// `channel-binding "," nonce`: what both sides sign beside the first two messages.
-pub fn without_proof(binding: &[u8], nonce: &str) -> String {
+pub(crate) fn without_proof(binding: &[u8], nonce: &str) -> String {
     format!("c={},r={nonce}", STANDARD.encode(binding))
 }
 
 /// `server-final-message = (server-error / verifier)`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerFinal<'a> {
+pub(crate) enum ServerFinal<'a> {
     /// `v=`: the server's signature.
     Signature(Vec<u8>),
     /// `e=`: why it refuses.
@@ -143,7 +143,7 @@ pub enum ServerFinal<'a> {
 
 impl<'a> ServerFinal<'a> {
     /// Reads one.
-    pub fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
+    pub(crate) fn decode(message: &'a [u8]) -> Result<Self, NotScram> {
         let mut attributes = text(message)?.split(',');
         let first = attributes.next().ok_or(NotScram)?;
         if !attributes.all(is_extension) {

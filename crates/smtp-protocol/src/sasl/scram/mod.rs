@@ -10,7 +10,7 @@
 //! ```
 
 pub(crate) mod client;
-pub mod message;
-pub mod nonce;
+pub(crate) mod message;
+pub(crate) mod nonce;
 pub(crate) mod server;
-pub mod verifier;
+pub(crate) mod verifier;

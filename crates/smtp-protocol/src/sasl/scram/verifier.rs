@@ -12,9 +12,9 @@ use super::super::prepare::prepare_password;
 use super::super::secret::Secret;
 
 /// How often a password is hashed at least (RFC 5802 section 5.1, RFC 7677 section 4).
-pub const LEAST_ITERATIONS: u32 = 4096;
+pub(crate) const LEAST_ITERATIONS: u32 = 4096;
 /// And at most: somewhat less than a second of a processor, which whoever names the number makes the other side spend.
-pub const MOST_ITERATIONS: u32 = 1_000_000;
+pub(crate) const MOST_ITERATIONS: u32 = 1_000_000;
 
 /// `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, base64, as PostgreSQL writes it.
 ///
@@ -140,7 +140,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn derive(hash: Hash, password: &Secret, salt: &[u8], iterations: u32) -> Self {
-        let salted = hash.stretch(&prepare_password(password.expose()), salt, iterations);
+        let salted = hash.stretch(prepare_password(password.expose()).expose(), salt, iterations);
         let client_key = hash.hmac(&salted, b"Client Key");
         let stored_key = hash.digest(&client_key);
         Self { client_key, stored_key, server_key: hash.hmac(&salted, b"Server Key") }
