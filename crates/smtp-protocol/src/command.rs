@@ -109,6 +109,9 @@ pub enum CommandError {
 
 impl<'a> Command<'a> {
     /// `command = verb [ SP arguments ]` (RFC 5321 section 4.1.1), without CRLF; verbs compare without case.
+    ///
+    /// # Errors
+    /// What is no command, with the reply that it gets.
     pub fn parse(line: &'a [u8]) -> Result<Self, CommandError> {
         let verb_end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
         let verb = line.get(..verb_end).unwrap_or_default().to_ascii_uppercase();

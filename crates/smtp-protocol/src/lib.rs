@@ -66,7 +66,7 @@
 //!   tests and fuzz targets demand it.
 //! * Passwords have no `Debug`, are wiped from memory, and are struck out of every [`transcript`].
 
-#![warn(missing_debug_implementations)]
+#![warn(missing_debug_implementations, clippy::missing_errors_doc, clippy::return_self_not_must_use)]
 
 pub mod capability;
 pub mod client;

@@ -88,6 +88,9 @@ pub enum ParameterError {
 }
 
 /// `Mail-parameters = esmtp-param *(SP esmtp-param)` (RFC 5321 section 4.1.2), of MAIL.
+///
+/// # Errors
+/// What is not offered, malformed or given twice, with the reply that it gets.
 pub fn mail(text: &str, offered: Offered) -> Result<MailParameters, ParameterError> {
     let mut found = MailParameters::default();
     let mut seen = Seen::default();
@@ -131,6 +134,9 @@ pub fn mail(text: &str, offered: Offered) -> Result<MailParameters, ParameterErr
 }
 
 /// `Rcpt-parameters = esmtp-param *(SP esmtp-param)` (RFC 5321 section 4.1.2), of RCPT.
+///
+/// # Errors
+/// As of [`mail`].
 pub fn recipient(text: &str, offered: Offered) -> Result<RecipientParameters, ParameterError> {
     let mut found = RecipientParameters::default();
     let mut seen = Seen::default();

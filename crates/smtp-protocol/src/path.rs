@@ -57,6 +57,9 @@ pub struct Split<'a> {
 /// `( "<" address ">" [ SP parameters ] ) / ( [ SP ] ( "<" address ">" / address ) )`, what follows `FROM:` or `TO:`.
 ///
 /// The second form is what people type into telnet: one space after the colon, or no brackets, and no parameters.
+///
+/// # Errors
+/// A bracket without its other, more than one space, a control character.
 pub fn split(text: &str) -> Result<Split<'_>, PathError> {
     if text.chars().any(char::is_control) {
         return Err(PathError::ControlCharacter);
@@ -100,11 +103,17 @@ fn closing_bracket(text: &str) -> Option<usize> {
 }
 
 /// `Reverse-path = Path / "<>"` (RFC 5321 section 4.1.2), without the brackets.
+///
+/// # Errors
+/// What is no mailbox.
 pub fn reverse_path(address: &str) -> Result<ReversePath, PathError> {
     if address.is_empty() { Ok(ReversePath::Null) } else { mailbox(address).map(ReversePath::Mailbox) }
 }
 
 /// `( "Postmaster" / Forward-path )` (RFC 5321 section 4.1.1.3), without the brackets.
+///
+/// # Errors
+/// What is no mailbox and not `Postmaster`.
 pub fn forward_path(address: &str) -> Result<ForwardPath, PathError> {
     if address.eq_ignore_ascii_case("postmaster") {
         return Ok(ForwardPath::Postmaster);

@@ -94,6 +94,9 @@ impl Reader {
     }
 
     /// Takes what came: at most as much as was [wanted](Self::wants). `None`: more must come.
+    ///
+    /// # Errors
+    /// What is no PROXY header: the connection is of no use.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Option<Header>, ProxyError> {
         self.bytes.extend_from_slice(bytes);
         let held = self.bytes.as_slice();

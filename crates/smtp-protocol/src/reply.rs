@@ -174,7 +174,8 @@ impl ReplyReader {
 
     /// Takes bytes up to the end of one reply: how many were used, and the reply if it is whole.
     ///
-    /// After an error the reader is spent.
+    /// # Errors
+    /// What is no reply, or more than the limits allow. The reader is spent then.
     pub fn read(&mut self, input: &[u8]) -> Result<(usize, Option<Reply>), ReplyError> {
         let mut used = 0;
         while used < input.len() {

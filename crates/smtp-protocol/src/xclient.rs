@@ -130,6 +130,9 @@ impl Attributes {
     /// assert_eq!(told.hello_name, Told::Unsaid);
     /// # Ok::<(), postroad_smtp_protocol::xclient::XclientError>(())
     /// ```
+    ///
+    /// # Errors
+    /// No attribute, or one that is unknown, malformed or given twice.
     pub fn parse(arguments: &str) -> Result<Self, XclientError> {
         let mut found = Self::default();
         let mut words = arguments.split(' ').filter(|word| !word.is_empty()).peekable();

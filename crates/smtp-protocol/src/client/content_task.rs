@@ -18,7 +18,8 @@ enum Kind {
     Convert(Signatures),
 }
 
-/// What came of it.
+/// What came of it: nothing goes on before the session has it.
+#[must_use]
 pub struct ContentResult(pub(super) io::Result<Done>);
 
 pub(super) enum Done {

@@ -118,6 +118,9 @@ impl ServerExchange {
     }
 
     /// Takes what came, decoded. `None`: AUTH came without an initial response.
+    ///
+    /// # Errors
+    /// The exchange is over, and nobody is logged on.
     pub fn respond(&mut self, response: Option<&[u8]>) -> Result<ServerStep, Refused> {
         let Some(response) = response else { return self.ask() };
         match std::mem::replace(&mut self.0, State::Over) {
@@ -165,6 +168,9 @@ impl ServerExchange {
     }
 
     /// Takes the verifier that [`ServerStep::Fetch`] asked for.
+    ///
+    /// # Errors
+    /// The proof does not fit it, or none was asked for.
     pub fn verifier(&mut self, verifier: ScramVerifier) -> Result<ServerStep, Refused> {
         match &mut self.0 {
             State::Scram(exchange) => exchange.verifier(verifier).map(scram_step),

@@ -67,6 +67,7 @@ impl Refusal {
     }
 
     /// The session ends with it.
+    #[must_use]
     pub fn closing(mut self) -> Self {
         self.close = true;
         self
