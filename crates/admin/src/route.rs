@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use postroad_address_space::Address;
+use postroad_address_space::{Address, encapsulation};
 use postroad_connector::{RoutingTable, Sender};
 use serde_json::json;
 
@@ -51,7 +51,14 @@ fn answer(table: &RoutingTable, question: &Question, text: &[u8], output: &mut i
         Ok(address) => {
             let explanation = table.explain(&question.sender, &address, question.size);
             if !question.json {
-                return writeln!(output, "{explanation}");
+                writeln!(output, "{explanation}")?;
+                return match address.mailbox().and_then(encapsulation::decapsulate) {
+                    None => Ok(()),
+                    Some(opened) => writeln!(
+                        output,
+                        " ! in the default domain, and from who may relay, it is opened: ask for {opened}"
+                    ),
+                };
             }
             serde_json::to_writer(&mut *output, &explanation)?;
             writeln!(output)

@@ -60,6 +60,14 @@ fn a_thousand_recipients_from_standard_input_are_a_thousand_lines() {
 }
 
 #[test]
+fn of_an_encapsulated_address_it_says_what_comes_out() {
+    let house = House::with(EVERYTHING_TO_DROP);
+    let (told, exit) = house.command(&["route"], &["IMCEAFAX-+2B1+20425@contoso.com"]);
+    assert_eq!(exit, Some(0), "{told}");
+    assert!(told.ends_with("it is opened: ask for FAX:+1 425\n"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_parsed_is_refused_in_its_place() {
     let house = House::with(EVERYTHING_TO_DROP);
     let output = Command::new(program())
