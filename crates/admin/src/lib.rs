@@ -32,7 +32,7 @@
 //! # let envelope = Envelope::new(ReversePath::try_from("<app@contoso.com>".to_owned())?, vec![jane]);
 //! # let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
 //! # pipeline.submit(Submission::new(envelope, content, "app")).await?;
-//! // What no connector takes waits among the unreachable.
+//! // `pipeline` is that of postroad-transport, beside a relay or in it. What no connector takes waits among the unreachable.
 //! let selection = Selection { next_hop: Some("Unreachable Domain".to_owned()), ..Selection::default() };
 //! let order = Order { command: Command::Suspend { whole_queue: false }, selection, json: true };
 //! let mut output = Vec::new();

@@ -12,8 +12,8 @@
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(run())
 //! # }
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let minute = |minutes: i64| Timestamp::from_unix_millis(1_700_000_000_000 + minutes * 60_000);
+//! let folder = tempfile::tempdir()?;
+//! let minute = |minutes: i64| Timestamp::from_unix_millis(1_700_000_000_000 + minutes * 60_000);
 //! let store = SqliteStore::open(folder.path().join("queue.db"))?;
 //! store.start("Hub01", minute(0)).await?; // what an earlier Hub01 held when it died is free at once
 //!

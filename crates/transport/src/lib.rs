@@ -21,7 +21,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
+//! let folder = tempfile::tempdir()?; // a queue is to outlive this
 //! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! # let port = listener.local_addr()?.port();
 //! # std::thread::spawn(move || -> std::io::Result<()> {

@@ -17,6 +17,16 @@ pub(crate) enum Place {
     FaxGateway,
 }
 
+impl Place {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SmartHost => "the smart host",
+            Self::MxHost => "the MX host",
+            Self::FaxGateway => "the fax gateway",
+        }
+    }
+}
+
 /// One message.
 pub(crate) struct Letter {
     pub(crate) door: Door,

@@ -199,7 +199,7 @@ async fn wait_for(letter: &Letter, ends: &Ends, journal: &Journal) -> bool {
     }
     for entry in letter.to {
         let (typed, _, place) = entry;
-        println!(" {} {typed} at the {place:?}", if there(entry) { "arrived:" } else { "MISSING:" });
+        println!(" {} {typed} at {}", if there(entry) { "arrived:" } else { "MISSING:" }, place.name());
     }
     arrived
 }
