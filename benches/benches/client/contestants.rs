@@ -178,7 +178,7 @@ async fn send_postroad(client: SmtpClient, work: Work) {
     destination.port = work.address.port();
     // A certificate is looked at once a connection, and nobody but the bare exchange looks at it here.
     destination.tls = match work.authority {
-        Some(_) => TlsPolicy::Required { verify: Verification::EncryptionOnly },
+        Some(_) => TlsPolicy::required(Verification::EncryptionOnly),
         None => TlsPolicy::Never,
     };
     // As the others have it.

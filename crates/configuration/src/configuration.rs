@@ -7,7 +7,7 @@ use postroad_connector::{
     Connector, Contradictions, ForeignConnector, FrontEndProxy, RoutingTable, SenderPin, Topology,
 };
 use postroad_message_directory::DropDirectory;
-use postroad_smtp_client::{self as smtp_client, Builder, SmtpClient};
+use postroad_smtp_client::{self as smtp_client, SmtpClient, SmtpClientBuilder};
 use postroad_smtp_protocol::client::Timeouts;
 use postroad_smtp_server::{ReceiveConnector, ServerSettings};
 use postroad_transport::{Settings, WatchedDirectory};
@@ -173,7 +173,7 @@ impl Configuration {
     }
 
     /// The SMTP client that mail leaves by; whoever builds it may give it a protocol log.
-    pub fn client_builder(&self) -> Builder {
+    pub fn client_builder(&self) -> SmtpClientBuilder {
         let anchors = match &self.trust_anchors {
             TrustAnchors::File(file) => smtp_client::TrustAnchors::PemFile(file.clone()),
             TrustAnchors::System => smtp_client::TrustAnchors::System,

@@ -5,8 +5,7 @@ use std::io::Read as _;
 
 use postroad_message::{Envelope, Recipient, ReversePath};
 use postroad_smtp_client::{
-    Authentication, CertificateName, Credential, Destination, Hosts, Secret, SmartHost, SmtpClient,
-    TlsPolicy, Verification,
+    Authentication, Credential, Destination, Hosts, Secret, SmartHost, SmtpClient, TlsPolicy,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hosts = Hosts::SmartHosts(vec![SmartHost::Name(host.parse()?)]);
     let mut destination = Destination::new(hosts, "localhost".parse()?);
     destination.port = 587;
-    destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+    destination.tls = TlsPolicy::verified();
     let credential = Credential::new(&user, Secret::new(std::env::var("PASSWORD")?));
     destination.authentication = Some(Authentication::new(credential));
     let content = std::io::stdin().lock().bytes().collect::<Result<Vec<u8>, _>>()?.into();

@@ -1,5 +1,6 @@
 //! The handle that mail is delivered with, and its builder.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ pub(crate) struct Inner {
     pub(crate) ourselves: Ourselves,
     pub(crate) memory: Memory,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) max_hosts: usize,
+    pub(crate) max_addresses: usize,
     pub(crate) protocol_log: Option<Arc<dyn ProtocolLog>>,
     calendar: Option<Calendar>,
 }
@@ -63,13 +64,16 @@ pub(crate) struct Ourselves {
 
 impl SmtpClient {
     /// The system's resolver and trust anchors, RFC 5321's time-outs.
+    ///
+    /// # Errors
+    /// As of [`SmtpClientBuilder::build`].
     pub fn new() -> Result<Self, BuildError> {
         Self::builder().build()
     }
 
     /// A client with anything else.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> SmtpClientBuilder {
+        SmtpClientBuilder::default()
     }
 
     /// Delivers to these recipients of the envelope, not to all of it: one outcome for each, in their order, always.
@@ -77,6 +81,7 @@ impl SmtpClient {
     /// Hosts are tried in turn until each recipient has an answer. The call ends within the time-outs of the client;
     /// dropping it closes the connection, and what was under way counts as not delivered. A connection that ends well is
     /// kept for the next message to the same host on the same terms.
+    #[must_use = "who was not served has to be tried again, or told"]
     pub async fn deliver(
         &self,
         destination: &Destination,
@@ -85,6 +90,17 @@ impl SmtpClient {
         content: &Content,
     ) -> Vec<Outcome> {
         delivery::deliver(&self.0, destination, envelope, recipients, content).await
+    }
+
+    /// [Delivers](Self::deliver) to every recipient of the envelope.
+    #[must_use = "who was not served has to be tried again, or told"]
+    pub async fn deliver_all(
+        &self,
+        destination: &Destination,
+        envelope: &Envelope,
+        content: &Content,
+    ) -> Vec<Outcome> {
+        self.deliver(destination, envelope, &envelope.recipients, content).await
     }
 
     /// Says QUIT on every connection that waits for a message, and waits for the answers. Mail may be sent all the same.
@@ -99,9 +115,17 @@ impl SmtpClient {
     }
 }
 
+/// How it is built is its own affair.
+impl fmt::Debug for SmtpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpClient").finish_non_exhaustive()
+    }
+}
+
 /// Everything that a client may be told.
 #[derive(Default)]
-pub struct Builder {
+#[must_use = "it is a client once it is built"]
+pub struct SmtpClientBuilder {
     resolver: Option<Arc<dyn Resolve>>,
     name_servers: Vec<SocketAddr>,
     timeouts: Timeouts,
@@ -109,16 +133,16 @@ pub struct Builder {
     provider: Option<Arc<CryptoProvider>>,
     tls_configuration: Option<Arc<ClientConfig>>,
     ourselves: Ourselves,
-    max_hosts: Option<usize>,
+    max_addresses: Option<usize>,
     protocol_log: Option<Arc<dyn ProtocolLog>>,
     max_idle_connections: Option<usize>,
     calendar: Option<Calendar>,
 }
 
-impl Builder {
+impl SmtpClientBuilder {
     /// A resolver of the caller's.
-    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
-        self.resolver = Some(resolver);
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Arc::new(resolver));
         self
     }
 
@@ -183,8 +207,8 @@ impl Builder {
     }
 
     /// How many addresses are tried for one message. 10.
-    pub fn max_hosts(mut self, most: usize) -> Self {
-        self.max_hosts = Some(most.max(1));
+    pub fn max_addresses(mut self, most: usize) -> Self {
+        self.max_addresses = Some(most.max(1));
         self
     }
 
@@ -207,6 +231,9 @@ impl Builder {
     }
 
     /// Reads trust anchors and the resolver's configuration.
+    ///
+    /// # Errors
+    /// What is named cannot be read or used; see [`BuildError`].
     pub fn build(self) -> Result<SmtpClient, BuildError> {
         let resolver = match self.resolver {
             Some(resolver) => resolver,
@@ -220,10 +247,20 @@ impl Builder {
             ourselves: self.ourselves,
             memory: Memory::default(),
             pool: Pool::new(self.max_idle_connections.unwrap_or(200)),
-            max_hosts: self.max_hosts.unwrap_or(10),
+            max_addresses: self.max_addresses.unwrap_or(10),
             protocol_log: self.protocol_log,
             calendar: self.calendar,
         })))
+    }
+}
+
+/// What a client would trust, and how long it would wait.
+impl fmt::Debug for SmtpClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpClientBuilder")
+            .field("trust_anchors", &self.trust_anchors)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
     }
 }
 

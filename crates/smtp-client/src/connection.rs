@@ -23,7 +23,7 @@ use crate::authenticator::{Login, LoginAnswer};
 use crate::certificate_fault;
 use crate::content_task;
 use crate::destination::Destination;
-use crate::resolve::answer::BoxFuture;
+use crate::resolve::BoxFuture;
 use crate::resolve::hosts::Target;
 use crate::tls::Terms;
 

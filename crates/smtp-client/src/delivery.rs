@@ -77,7 +77,7 @@ impl<'a> Delivery<'a> {
                 return if nowhere.dns_failed { Hosts::Unnamed } else { Hosts::Named };
             }
         };
-        let mut budget = client.max_hosts;
+        let mut budget = client.max_addresses;
         let mut reached = Hosts::Unnamed;
         // Those that were out of reach a while ago: behind all others.
         let mut later = Vec::new();

@@ -1,11 +1,12 @@
 //! Where mail goes and on which terms, as plain data.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postroad_address_space::{Domain, MailDomain};
+use postroad_address_space::{Domain, MailDomain, ParseError};
 use postroad_smtp_protocol::client::{Authentication, EightBitContent};
 
 use crate::authenticator::Authenticator;
@@ -78,6 +79,11 @@ impl Destination {
             logged_as: None,
             when_dns_fails: None,
         }
+    }
+
+    /// One smart host, by its name or address: `smtp-relay.example.com`, 587. The rest as of [`new`](Self::new).
+    pub fn smart_host(host: SmartHost, port: u16, hello_name: MailDomain) -> Self {
+        Self { port, ..Self::new(Hosts::SmartHosts(vec![host]), hello_name) }
     }
 
     /// The terms alone, for a connection that outlives its message.
@@ -163,7 +169,18 @@ pub enum Hosts {
 }
 
 /// One smart host.
+///
+/// Read with or without brackets (`10.10.1.1`, `[10.10.1.1]`, `[IPv6:2001:db8::1]`), written with them (`[2001:db8::1]`): as connectors
+/// spell it, and Exchange its queues.
+///
+/// ```
+/// use postroad_smtp_client::SmartHost;
+/// assert_eq!("2001:db8::1".parse::<SmartHost>()?.to_string(), "[2001:db8::1]");
+/// assert_eq!("smtp-relay.example.com".parse::<SmartHost>()?.to_string(), "smtp-relay.example.com");
+/// # Ok::<(), postroad_address_space::ParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SmartHost {
     /// Looked up as MX, and then as the name of a host.
     Name(Domain),
@@ -176,28 +193,59 @@ impl fmt::Display for SmartHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name.as_str()),
-            Self::Address(IpAddr::V4(address)) => write!(f, "[{address}]"),
-            Self::Address(IpAddr::V6(address)) => write!(f, "[IPv6:{address}]"),
+            Self::Address(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+impl FromStr for SmartHost {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        let tagged = inner.split_once(':').filter(|(tag, _)| tag.eq_ignore_ascii_case("IPv6"));
+        let address = match tagged {
+            Some((_, address)) => address.parse::<Ipv6Addr>().map(IpAddr::V6),
+            None => inner.parse(),
+        };
+        match address {
+            Ok(address) => Ok(Self::Address(address)),
+            Err(_) => Domain::parse(text).map(Self::Name),
         }
     }
 }
 
 /// What TLS has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TlsPolicy {
     /// Not used, even where it is offered.
     Never,
     /// Used where it is offered, with no look at the certificate; clear text where the handshake fails.
     Opportunistic,
-    /// No mail without it.
+    /// No mail without it: see [`required`](Self::required).
+    #[non_exhaustive]
     Required {
         /// What the certificate has to prove.
         verify: Verification,
     },
 }
 
+impl TlsPolicy {
+    /// No mail without TLS, and without a certificate that proves this.
+    pub const fn required(verify: Verification) -> Self {
+        Self::Required { verify }
+    }
+
+    /// No mail without TLS and a certificate, by a trusted authority, for the host: what a smart host should have.
+    pub const fn verified() -> Self {
+        Self::required(Verification::DomainValidation(CertificateName::Host))
+    }
+}
+
 /// What a certificate has to prove.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verification {
     /// Nothing: the connection is encrypted, to whomever.
     EncryptionOnly,
@@ -209,6 +257,7 @@ pub enum Verification {
 
 /// The name a certificate has to be for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CertificateName {
     /// The smart host's name as configured, whatever its MX records say; with [`Hosts::Mx`] the MX host's, which proves
     /// no more than the name service does.

@@ -34,8 +34,7 @@
 //! ```
 //! use std::time::Duration;
 //! use postroad_smtp_client::{
-//!     Authentication, CertificateName, Credential, Destination, Hosts, Secret, SmartHost, SmtpClient, Timeouts, TlsPolicy,
-//!     TrustAnchors, Verification,
+//!     Authentication, Credential, Destination, Hosts, Secret, SmartHost, SmtpClient, Timeouts, TlsPolicy, TrustAnchors,
 //! };
 //!
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -54,7 +53,7 @@
 //!     "hub01.contoso.com".parse()?,
 //! );
 //! destination.port = 587;
-//! destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+//! destination.tls = TlsPolicy::verified();
 //! destination.authentication = Some(Authentication::new(Credential::new("relay@contoso.com", Secret::new("..."))));
 //! # let _ = client;
 //! # Ok(())
@@ -65,9 +64,9 @@
 //! # Which hosts, and in which order
 //!
 //! - [`Hosts::Mx`]: by preference, equal ones shuffled; the domain's own address where it has no MX. A null MX fails with
-//!   5.1.10, a domain that does not exist with 5.4.4. Where this relay itself stands in the list ([`Builder::own_listeners`],
-//!   [`Builder::own_names`]), it and all worse hosts are left alone, and the mail fails with 5.4.6 if nothing is left. Hosts on
-//!   loopback addresses are left out unless [`Builder::allow_loopback_mx`] says otherwise.
+//!   5.1.10, a domain that does not exist with 5.4.4. Where this relay itself stands in the list ([`SmtpClientBuilder::own_listeners`],
+//!   [`SmtpClientBuilder::own_names`]), it and all worse hosts are left alone, and the mail fails with 5.4.6 if nothing is left. Hosts on
+//!   loopback addresses are left out unless [`SmtpClientBuilder::allow_loopback_mx`] says otherwise.
 //! - [`Hosts::SmartHosts`]: each message begins with another of the list, the others stand in for one that fails. A name is
 //!   looked up as MX, and as a host where it has none. Nothing that is wrong with a smart host fails mail: it waits.
 //! - [`Destination::when_dns_fails`]: where mail goes instead if the name service named no host at all, because the domain
@@ -113,7 +112,7 @@
 //! # A deadline, a priority
 //!
 //! [`Envelope::deliver_by`](postroad_message::Envelope) is said as `BY=` to a host that offers DELIVERBY (RFC 2852), with the seconds
-//! that are left by [`Builder::calendar`]. Where it is not offered:
+//! that are left by [`SmtpClientBuilder::calendar`]. Where it is not offered:
 //!
 //! | when late | the host | |
 //! |---|---|---|
@@ -161,26 +160,27 @@
 //! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
 //!
 #![doc = include_str!("../INTEROP.md")]
+#![warn(missing_debug_implementations, clippy::missing_errors_doc, clippy::return_self_not_must_use)]
 
 mod alarm;
-pub mod authenticator;
+mod authenticator;
 mod certificate_fault;
-pub mod client;
-pub mod client_certificate;
+mod client;
+mod client_certificate;
 mod connect;
 mod connection;
 pub mod content_task;
 mod delivery;
-pub mod destination;
-pub mod error;
+mod destination;
+mod error;
 mod memory;
 mod pool;
 mod proxy;
-pub mod resolve;
-pub mod tls;
+mod resolve;
+mod tls;
 
-pub use authenticator::{Answering, Authenticator, Login, LoginAnswer};
-pub use client::{Builder, SmtpClient};
+pub use authenticator::{Authenticator, Login, LoginAnswer};
+pub use client::{SmtpClient, SmtpClientBuilder};
 pub use client_certificate::ClientCertificate;
 pub use destination::{CertificateName, Destination, Hosts, SmartHost, TlsPolicy, Verification};
 pub use error::BuildError;
@@ -188,5 +188,5 @@ pub use postroad_smtp_protocol::client::{Authentication, EightBitContent, Timeou
 pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
 pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
 pub use proxy::Proxy;
-pub use resolve::{Answer, HickoryResolver, MxRecord, Resolve, Security};
+pub use resolve::{Answer, BoxFuture, HickoryResolver, MxRecord, Resolve, Security};
 pub use tls::TrustAnchors;

@@ -162,7 +162,7 @@ fn tls_policy(connector: &SendConnector, hosts: &Hosts, way: Way) -> TlsPolicy {
         None if connector.require_tls => Verification::EncryptionOnly,
         None => return TlsPolicy::Opportunistic,
     };
-    TlsPolicy::Required { verify }
+    TlsPolicy::required(verify)
 }
 
 fn certificate_name(connector: &SendConnector, hosts: &Hosts, way: Way) -> CertificateName {
@@ -293,8 +293,8 @@ mod tests {
         connector.smart_host_type = Some(SmartHostType::DnsFirst);
         (connector.require_tls, connector.tls_auth_level) = (true, Some(TlsAuthLevel::DomainValidation));
         connector.tls_domain = Some("smtp-relay.example.com".parse().unwrap());
-        let of = |name: &str| TlsPolicy::Required {
-            verify: Verification::DomainValidation(CertificateName::Exact(name.parse().unwrap())),
+        let of = |name: &str| {
+            TlsPolicy::required(Verification::DomainValidation(CertificateName::Exact(name.parse().unwrap())))
         };
         let direct = dialled(&connector);
         assert_eq!(direct.tls, of("fabrikam.com"));

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
 use postroad_smtp_client::{
-    Builder, CertificateName, Conversation, Destination, Entry, Hosts, ProtocolLog, SmartHost, SmtpClient,
-    TlsPolicy, TrustAnchors, Verification,
+    CertificateName, Conversation, Destination, Entry, Hosts, ProtocolLog, SmartHost, SmtpClient,
+    SmtpClientBuilder, TlsPolicy, TrustAnchors, Verification,
 };
 use tokio::runtime::{self, Runtime};
 
@@ -36,7 +36,7 @@ impl Client {
     }
 
     /// One that is made by `builder`.
-    pub(crate) fn made_by(builder: Builder) -> Self {
+    pub(crate) fn made_by(builder: SmtpClientBuilder) -> Self {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let heard = Arc::new(Heard::default());
         let inside = runtime.enter();
@@ -93,6 +93,6 @@ pub(crate) fn at(address: SocketAddr) -> Destination {
 pub(crate) fn over_tls(address: SocketAddr, host: &str) -> Destination {
     let name = CertificateName::Exact(host.parse().expect("a host name"));
     let mut destination = at(address);
-    destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(name) };
+    destination.tls = TlsPolicy::required(Verification::DomainValidation(name));
     destination
 }

@@ -14,7 +14,7 @@ fn tls_that_fails_is_done_without_only_where_that_is_allowed() {
     let client = Client::trusting(server.authority());
     let mut destination = at(server.address());
     let to = ["jane@fabrikam.com"];
-    destination.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+    destination.tls = TlsPolicy::required(Verification::EncryptionOnly);
     let outcomes = client.deliver(&destination, "joe@contoso.com", &to, Sample::plain().content);
     for outcome in &outcomes {
         let Outcome::Deferred(failure) = outcome else { panic!("{outcome:?}\n{}", server.log()) };

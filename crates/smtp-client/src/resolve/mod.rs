@@ -1,8 +1,8 @@
 //! The questions a client asks the name service, and what the answers may be.
 
-pub mod answer;
-pub mod hickory;
-pub mod hosts;
+pub(crate) mod answer;
+mod hickory;
+pub(crate) mod hosts;
 pub(crate) mod questions;
 
 pub use answer::{Answer, BoxFuture, MxRecord, Resolve, Security};

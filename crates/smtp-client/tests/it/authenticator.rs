@@ -4,20 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postroad_smtp_client::{
-    Answering, Authentication, Authenticator, Credential, Destination, Login, LoginAnswer, Secret,
+    Authentication, Authenticator, BoxFuture, Credential, Destination, Login, LoginAnswer, Secret,
 };
 
 use crate::pretend::{Behaviour, Pretend, client, deliver, words};
 
 /// Answers for NTLM, in the given time.
-#[derive(Debug)]
 struct Domain(Duration);
 
 struct Handshake(Duration);
 
 impl Authenticator for Domain {
     fn mechanisms(&self) -> Vec<String> {
-        vec!["GSSAPI".to_owned(), "NTLM".to_owned()]
+        vec!["GSSAPI".to_owned(), "ntlm".to_owned()]
     }
 
     fn begin(&self, mechanism: &str, host: &str) -> Box<dyn Login> {
@@ -27,7 +26,7 @@ impl Authenticator for Domain {
 }
 
 impl Login for Handshake {
-    fn answer<'a>(&'a mut self, challenge: Option<&'a [u8]>) -> Answering<'a> {
+    fn answer<'a>(&'a mut self, challenge: Option<&'a [u8]>) -> BoxFuture<'a, LoginAnswer> {
         Box::pin(async move {
             tokio::time::sleep(self.0).await;
             match challenge {

@@ -14,7 +14,7 @@ async fn server(authority: &Authority, demands: bool, capabilities: Vec<&'static
 
 fn showing(server: &Pretend, certificate: Option<&ClientCertificate>) -> Destination {
     let mut destination = server.destination();
-    destination.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+    destination.tls = TlsPolicy::required(Verification::EncryptionOnly);
     destination.client_certificate = certificate.cloned();
     destination
 }

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use postroad_smtp_client::resolve::BoxFuture;
+use postroad_smtp_client::BoxFuture;
 use postroad_smtp_client::{
     Answer, Authentication, Credential, Destination, Hosts, MxRecord, Resolve, Secret, Security, SmartHost,
     SmtpClient, TlsPolicy, TrustAnchors, Verification,
@@ -31,11 +31,11 @@ impl Resolve for Says {
 }
 
 fn records<T>(records: Vec<T>) -> Answer<T> {
-    Answer::Records { records, security: Security::Insecure }
+    Answer::records(records, Security::Insecure)
 }
 
 fn mx(exchange: &str) -> Answer<MxRecord> {
-    records(vec![MxRecord { preference: 10, exchange: exchange.to_owned() }])
+    records(vec![MxRecord::new(10, exchange)])
 }
 
 fn client(says: Says) -> SmtpClient {
@@ -126,7 +126,7 @@ async fn each_way_keeps_its_own_terms_and_the_last_reason_is_told() {
     let mut direct = dns_first(25, &smart_host);
     if let Some(instead) = &mut direct.when_dns_fails {
         instead.authentication = None;
-        instead.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+        instead.tls = TlsPolicy::required(Verification::EncryptionOnly);
     }
     let nobody = Says { mx: Answer::NoSuchName, addresses: Answer::NoSuchName };
     let outcomes = deliver(&client(nobody.clone()), &direct, &["a@b.test"]).await;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use postroad_message::{Fault, Outcome, StatusClass};
-use postroad_smtp_client::resolve::BoxFuture;
+use postroad_smtp_client::BoxFuture;
 use postroad_smtp_client::{
     Answer, Authentication, Authenticator, Credential, Destination, Login, LoginAnswer, Mechanism, MxRecord,
     Proxy, Resolve, Secret, Security, SmartHost, SmtpClient, TlsPolicy, TrustAnchors, Verification,
@@ -40,7 +40,7 @@ impl Authenticator for NoTicket {
 }
 
 impl Login for NoTicket {
-    fn answer<'a>(&'a mut self, _: Option<&'a [u8]>) -> postroad_smtp_client::Answering<'a> {
+    fn answer<'a>(&'a mut self, _: Option<&'a [u8]>) -> postroad_smtp_client::BoxFuture<'a, LoginAnswer> {
         Box::pin(std::future::ready(LoginAnswer::GiveUp("there is no ticket".to_owned())))
     }
 }
@@ -63,7 +63,7 @@ async fn what_is_wrong_with_us_or_around_us_is_never_for_good() {
     let server = Pretend::start(Behaviour { capabilities, ..Behaviour::default() }).await;
     let usual = || builder(mx_hosts(1)).build().expect("a client");
     let servfail = by_name_service(Answer::Failed("SERVFAIL".to_owned()));
-    let none = Answer::Records { records: Vec::new(), security: Security::Insecure };
+    let none = Answer::records(Vec::new(), Security::Insecure);
     let rows: Vec<(&str, SmtpClient, Change, Fault, &str)> = vec![
         ("no name server", servfail, |_| {}, Fault::Remote, "deferred 4.4.3 at name lookup"),
         (
@@ -128,7 +128,7 @@ async fn what_is_wrong_with_us_or_around_us_is_never_for_good() {
         (
             "TLS that is required and not offered",
             usual(),
-            |to| to.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly },
+            |to| to.tls = TlsPolicy::required(Verification::EncryptionOnly),
             Fault::Remote,
             "deferred 4.7.4 at EHLO",
         ),

@@ -73,9 +73,9 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
 
 fn sorted<T: Ord>(answer: Answer<T>) -> Answer<T> {
     match answer {
-        Answer::Records { mut records, security } => {
+        Answer::Records { mut records, security, .. } => {
             records.sort();
-            Answer::Records { records, security }
+            Answer::records(records, security)
         }
         other => other,
     }
@@ -84,11 +84,11 @@ fn sorted<T: Ord>(answer: Answer<T>) -> Answer<T> {
 #[tokio::test]
 async fn four_kinds_of_answers_are_told_apart() {
     let resolver = HickoryResolver::new(&[name_server().await]).expect("a resolver");
-    let Answer::Records { mut records, security } = resolver.mx("good.test").await else {
+    let Answer::Records { mut records, security, .. } = resolver.mx("good.test").await else {
         panic!("no records")
     };
     records.sort_by_key(|record| record.preference);
-    let record = |preference, host: &str| MxRecord { preference, exchange: host.to_owned() };
+    let record = |preference, host: &str| MxRecord::new(preference, host);
     assert_eq!((records, security), (vec![record(10, "m1.test"), record(20, "m2.test")], Security::Insecure));
     let Answer::Records { records, .. } = resolver.mx("null.test").await else { panic!("no records") };
     assert_eq!(records, [record(0, "")]);
@@ -103,7 +103,7 @@ async fn an_address_is_missing_only_if_neither_family_failed() {
     let resolver = HickoryResolver::new(&[name_server().await]).expect("a resolver");
     let records = |texts: &[&str]| {
         let records: Vec<IpAddr> = texts.iter().map(|text| text.parse().expect("an address")).collect();
-        Answer::Records { records, security: Security::Insecure }
+        Answer::records(records, Security::Insecure)
     };
     assert_eq!(sorted(resolver.addresses("good.test").await), records(&["192.0.2.1", "2001:db8::1"]));
     assert_eq!(resolver.addresses("half.test").await, records(&["192.0.2.1"]));

@@ -79,7 +79,7 @@ async fn whoever_wants_other_terms_gets_another_connection() {
         assert_eq!(connections(&server), expected, "{what}");
     }
     let mut required = server.destination();
-    required.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+    required.tls = TlsPolicy::required(Verification::EncryptionOnly);
     let outcomes = deliver(&client, &required, &["a@b.test"]).await;
     assert_eq!(words(&outcomes), ["deferred 4.7.4 at EHLO"], "clear text is no stand-in for TLS");
 }
@@ -208,7 +208,7 @@ struct Scene {
 fn scenes(tls: &Arc<ServerConfig>) -> Vec<Scene> {
     fn as_it_is(_: &mut Destination) {}
     fn behind_tls(destination: &mut Destination) {
-        destination.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+        destination.tls = TlsPolicy::required(Verification::EncryptionOnly);
     }
     fn with_a_login(destination: &mut Destination) {
         behind_tls(destination);

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use postroad_address_space::{Address, Domain};
 use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
-use postroad_smtp_client::resolve::BoxFuture;
 use postroad_smtp_client::{
-    Answer, Builder, ClientCertificate, Destination, Hosts, MxRecord, Resolve, Security, SmartHost,
-    SmtpClient, TrustAnchors,
+    Answer, BoxFuture, ClientCertificate, Destination, Hosts, MxRecord, Resolve, Security, SmartHost,
+    SmtpClient, SmtpClientBuilder, TrustAnchors,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -297,16 +296,10 @@ pub(crate) struct Zone {
 
 impl Resolve for Zone {
     fn mx<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Answer<MxRecord>> {
-        let records: Vec<MxRecord> = self
-            .mx
-            .iter()
-            .map(|(preference, host)| MxRecord { preference: *preference, exchange: (*host).into() })
-            .collect();
-        let answer = if records.is_empty() {
-            Answer::NoData
-        } else {
-            Answer::Records { records, security: Security::Insecure }
-        };
+        let records: Vec<MxRecord> =
+            self.mx.iter().map(|(preference, host)| MxRecord::new(*preference, *host)).collect();
+        let answer =
+            if records.is_empty() { Answer::NoData } else { Answer::records(records, Security::Insecure) };
         Box::pin(std::future::ready(answer))
     }
 
@@ -316,7 +309,7 @@ impl Resolve for Zone {
         let answer = if records.is_empty() {
             Answer::NoSuchName
         } else {
-            Answer::Records { records, security: Security::Insecure }
+            Answer::records(records, Security::Insecure)
         };
         Box::pin(std::future::ready(answer))
     }
@@ -333,7 +326,7 @@ pub(crate) fn mx_hosts(count: u8) -> Zone {
 }
 
 /// A builder that asks nobody and trusts nobody.
-pub(crate) fn builder(zone: Zone) -> Builder {
+pub(crate) fn builder(zone: Zone) -> SmtpClientBuilder {
     SmtpClient::builder()
         .resolver(Arc::new(zone))
         .trust_anchors(TrustAnchors::Store(Arc::new(RootCertStore::empty())))

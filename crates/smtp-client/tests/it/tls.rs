@@ -93,7 +93,7 @@ async fn each_level_of_validation_asks_for_what_it_says() {
         let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
         let mut destination = by_mx(server.address.port());
         let authenticates = verify != Verification::EncryptionOnly;
-        destination.tls = TlsPolicy::Required { verify };
+        destination.tls = TlsPolicy::required(verify);
         let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
         assert_eq!(words(&outcomes), [expected], "{case}");
         if expected == "delivered" {
@@ -175,7 +175,7 @@ async fn a_given_configuration_is_asked_beside_each_demand_and_weakens_none() {
         let given = given(&ours, rustls::crypto::ring::default_provider());
         let client = builder(mx_hosts(1)).tls_configuration(given).build().expect("a client");
         let mut destination = by_mx(server.address.port());
-        destination.tls = TlsPolicy::Required { verify };
+        destination.tls = TlsPolicy::required(verify);
         assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{case}");
         assert_eq!(server.heard("MAIL"), usize::from(expected == "delivered"), "{case}");
     }
@@ -212,7 +212,7 @@ async fn what_a_given_configuration_is_made_with_signs_for_our_certificate() {
     for verify in [Verification::CertificateValidation, Verification::EncryptionOnly] {
         let server = Pretend::start(offering(ours.server_that_asks("m1.test", false))).await;
         let mut destination = by_mx(server.address.port());
-        destination.tls = TlsPolicy::Required { verify };
+        destination.tls = TlsPolicy::required(verify);
         destination.client_certificate = Some(ours.client("hub.test"));
         let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
         assert_eq!(words(&outcomes), ["deferred 4.3.5 at STARTTLS"]);
@@ -288,7 +288,7 @@ async fn a_certificate_that_does_not_do_is_told_in_a_sentence() {
         let server = Pretend::start(offering(authority.server_of(certificate))).await;
         let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
         let mut destination = by_mx(server.address.port());
-        destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(name.clone()) };
+        destination.tls = TlsPolicy::required(Verification::DomainValidation(name.clone()));
         let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
         let told = outcomes[0].failure().expect("a failure").to_string();
         assert!(told.contains(expected), "{told}\n{expected}");
@@ -303,8 +303,7 @@ async fn the_mx_records_of_a_smart_host_can_not_lend_it_another_name() {
         let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
         let smart_host = SmartHost::Name(Domain::parse("smart.test").expect("a domain"));
         let mut destination = destination(Hosts::SmartHosts(vec![smart_host]), server.address.port());
-        destination.tls =
-            TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+        destination.tls = TlsPolicy::verified();
         assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{certificate}");
     }
 }
@@ -353,7 +352,7 @@ async fn no_version_below_tls_1_2_is_spoken() {
             let client = builder(mx_hosts(1)).build().expect("a client");
             let mut destination = by_mx(server.address.port());
             destination.implicit_tls = implicit_tls;
-            destination.tls = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+            destination.tls = TlsPolicy::required(Verification::EncryptionOnly);
             let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
             assert_eq!(words(&outcomes), ["deferred 4.7.5 at STARTTLS"], "{version}");
             let told = outcomes[0].failure().expect("a failure").to_string();
@@ -392,7 +391,7 @@ async fn no_password_follows_the_fall_back() {
 
 #[tokio::test]
 async fn required_tls_never_falls_back() {
-    let required = TlsPolicy::Required { verify: Verification::EncryptionOnly };
+    let required = TlsPolicy::required(Verification::EncryptionOnly);
     let broken = Behaviour { capabilities: vec!["STARTTLS"], ..Behaviour::default() };
     for (behaviour, expected) in
         [(broken, "deferred 4.7.5 at STARTTLS"), (Behaviour::default(), "deferred 4.7.4 at EHLO")]
@@ -412,7 +411,7 @@ async fn the_default_cryptography_of_the_process_is_neither_read_nor_set() {
     let server = Pretend::start(offering(ours.server("m1.test"))).await;
     let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
     let mut destination = by_mx(server.address.port());
-    destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+    destination.tls = TlsPolicy::verified();
     assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), ["delivered"]);
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }
@@ -437,7 +436,7 @@ async fn tls_from_the_first_byte_on_and_a_login_in_it() {
     let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
     let mut destination = by_mx(server.address.port());
     destination.implicit_tls = true;
-    destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(CertificateName::Host) };
+    destination.tls = TlsPolicy::verified();
     destination.authentication = Some(Authentication::new(Credential::new("tim", Secret::new("pw"))));
     let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
     assert!(facts(&outcomes).is_some_and(|facts| facts.authenticated));
@@ -469,7 +468,7 @@ async fn a_certificate_is_for_the_names_it_holds_and_no_others() {
         let server = Pretend::start(offering(ours.server_of(parameters))).await;
         let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
         let mut destination = by_mx(server.address.port());
-        destination.tls = TlsPolicy::Required { verify: Verification::DomainValidation(host(wanted)) };
+        destination.tls = TlsPolicy::required(Verification::DomainValidation(host(wanted)));
         let outcomes = deliver(&client, &destination, &["a@b.test"]).await;
         let expected = if fits { "delivered" } else { "deferred 4.7.5 at STARTTLS" };
         assert_eq!(words(&outcomes), [expected], "{names:?} for {wanted}");
@@ -534,7 +533,7 @@ async fn what_a_certificate_says_beside_its_names_counts_or_does_not() {
         let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
         let mut destination = by_mx(server.address.port());
         let verify = Verification::DomainValidation(CertificateName::Host);
-        destination.tls = TlsPolicy::Required { verify };
+        destination.tls = TlsPolicy::required(verify);
         assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [*expected], "{case}");
     }
 }
@@ -555,7 +554,7 @@ async fn a_smart_host_that_is_an_address_proves_that_address_and_is_told_no_name
         let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
         let mut destination = server.destination();
         let verify = Verification::DomainValidation(CertificateName::Host);
-        destination.tls = TlsPolicy::Required { verify };
+        destination.tls = TlsPolicy::required(verify);
         assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{name}");
         if expected == "delivered" {
             assert_eq!(server.seen(|seen| seen.server_names.clone()), [None]);
@@ -574,7 +573,7 @@ async fn a_chain_is_shown_whole_or_leads_nowhere() {
         let server = Pretend::start(offering(ours.intermediate(shown).server("m1.test"))).await;
         let client = builder(mx_hosts(1)).trust_anchors(ours.trust()).build().expect("a client");
         let mut destination = by_mx(server.address.port());
-        destination.tls = TlsPolicy::Required { verify: Verification::CertificateValidation };
+        destination.tls = TlsPolicy::required(Verification::CertificateValidation);
         assert_eq!(words(&deliver(&client, &destination, &["a@b.test"]).await), [expected], "{shown}");
     }
 }

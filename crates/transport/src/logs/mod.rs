@@ -72,7 +72,7 @@ impl Logs {
         Arc::clone(&self.receive_protocol)
     }
 
-    /// For [`Builder::protocol_log`](postroad_smtp_client::Builder::protocol_log).
+    /// For [`SmtpClientBuilder::protocol_log`](postroad_smtp_client::SmtpClientBuilder::protocol_log).
     pub fn send_protocol(&self) -> Arc<ProtocolFile> {
         Arc::clone(&self.send_protocol)
     }
