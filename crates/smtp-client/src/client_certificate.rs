@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::error::BuildError;
+use crate::error::{BuildError, Cause};
 
 /// A certificate, those that lead from it to an authority, and its key. A clone is a pointer.
 ///
@@ -24,26 +24,27 @@ struct Pair {
 
 impl ClientCertificate {
     /// From PEM: one CERTIFICATE or more, ours first, and the first key in the other file.
+    ///
+    /// # Errors
+    /// A file that can't be read, or holds none. Whether the key is the certificate's shows when it is used first: the mail waits.
     pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, BuildError> {
         let read = |path: &Path| {
             std::fs::read(path).map_err(|error| BuildError::ClientCertificateFile {
                 path: path.to_owned(),
-                reason: error.to_string(),
+                cause: Cause::new(error),
             })
         };
         Self::from_pem(&read(certificate)?, &zeroize::Zeroizing::new(read(key)?))
     }
 
     /// The same, from what such files hold.
+    ///
+    /// # Errors
+    /// [`BuildError::NoClientCertificate`], [`BuildError::NoClientKey`].
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, BuildError> {
-        let unusable = |reason: &str| BuildError::ClientCertificate(reason.to_owned());
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-        let chain = chain
-            .ok()
-            .filter(|chain| !chain.is_empty())
-            .ok_or_else(|| unusable("it has to be PEM with one CERTIFICATE or more"))?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|_| unusable("its key has to be PEM with a PRIVATE KEY"))?;
+        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(BuildError::NoClientCertificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| BuildError::NoClientKey)?;
         Ok(Self(Arc::new(Pair { chain, key })))
     }
 
@@ -56,7 +57,7 @@ impl ClientCertificate {
     pub(crate) fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey, BuildError> {
         let Pair { chain, key } = &*self.0;
         CertifiedKey::from_der(chain.clone(), key.clone_key(), provider)
-            .map_err(|error| BuildError::ClientCertificate(error.to_string()))
+            .map_err(|error| BuildError::ClientCertificate(Cause::new(error)))
     }
 }
 
@@ -90,11 +91,13 @@ mod tests {
         assert!(!ours.is_same(&read(&other, &other_key).unwrap()));
         let mixed = read(&certificate, &other_key).unwrap().certified(&provider);
         assert!(matches!(mixed, Err(BuildError::ClientCertificate(_))), "{mixed:?}");
-        for (certificate, key) in
-            [("", &key[..]), (&certificate, ""), ("no PEM", "no PEM"), (&key, &certificate)]
-        {
-            let refused = read(certificate, key).err();
-            assert!(matches!(refused, Some(BuildError::ClientCertificate(_))), "{refused:?}");
+        for (certificate, key, why) in [
+            ("", &key[..], BuildError::NoClientCertificate),
+            (&certificate, "", BuildError::NoClientKey),
+            ("no PEM", "no PEM", BuildError::NoClientCertificate),
+            (&key, &certificate, BuildError::NoClientCertificate),
+        ] {
+            assert_eq!(read(certificate, key).err(), Some(why));
         }
         let missing = ClientCertificate::from_pem_files("no-such.pem".as_ref(), "no-such.key".as_ref()).err();
         assert!(matches!(missing, Some(BuildError::ClientCertificateFile { .. })), "{missing:?}");

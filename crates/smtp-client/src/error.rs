@@ -1,40 +1,93 @@
 //! Why a client can't be built.
 
+use std::error::Error;
+use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why a client can't be built: each is a fault of the configuration or of this machine, and none of the mail.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The file of trust anchors can't be read.
-    #[error("the trust anchors can't be read from {}: {reason}", path.display())]
+    #[error("the trust anchors can't be read from {}: {cause}", path.display())]
+    #[non_exhaustive]
     TrustAnchorFile {
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        reason: String,
+        /// An [`io::Error`](std::io::Error).
+        #[source]
+        cause: Cause,
     },
     /// There is no certificate in the file, or one that is none.
     #[error("{} holds no usable trust anchor: it has to be PEM with one CERTIFICATE or more", path.display())]
+    #[non_exhaustive]
     NoTrustAnchor {
         /// The file.
         path: PathBuf,
     },
     /// The client certificate or its key can't be read.
-    #[error("the client certificate can't be read from {}: {reason}", path.display())]
+    #[error("the client certificate can't be read from {}: {cause}", path.display())]
+    #[non_exhaustive]
     ClientCertificateFile {
         /// The file.
         path: PathBuf,
-        /// What the system says.
-        reason: String,
+        /// An [`io::Error`](std::io::Error).
+        #[source]
+        cause: Cause,
     },
-    /// What was read is no certificate with its key.
+    /// There is no client certificate in what was read.
+    #[error("the client certificate can't be used: it has to be PEM with one CERTIFICATE or more")]
+    NoClientCertificate,
+    /// There is no key in what was read.
+    #[error("the client certificate can't be used: its key has to be PEM with a PRIVATE KEY")]
+    NoClientKey,
+    /// The key is another certificate's, or one that the TLS provider can't sign by: a [`rustls::Error`].
     #[error("the client certificate can't be used: {0}")]
-    ClientCertificate(String),
-    /// The TLS provider can't do TLS 1.2 or 1.3.
+    ClientCertificate(#[source] Cause),
+    /// The TLS provider can't do TLS 1.2 or 1.3: a [`rustls::Error`].
     #[error("the TLS provider is of no use: {0}")]
-    Provider(String),
+    Provider(#[source] Cause),
     /// The system's resolver configuration can't be read, or a name server can't be used.
     #[error("the name service can't be set up: {0}")]
-    Resolver(String),
+    Resolver(#[source] Cause),
+}
+
+/// What an error came from, for whoever takes it apart: [`source`](Error::source) has it. Two are equal that read the same.
+#[derive(Clone)]
+pub struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl Cause {
+    pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl Deref for Cause {
+    type Target = dyn Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl Eq for Cause {}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
 }

@@ -183,7 +183,7 @@ pub use authenticator::{Authenticator, Login, LoginAnswer};
 pub use client::{SmtpClient, SmtpClientBuilder};
 pub use client_certificate::ClientCertificate;
 pub use destination::{CertificateName, Destination, Hosts, SmartHost, TlsPolicy, Verification};
-pub use error::BuildError;
+pub use error::{BuildError, Cause};
 pub use postroad_smtp_protocol::client::{Authentication, EightBitContent, Timeouts};
 pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
 pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};

@@ -20,7 +20,7 @@ use rustls::{
 use crate::certificate_fault::NoNameBelow;
 use crate::client_certificate::ClientCertificate;
 use crate::destination::{CertificateName, TlsPolicy, Verification};
-use crate::error::BuildError;
+use crate::error::{BuildError, Cause};
 
 /// Which authorities certificates are checked against.
 #[derive(Clone, Debug, Default)]
@@ -162,7 +162,7 @@ fn configuration(
     Ok(Arc::new(
         ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| BuildError::Provider(error.to_string()))?
+            .map_err(|error| BuildError::Provider(Cause::new(error)))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth(),
@@ -181,8 +181,8 @@ fn system_roots() -> RootCertStore {
 }
 
 fn roots_of_file(path: &PathBuf) -> Result<RootCertStore, BuildError> {
-    let unreadable = |reason: String| BuildError::TrustAnchorFile { path: path.clone(), reason };
-    let text = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = std::fs::read(path)
+        .map_err(|error| BuildError::TrustAnchorFile { path: path.clone(), cause: Cause::new(error) })?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|_| BuildError::NoTrustAnchor { path: path.clone() })?;
@@ -330,7 +330,11 @@ mod tests {
     #[test]
     fn a_file_without_certificates_is_refused() {
         let missing = TrustAnchors::PemFile("no-such-file.pem".into());
-        assert!(matches!(Tls::new(None, &missing, None), Err(BuildError::TrustAnchorFile { .. })));
+        let refused = Tls::new(None, &missing, None).err();
+        assert!(matches!(refused, Some(BuildError::TrustAnchorFile { .. })), "{refused:?}");
+        let cause = refused.as_ref().and_then(std::error::Error::source);
+        let kind = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+        assert_eq!(kind, Some(std::io::ErrorKind::NotFound));
         let manifest = TrustAnchors::PemFile("Cargo.toml".into());
         assert!(matches!(Tls::new(None, &manifest, None), Err(BuildError::NoTrustAnchor { .. })));
     }

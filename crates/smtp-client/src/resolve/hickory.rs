@@ -1,5 +1,6 @@
 //! The name service by hickory, with the system's servers or given ones.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
@@ -10,7 +11,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
-use crate::error::BuildError;
+use crate::error::{BuildError, Cause};
 use crate::resolve::answer::{Answer, BoxFuture, MxRecord, Resolve, Security};
 
 /// Asks name servers by UDP, and by TCP where the answer is long; caches for as long as the records say.
@@ -18,16 +19,28 @@ use crate::resolve::answer::{Answer, BoxFuture, MxRecord, Resolve, Security};
 /// DNSSEC is not validated yet: every answer is [`Security::Insecure`].
 pub struct HickoryResolver(TokioResolver);
 
+impl fmt::Debug for HickoryResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HickoryResolver").finish_non_exhaustive()
+    }
+}
+
 impl HickoryResolver {
     /// The system's name servers.
+    ///
+    /// # Errors
+    /// [`BuildError::Resolver`], where `resolv.conf` can't be read or names no server that can be used.
     pub fn system() -> Result<Self, BuildError> {
         let mut builder =
-            TokioResolver::builder_tokio().map_err(|error| BuildError::Resolver(error.to_string()))?;
+            TokioResolver::builder_tokio().map_err(|error| BuildError::Resolver(Cause::new(error)))?;
         set_options(builder.options_mut());
-        builder.build().map(Self).map_err(|error| BuildError::Resolver(error.to_string()))
+        builder.build().map(Self).map_err(|error| BuildError::Resolver(Cause::new(error)))
     }
 
     /// These name servers, each at its own port.
+    ///
+    /// # Errors
+    /// [`BuildError::Resolver`].
     pub fn new(servers: &[SocketAddr]) -> Result<Self, BuildError> {
         let servers = servers.iter().map(|server| {
             let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
@@ -39,7 +52,7 @@ impl HickoryResolver {
         let configuration = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
         let mut builder = TokioResolver::builder_with_config(configuration, TokioRuntimeProvider::default());
         set_options(builder.options_mut());
-        builder.build().map(Self).map_err(|error| BuildError::Resolver(error.to_string()))
+        builder.build().map(Self).map_err(|error| BuildError::Resolver(Cause::new(error)))
     }
 }
 
@@ -53,9 +66,7 @@ impl Resolve for HickoryResolver {
             let Some(name) = absolute(domain) else { return Answer::NoSuchName };
             match self.0.mx_lookup(name).await {
                 Ok(lookup) => records(lookup.answers().iter().filter_map(|record| match &record.data {
-                    RData::MX(mx) => {
-                        Some(MxRecord { preference: mx.preference, exchange: relative(&mx.exchange) })
-                    }
+                    RData::MX(mx) => Some(MxRecord::new(mx.preference, relative(&mx.exchange))),
                     _ => None,
                 })),
                 Err(error) => self.nothing(&error).await,
@@ -115,11 +126,7 @@ impl HickoryResolver {
 
 fn records<T>(found: impl Iterator<Item = T>) -> Answer<T> {
     let records: Vec<T> = found.collect();
-    if records.is_empty() {
-        Answer::NoData
-    } else {
-        Answer::Records { records, security: Security::Insecure }
-    }
+    if records.is_empty() { Answer::NoData } else { Answer::records(records, Security::Insecure) }
 }
 
 /// With its dot at the end, so that no search list is put behind it.
