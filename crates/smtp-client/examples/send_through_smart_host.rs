@@ -1,12 +1,10 @@
-//! One message through a smart host that wants TLS and a password, in fifteen lines:
+//! One message through a smart host that wants TLS and a password, in a dozen lines:
 //! `PASSWORD=... send_through_smart_host smtp-relay.example.com relay@contoso.com jane@fabrikam.com < message.eml`
 
 use std::io::Read as _;
 
 use postroad_message::{Envelope, Recipient, ReversePath};
-use postroad_smtp_client::{
-    Authentication, Credential, Destination, Hosts, Secret, SmartHost, SmtpClient, TlsPolicy,
-};
+use postroad_smtp_client::{Authentication, Credential, Destination, Secret, SmtpClient, TlsPolicy};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,14 +13,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (host, user) = (next()?, next()?);
     let to = arguments.map(|to| to.parse().map(Recipient::new)).collect::<Result<_, _>>()?;
     let envelope = Envelope::new(ReversePath::Mailbox(user.parse()?), to);
-    let hosts = Hosts::SmartHosts(vec![SmartHost::Name(host.parse()?)]);
-    let mut destination = Destination::new(hosts, "localhost".parse()?);
-    destination.port = 587;
+    let mut destination = Destination::smart_host(host.parse()?, 587, "localhost".parse()?);
     destination.tls = TlsPolicy::verified();
     let credential = Credential::new(&user, Secret::new(std::env::var("PASSWORD")?));
     destination.authentication = Some(Authentication::new(credential));
     let content = std::io::stdin().lock().bytes().collect::<Result<Vec<u8>, _>>()?.into();
-    let outcomes = SmtpClient::new()?.deliver(&destination, &envelope, &envelope.recipients, &content).await;
+    let outcomes = SmtpClient::new()?.deliver_all(&destination, &envelope, &content).await;
     println!("{outcomes:#?}");
     Ok(())
 }

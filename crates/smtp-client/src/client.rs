@@ -15,12 +15,14 @@ use crate::destination::Destination;
 use crate::error::BuildError;
 use crate::memory::Memory;
 use crate::pool::Pool;
-use crate::resolve::{HickoryResolver, Resolve};
+#[cfg(feature = "hickory")]
+use crate::resolve::HickoryResolver;
+use crate::resolve::Resolve;
 use crate::tls::{Tls, TrustAnchors};
 
 /// Delivers mail. A clone is a pointer; all of them share their connections and what they remember of hosts.
 ///
-/// Use it inside a tokio runtime: connections are kept for the next message and looked after there.
+/// It is built anywhere and used inside a tokio runtime: connections are kept for the next message and looked after there.
 #[derive(Clone)]
 pub struct SmtpClient(pub(crate) Arc<Inner>);
 
@@ -127,6 +129,7 @@ impl fmt::Debug for SmtpClient {
 #[must_use = "it is a client once it is built"]
 pub struct SmtpClientBuilder {
     resolver: Option<Arc<dyn Resolve>>,
+    #[cfg(feature = "hickory")]
     name_servers: Vec<SocketAddr>,
     timeouts: Timeouts,
     trust_anchors: TrustAnchors,
@@ -140,13 +143,14 @@ pub struct SmtpClientBuilder {
 }
 
 impl SmtpClientBuilder {
-    /// A resolver of the caller's.
+    /// A resolver of the caller's; an `Arc` of one serves several clients.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Some(Arc::new(resolver));
         self
     }
 
-    /// These name servers instead of the system's; each with its port.
+    /// These name servers instead of the system's; each with its port. A [`resolver`](Self::resolver) goes before them.
+    #[cfg(feature = "hickory")]
     pub fn name_servers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.name_servers = servers.into_iter().collect();
         self
@@ -237,8 +241,12 @@ impl SmtpClientBuilder {
     pub fn build(self) -> Result<SmtpClient, BuildError> {
         let resolver = match self.resolver {
             Some(resolver) => resolver,
+            #[cfg(feature = "hickory")]
             None if self.name_servers.is_empty() => Arc::new(HickoryResolver::system()?),
+            #[cfg(feature = "hickory")]
             None => Arc::new(HickoryResolver::new(&self.name_servers)?),
+            #[cfg(not(feature = "hickory"))]
+            None => return Err(BuildError::NoResolver),
         };
         Ok(SmtpClient(Arc::new(Inner {
             resolver,
@@ -283,6 +291,14 @@ fn is_ours(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(feature = "hickory")]
+    fn a_client_is_built_outside_a_runtime_and_goes_where_it_is_needed() {
+        fn anywhere<T: Send + Sync + 'static>(_: &T) {}
+        let built = SmtpClient::builder().name_servers([([192, 0, 2, 53], 53).into()]).build();
+        anywhere(&built.expect("a client"));
+    }
 
     #[test]
     fn a_listener_on_every_address_is_on_ours_and_no_others() {

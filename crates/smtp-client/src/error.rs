@@ -49,6 +49,14 @@ pub enum BuildError {
     /// The TLS provider can't do TLS 1.2 or 1.3: a [`rustls::Error`].
     #[error("the TLS provider is of no use: {0}")]
     Provider(#[source] Cause),
+    /// The crate was built without `hickory`, and no resolver was given.
+    #[error(
+        "no name service: `SmtpClientBuilder::resolver` has to be given where the feature `hickory` is off"
+    )]
+    NoResolver,
+    /// The crate was built without `native-certs`, and no trust anchors were given.
+    #[error("no trust anchors: they have to be given where the feature `native-certs` is off")]
+    NoTrustAnchors,
     /// The system's resolver configuration can't be read, or a name server can't be used.
     #[error("the name service can't be set up: {0}")]
     Resolver(#[source] Cause),

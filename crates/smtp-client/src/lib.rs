@@ -3,19 +3,18 @@
 //! One message through a smart host:
 //!
 //! ```no_run
-//! use postroad_smtp_client::{Destination, Hosts, SmartHost, SmtpClient};
+//! use postroad_smtp_client::{Destination, SmtpClient};
 //! use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = SmtpClient::new()?;
-//! let hosts = Hosts::SmartHosts(vec![SmartHost::Name("smtp-relay.example.com".parse()?)]);
-//! let destination = Destination::new(hosts, "hub01.contoso.com".parse()?);
+//! let destination = Destination::smart_host("smtp-relay.example.com".parse()?, 25, "hub01.contoso.com".parse()?);
 //! let envelope = Envelope::new(
 //!     ReversePath::Mailbox("joe@contoso.com".parse()?),
 //!     vec![Recipient::new("jane@fabrikam.com".parse()?), Recipient::new("tim@fabrikam.com".parse()?)],
 //! );
 //! let content = Content::from(b"Subject: hello\r\n\r\nHello.\r\n".to_vec());
-//! for outcome in client.deliver(&destination, &envelope, &envelope.recipients, &content).await {
+//! for outcome in client.deliver_all(&destination, &envelope, &content).await {
 //!     match outcome {
 //!         Outcome::Delivered(receipt) => println!("taken by {}", receipt.host),
 //!         other => println!("{}", other.failure().map_or("taken".into(), ToString::to_string)),
@@ -25,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! `examples/send_through_smart_host.rs` is a whole program of fifteen lines; `crates/transport/examples/lettre_transport.rs` puts this
+//! `examples/send_through_smart_host.rs` is a whole program of a dozen lines; `crates/transport/examples/lettre_transport.rs` puts this
 //! client and a routing table below an application that sends by lettre.
 //!
 //! With a password, which goes over TLS only, to a server that has to prove its name; and a client with its own name
@@ -34,12 +33,10 @@
 //! ```
 //! use std::time::Duration;
 //! use postroad_smtp_client::{
-//!     Authentication, Credential, Destination, Hosts, Secret, SmartHost, SmtpClient, Timeouts, TlsPolicy, TrustAnchors,
+//!     Authentication, Credential, Destination, Hosts, Secret, SmtpClient, Timeouts, TlsPolicy, TrustAnchors,
 //! };
 //!
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! # let _runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-//! # let _inside = _runtime.enter();
 //! let mut timeouts = Timeouts::default();
 //! timeouts.connect = Duration::from_secs(10);
 //! let client = SmtpClient::builder()
@@ -48,10 +45,8 @@
 //!     .timeouts(timeouts)
 //!     .own_listeners(["192.0.2.1:25".parse()?])
 //!     .build()?;
-//! let mut destination = Destination::new(
-//!     Hosts::SmartHosts(vec![SmartHost::Name("smtp-relay.example.com".parse()?), SmartHost::Address([192, 0, 2, 7].into())]),
-//!     "hub01.contoso.com".parse()?,
-//! );
+//! let either = Hosts::SmartHosts(vec!["smtp-relay.example.com".parse()?, "[192.0.2.7]".parse()?]);
+//! let mut destination = Destination::new(either, "hub01.contoso.com".parse()?);
 //! destination.port = 587;
 //! destination.tls = TlsPolicy::verified();
 //! destination.authentication = Some(Authentication::new(Credential::new("relay@contoso.com", Secret::new("..."))));
@@ -60,6 +55,15 @@
 //! # }
 //! # example().expect("an example that works");
 //! ```
+//!
+//! # Features
+//!
+//! | | default | without it |
+//! |---|---|---|
+//! | `hickory` | yes | no [`HickoryResolver`]: [`SmtpClientBuilder::resolver`] has to be given |
+//! | `native-certs` | yes | nobody reads the system's trust anchors: [`SmtpClientBuilder::trust_anchors`] or [`SmtpClientBuilder::tls_configuration`] has to be given |
+//!
+//! Where neither is there nor given, [`build`](SmtpClientBuilder::build) says so.
 //!
 //! # Which hosts, and in which order
 //!
@@ -188,5 +192,7 @@ pub use postroad_smtp_protocol::client::{Authentication, EightBitContent, Timeou
 pub use postroad_smtp_protocol::sasl::{Credential, Mechanism, Proof, Secret};
 pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
 pub use proxy::Proxy;
-pub use resolve::{Answer, BoxFuture, HickoryResolver, MxRecord, Resolve, Security};
+#[cfg(feature = "hickory")]
+pub use resolve::HickoryResolver;
+pub use resolve::{Answer, BoxFuture, MxRecord, Resolve, Security};
 pub use tls::TrustAnchors;

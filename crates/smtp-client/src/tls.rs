@@ -26,7 +26,7 @@ use crate::error::{BuildError, Cause};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum TrustAnchors {
-    /// Those of the operating system.
+    /// Those of the operating system; the feature `native-certs` reads them.
     #[default]
     System,
     /// The certificates in a PEM file, and no others.
@@ -56,7 +56,7 @@ impl Tls {
             .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
         let roots = match (&given, anchors) {
             (Some(_), _) => Arc::new(RootCertStore::empty()),
-            (None, TrustAnchors::System) => Arc::new(system_roots()),
+            (None, TrustAnchors::System) => Arc::new(system_roots()?),
             (None, TrustAnchors::PemFile(path)) => Arc::new(roots_of_file(path)?),
             (None, TrustAnchors::Store(store)) => store.clone(),
         };
@@ -170,14 +170,20 @@ fn configuration(
 }
 
 /// What is unreadable in the system's store is left out: mail that needs it is deferred, with the certificate named.
-fn system_roots() -> RootCertStore {
+#[cfg(feature = "native-certs")]
+fn system_roots() -> Result<RootCertStore, BuildError> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::warn!(%error, "a trust anchor of the system can't be read");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
-    roots
+    Ok(roots)
+}
+
+#[cfg(not(feature = "native-certs"))]
+fn system_roots() -> Result<RootCertStore, BuildError> {
+    Err(BuildError::NoTrustAnchors)
 }
 
 fn roots_of_file(path: &PathBuf) -> Result<RootCertStore, BuildError> {

@@ -66,10 +66,7 @@ fn cost(content: Content, messages: u64, takes_chunks: bool) -> (u64, u64, u64) 
     let mailbox = "joe@hub.test".parse().expect("a mailbox");
     let recipients = vec![Recipient::new("jane@b.test".parse().expect("an address"))];
     let envelope = Envelope::new(ReversePath::Mailbox(mailbox), recipients);
-    let client = {
-        let _inside = runtime.enter();
-        client()
-    };
+    let client = client();
     let send = |times: u64| {
         runtime.block_on(async {
             for _ in 0..times {

@@ -7,6 +7,7 @@ mod delivery;
 mod dns_first;
 mod faults;
 mod hostile;
+#[cfg(feature = "hickory")]
 mod name_service;
 mod pool;
 mod pretend;
