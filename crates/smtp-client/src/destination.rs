@@ -267,3 +267,29 @@ pub enum CertificateName {
     /// Any name one label below: `*.contoso.com` is `Below(contoso.com)`.
     Below(Domain),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_smart_host_is_read_as_it_is_written_and_as_people_write_it() {
+        for (text, written) in [
+            ("smtp-relay.example.com", Some("smtp-relay.example.com")),
+            ("192.0.2.1", Some("[192.0.2.1]")),
+            ("[192.0.2.1]", Some("[192.0.2.1]")),
+            ("2001:db8::1", Some("[2001:db8::1]")),
+            ("[2001:db8::1]", Some("[2001:db8::1]")),
+            ("[ipv6:2001:db8::1]", Some("[2001:db8::1]")),
+            ("[IPv6:192.0.2.1]", None),
+            ("[192.0.2.1", None),
+            ("[smtp-relay.example.com]", None),
+            ("smtp-relay.example.com:25", None),
+            ("", None),
+        ] {
+            let read = text.parse::<SmartHost>().ok();
+            assert_eq!(read.as_ref().map(ToString::to_string).as_deref(), written, "{text}");
+            assert_eq!(written.and_then(|written| written.parse().ok()), read, "{text}");
+        }
+    }
+}
