@@ -125,7 +125,7 @@ impl Deliver for SmtpDeliver {
             let certificate = self.certificate(connector).await;
             match dial::destination(connector, job.destination, &self.names, |_| login, certificate) {
                 Ok(destination) => {
-                    let content = outside(job.content, connector.cloud_services_mail_enabled);
+                    let content = outside(job.content);
                     let envelope = masqueraded(connector, &job, &self.names.accepted_domains);
                     self.client.deliver(&destination, &envelope, recipients, &content).await
                 }
@@ -154,10 +154,9 @@ fn masqueraded<'a>(
 }
 
 /// The content without the organisation's own fields, which end at its border.
-fn outside(content: &Content, keep: bool) -> Content {
-    let header = HeaderBlock::scan(content.head());
-    let edits = firewall::organization(&header);
-    if keep { content.clone() } else { content.clone().edited(&edits) }
+fn outside(content: &Content) -> Content {
+    let edits = firewall::organization(&HeaderBlock::scan(content.head()));
+    content.clone().edited(&edits)
 }
 
 fn undialled(error: &DialError) -> Failure {
