@@ -13,7 +13,7 @@ named! {
     TlsAuthLevel {
         /// Any certificate will do.
         EncryptionOnly = "encryption-only",
-        /// A chain that leads to a trust anchor and is not revoked.
+        /// A chain that leads to a trust anchor and is in date. Exchange asks for revocation too; nothing here does.
         CertificateValidation = "certificate-validation",
         /// The chain, and the name: `tls_domain`, or with MX routing the recipient's domain.
         DomainValidation = "domain-validation",
