@@ -1,7 +1,8 @@
 //! What relay.toml can ask for but the relay cannot do yet: one row each, deleted when its part is built.
 //!
 //! A key of this table is parsed and checked like any other. It is refused, with the words "not available yet",
-//! only when its value asks for the missing part; a value that asks for nothing (its default) is taken.
+//! only when its value asks for the missing part; a value that asks for nothing (its default) is taken. What a Send
+//! connector cannot do it says itself, also to those who have no relay.toml.
 
 use toml_span::value::{Value, ValueInner};
 
@@ -31,19 +32,6 @@ const fn row(section: &'static str, key: &'static str, asks: Asks, reason: &'sta
 
 use Asks::{AllBut, Always, Only};
 
-const SPOKEN: &[&str] = &[
-    "SCRAM-SHA-256-PLUS",
-    "SCRAM-SHA-1-PLUS",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-1",
-    "EXTERNAL",
-    "OAUTHBEARER",
-    "XOAUTH2",
-    "CRAM-MD5",
-    "PLAIN",
-    "LOGIN",
-];
-
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     row("admin", "", Always, "there is no management API and no status page"),
@@ -55,19 +43,6 @@ const ROWS: &[Row] = &[
 
     row("transport", "mailbox_delivery_queue_retry_interval", AllBut(&["5m"]), "there are no mailbox queues"),
     row("transport", "queue_max_idle_time", AllBut(&["3m"]), "an empty queue is forgotten at once"),
-
-    row("send_connector", "smart_host_auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos"),
-    row("send_connector", "sasl_mechanisms", AllBut(SPOKEN), "there are SCRAM-SHA-256 and -1 (and -PLUS), EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN and LOGIN"),
-    row("send_connector", "domain_secure_enabled", AllBut(&["false"]), "there is no mutual TLS"),
-    row("send_connector", "tls_certificate_name", AllBut(&[""]), "certificates are files here: tls_certificate, tls_key"),
-    row("send_connector", "use_external_dns_servers_enabled", AllBut(&["false"]), "there is one list of DNS servers, [dns] servers"),
-    row("send_connector", "error_policies", AllBut(&["default"]), "a reply is judged by its own code only"),
-    row("send_connector", "cloud_services_mail_enabled", AllBut(&["false"]), "there is no hybrid organisation"),
-    row("send_connector", "connector_type", AllBut(&["default"]), "there is no hybrid organisation"),
-    row("send_connector", "require_oorg", AllBut(&["false"]), "there is no hybrid organisation"),
-
-    row("send_connector", "linked_receive_connector", AllBut(&[""]), "it was Exchange 2010's alone"),
-    row("send_connector", "is_coexistence_connector", AllBut(&["false"]), "it was Exchange 2010's alone"),
 
     row("receive_connector", "auth_mechanism", Only(&["integrated", "exchange-server"]), "there is neither NTLM nor Kerberos; let clients log on with \"basic-auth\", or name them in relay_ip_ranges"),
     row("receive_connector", "permission_groups", Only(&["exchange-legacy-servers", "partners", "custom"]), "there are anonymous-users, exchange-users and exchange-servers only; a partner is anonymous, with require_tls and tls_client_certificates on a connector of his own"),
@@ -122,13 +97,7 @@ mod tests {
     use crate::{Configuration, Problem, ProblemKind};
 
     /// The keys of the table whose value is a list.
-    const LISTS: [&str; 5] = [
-        "sasl_mechanisms",
-        "error_policies",
-        "tls_domain_capabilities",
-        "auth_mechanism",
-        "permission_groups",
-    ];
+    const LISTS: [&str; 3] = ["tls_domain_capabilities", "auth_mechanism", "permission_groups"];
 
     /// `key = word` in its section, and what is told of that key.
     fn told(row: &Row, word: &str) -> Vec<Problem> {

@@ -17,9 +17,9 @@ named! {
         BasicAuth = "basic-auth",
         /// User name and password, after STARTTLS only, to a certificate that carries the smart host's name.
         BasicAuthRequireTls = "basic-auth-require-tls",
-        /// Integrated Windows authentication: NTLM or Negotiate.
+        /// Integrated Windows authentication: NTLM or Negotiate. Not available yet.
         Integrated = "integrated",
-        /// GSSAPI between Exchange servers.
+        /// GSSAPI between Exchange servers. Not available yet.
         ExchangeServer = "exchange-server",
         /// No AUTH: the link is protected by other means, such as IPsec.
         ExternalAuthoritative = "external-authoritative",

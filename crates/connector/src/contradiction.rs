@@ -175,9 +175,6 @@ pub enum Rule {
         /// The first such space.
         address_space: AddressSpace,
     },
-    /// `LinkedReceiveConnector` and `AddressSpaces`.
-    #[error("`linked_receive_connector` excludes `address_spaces`: remove one of them")]
-    LinkedReceiveConnectorBesideAddressSpaces,
     /// `RequireTLS` and `IgnoreSTARTTLS`.
     #[error(
         "`require_tls` and `ignore_starttls` are both true: nothing could ever be sent; set one to false"
@@ -211,17 +208,6 @@ pub enum Rule {
         "`sasl_mechanisms` is EXTERNAL and `tls_certificate` is missing: name the certificate that logs in, and its key"
     )]
     ExternalWithoutCertificate,
-    /// `DomainSecureEnabled` without `DNSRoutingEnabled`.
-    #[error("`domain_secure_enabled` is true and `dns_routing_enabled` is not: mutual TLS needs MX routing")]
-    DomainSecureWithoutDnsRouting,
-    /// `DomainSecureEnabled` and `IgnoreSTARTTLS`.
-    #[error("`domain_secure_enabled` and `ignore_starttls` are both true: set `ignore_starttls` to false")]
-    DomainSecureButIgnoreStarttls,
-    /// `DomainSecureEnabled` and `ForceHELO`.
-    #[error(
-        "`domain_secure_enabled` and `force_helo` are both true: STARTTLS needs EHLO; set `force_helo` to false"
-    )]
-    DomainSecureButForceHelo,
     /// `SmartHostAuthMechanism` without `SmartHosts`.
     #[error(
         "`smart_host_auth_mechanism` is {mechanism} and `smart_hosts` is empty: set it to none, or name a smart host"
@@ -261,9 +247,6 @@ pub enum Rule {
         /// The mechanism given.
         mechanism: SmartHostAuthMechanism,
     },
-    /// `Default` among other error policies.
-    #[error("`error_policies` holds default beside others: remove default, or the others")]
-    DefaultErrorPolicyBesideOthers,
     /// `ConnectionInactivityTimeOut` outside 1 second to 1 day.
     #[error("`connection_inactivity_timeout` is {span:?}: it takes 1s to 1d")]
     InactivityTimeout {
@@ -328,6 +311,14 @@ pub enum Rule {
         /// The cost given.
         cost: u32,
     },
+    /// A parameter that Exchange has, asking for a part that is not built here.
+    #[error("`{}` asks for what is not available yet: {reason}", parameters.join("`, `"))]
+    NotAvailableYet {
+        /// The parameter.
+        parameters: &'static [&'static str],
+        /// What there is not, and what to write instead where there is something.
+        reason: &'static str,
+    },
     /// A link that leads nowhere.
     #[error("`site_links` links {site:?} to itself: name two sites")]
     SiteLinkToItself {
@@ -352,9 +343,6 @@ impl Rule {
                 &["smart_host_type", "smart_hosts"]
             }
             Self::OtherTypeButDnsFirst { .. } => &["smart_host_type", "address_spaces"],
-            Self::LinkedReceiveConnectorBesideAddressSpaces => {
-                &["linked_receive_connector", "address_spaces"]
-            }
             Self::RequireTlsButIgnoreStarttls => &["ignore_starttls", "require_tls"],
             Self::RequireTlsButForceHelo => &["force_helo", "require_tls"],
             Self::TlsAuthLevelButIgnoreStarttls => &["tls_auth_level", "ignore_starttls"],
@@ -363,9 +351,6 @@ impl Rule {
             Self::HalfACertificate => &["tls_certificate", "tls_key"],
             Self::ExternalBesideOthers => &["sasl_mechanisms"],
             Self::ExternalWithoutCertificate => &["sasl_mechanisms", "tls_certificate"],
-            Self::DomainSecureWithoutDnsRouting => &["domain_secure_enabled", "dns_routing_enabled"],
-            Self::DomainSecureButIgnoreStarttls => &["domain_secure_enabled", "ignore_starttls"],
-            Self::DomainSecureButForceHelo => &["force_helo", "domain_secure_enabled"],
             Self::AuthMechanismWithoutSmartHosts { .. } => &["smart_host_auth_mechanism", "smart_hosts"],
             Self::AuthMechanismWithoutCredential { .. } => {
                 &["smart_host_auth_mechanism", "authentication_credential"]
@@ -373,9 +358,9 @@ impl Rule {
             Self::AuthMechanismButForceHelo { .. } => &["force_helo", "smart_host_auth_mechanism"],
             Self::AuthRequiresTlsButIgnoreStarttls => &["smart_host_auth_mechanism", "ignore_starttls"],
             Self::SaslMechanismsWithoutAuth { .. } => &["sasl_mechanisms", "smart_host_auth_mechanism"],
-            Self::DefaultErrorPolicyBesideOthers => &["error_policies"],
             Self::InactivityTimeout { .. } => &["connection_inactivity_timeout"],
             Self::OutOfRange { parameter, .. } => parameter.as_slice(),
+            Self::NotAvailableYet { parameters, .. } => parameters,
             Self::DuplicatePin => &["address", "send_connector"],
             Self::UnknownPinnedConnector { .. } => &["send_connector", "name"],
             Self::PinAgainstSenders { .. } => &["send_connector", "senders"],

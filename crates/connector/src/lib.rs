@@ -91,6 +91,7 @@ pub mod explanation;
 mod explanation_text;
 pub mod foreign;
 mod named;
+mod not_available_yet;
 pub mod partition;
 pub mod prospect;
 mod reach;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::authentication::{SaslMechanism, SmartHostAuthMechanism};
 use crate::contradiction::{self, Contradiction, Ranged, Rule, Subject};
 use crate::named::named;
+use crate::not_available_yet;
 use crate::sender::SenderAttachment;
 use crate::smart_host::{ANY_SOURCE, SmartHost, SmartHostType};
 use crate::tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};
@@ -84,7 +85,8 @@ named! {
 
 /// A Send connector: every parameter under Exchange's name, with Exchange's default.
 ///
-/// Fields hold what was said; [`SendConnector::validate`] tells what cannot be true at once.
+/// Fields hold what was said; [`SendConnector::validate`] tells what cannot be true at once, and what is *not available
+/// yet*: a parameter that is marked so is refused unless it asks for nothing, and never taken in silence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SendConnector {
@@ -156,10 +158,10 @@ pub struct SendConnector {
     /// The key of `tls_certificate`, a PEM file (ours).
     #[serde(default)]
     pub tls_key: Option<PathBuf>,
-    /// `TlsCertificateName`: which certificate of Windows' store to show.
+    /// `TlsCertificateName`: which certificate of Windows' store to show. Not available yet.
     #[serde(default)]
     pub tls_certificate_name: Option<TlsCertificateName>,
-    /// `DomainSecureEnabled`: mutual TLS with MX routing. Default: false.
+    /// `DomainSecureEnabled`: mutual TLS with MX routing. Default: false. Not available yet.
     #[serde(default)]
     pub domain_secure_enabled: bool,
     /// `MaxMessageSize` in bytes, 0 to 2147483647; `None`: unlimited. Default: 35 MB. (Exchange 2013: 25 MB, 2010: 10 MB.)
@@ -174,31 +176,31 @@ pub struct SendConnector {
     /// `SourceIPAddress`: the local address to dial from. Default: 0.0.0.0, any.
     #[serde(default = "any_source")]
     pub source_ip_address: IpAddr,
-    /// `UseExternalDNSServersEnabled`. Default: false.
+    /// `UseExternalDNSServersEnabled`. Default: false. Not available yet.
     #[serde(default)]
     pub use_external_dns_servers_enabled: bool,
     /// `ProtocolLoggingLevel`. Default: none.
     #[serde(default)]
     pub protocol_logging_level: ProtocolLoggingLevel,
-    /// `ErrorPolicies`. Empty: errors count as the peer meant them.
+    /// `ErrorPolicies`. Empty: errors count as the peer meant them. Not available yet.
     #[serde(default)]
     pub error_policies: Vec<ErrorPolicy>,
     /// `FrontendProxyEnabled`: leave through the front end, never directly. Default: false.
     #[serde(default)]
     pub frontend_proxy_enabled: bool,
-    /// `CloudServicesMailEnabled`: keep the headers of a hybrid organisation. Default: false.
+    /// `CloudServicesMailEnabled`: keep the headers of a hybrid organisation. Default: false. Not available yet.
     #[serde(default)]
     pub cloud_services_mail_enabled: bool,
-    /// `ConnectorType`. Default: default.
+    /// `ConnectorType`. Default: default. Not available yet.
     #[serde(default)]
     pub connector_type: ConnectorType,
-    /// `RequireOorg`: reserved. Default: false.
+    /// `RequireOorg`: reserved. Default: false. Not available yet.
     #[serde(default)]
     pub require_oorg: bool,
-    /// `LinkedReceiveConnector` (2010 only): not beside address spaces.
+    /// `LinkedReceiveConnector` (2010 only). Not available yet.
     #[serde(default)]
     pub linked_receive_connector: Option<String>,
-    /// `IsCoexistenceConnector` (2010 only). Default: false.
+    /// `IsCoexistenceConnector` (2010 only). Default: false. Not available yet.
     #[serde(default)]
     pub is_coexistence_connector: bool,
     /// Who may use this connector (ours, after OVH). Empty: everyone who is attached to no other.
@@ -304,7 +306,7 @@ impl SendConnector {
         matches!(self.sasl_mechanisms.as_slice(), [only] if only.as_str() == "EXTERNAL")
     }
 
-    /// Everything in this connector that cannot be true at once, or is out of range.
+    /// Everything in this connector that cannot be true at once, is out of range, or asks for a part that is not built.
     pub fn validate(&self) -> Vec<Contradiction> {
         let mut rules = Vec::new();
         contradiction::common(&self.name, &self.address_spaces, &mut rules);
@@ -312,6 +314,7 @@ impl SendConnector {
         self.validate_tls(&mut rules);
         self.validate_authentication(&mut rules);
         self.validate_ranges(&mut rules);
+        rules.extend(not_available_yet::refused(self));
         let subject = Subject::SendConnector(self.name.clone());
         rules.into_iter().map(|rule| Contradiction::new(subject.clone(), rule)).collect()
     }
@@ -343,9 +346,6 @@ impl SendConnector {
                 rules.push(Rule::OtherTypeButDnsFirst { address_space: address_space() });
             }
         }
-        if self.linked_receive_connector.is_some() && !self.address_spaces.is_empty() {
-            rules.push(Rule::LinkedReceiveConnectorBesideAddressSpaces);
-        }
     }
 
     fn validate_tls(&self, rules: &mut Vec<Rule>) {
@@ -365,11 +365,6 @@ impl SendConnector {
         }
         let half = self.tls_certificate.is_some() != self.tls_key.is_some();
         refuse(half, Rule::HalfACertificate);
-        if self.domain_secure_enabled {
-            refuse(!by_dns, Rule::DomainSecureWithoutDnsRouting);
-            refuse(self.ignore_starttls, Rule::DomainSecureButIgnoreStarttls);
-            refuse(self.force_helo, Rule::DomainSecureButForceHelo);
-        }
     }
 
     fn validate_authentication(&self, rules: &mut Vec<Rule>) {
@@ -402,9 +397,6 @@ impl SendConnector {
         }
         let messages = u64::from(self.smtp_max_messages_per_connection);
         contradiction::in_range(Ranged::SmtpMaxMessagesPerConnection, messages, 1, MAX_BYTES, rules);
-        if self.error_policies.contains(&ErrorPolicy::Default) && self.error_policies.len() > 1 {
-            rules.push(Rule::DefaultErrorPolicyBesideOthers);
-        }
     }
 }
 

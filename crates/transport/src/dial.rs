@@ -232,6 +232,15 @@ mod tests {
         connector
     }
 
+    #[test]
+    fn a_connector_may_name_each_mechanism_that_the_client_speaks() {
+        for mechanism in Mechanism::ALL.into_iter().filter(|mechanism| *mechanism != Mechanism::External) {
+            let mut connector = by_smart_host();
+            connector.sasl_mechanisms = vec![mechanism.name().parse().unwrap()];
+            assert_eq!(connector.validate(), [], "{}", mechanism.name());
+        }
+    }
+
     fn dialled(connector: &SendConnector) -> Destination {
         assert_eq!(connector.validate(), []);
         let login = |_: &str| Some(Credential::new("tim", Secret::new("pw")));

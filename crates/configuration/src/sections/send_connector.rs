@@ -6,7 +6,8 @@ use std::time::Duration;
 use postroad_address_space::{AddressSpace, Domain};
 use postroad_connector::send::{ConnectorType, EightBitContent, ErrorPolicy, ProtocolLoggingLevel, Usage};
 use postroad_connector::{
-    AcceptedDomains, SendConnector, SmartHostAuthMechanism, SmartHostType, TlsAuthLevel, TlsCertificateName,
+    AcceptedDomains, Rule, SendConnector, SmartHostAuthMechanism, SmartHostType, TlsAuthLevel,
+    TlsCertificateName,
 };
 use toml_span::value::Value;
 
@@ -40,6 +41,10 @@ pub(crate) fn read(
 
     let places = section.places().clone();
     for broken in connector.validate() {
+        if let (Rule::NotAvailableYet { reason, .. }, [key, ..]) = (broken.rule(), broken.parameters()) {
+            section.error(key, ProblemKind::NotAvailableYet, format!("not available yet: {reason}"));
+            continue;
+        }
         section.gather().broken_rule(&places, broken.parameters(), plain(&broken.rule().to_string()));
     }
     if connector.smart_host_auth_mechanism.clear_text_allowed() && !connector.require_tls {
@@ -132,6 +137,8 @@ fn wire(section: &mut Section<'_, '_>, c: &mut SendConnector, folder: &Path) {
     section.set(&mut c.smart_host_auth_mechanism, "smart_host_auth_mechanism", keyword(SmartHostAuthMechanism::NAMES));
     section.set(&mut c.sasl_mechanisms, "sasl_mechanisms", distinct(parsed("a SASL mechanism")));
     section.set(&mut c.authentication_credential, "authentication_credential", or_empty(name));
+    section.set(&mut c.frontend_proxy_enabled, "frontend_proxy_enabled", boolean);
+    section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::NAMES));
     section.set(&mut c.source_ip_address, "source_ip_address", parsed("an IP address"));
     section.set(&mut c.smtp_max_messages_per_connection, "smtp_max_messages_per_connection", integer(1..=2_147_483_647));
     section.set(&mut c.connection_inactivity_timeout, "connection_inactivity_timeout", span(SECOND..=DAY));
@@ -139,14 +146,12 @@ fn wire(section: &mut Section<'_, '_>, c: &mut SendConnector, folder: &Path) {
     section.set(&mut c.connection_inactivity_timeout, "connection_inactivity_time_out", span(SECOND..=DAY));
 }
 
-/// Parameters that are checked, and refused unless they ask for nothing: see `not_available_yet.rs`.
+/// Parameters that the connector itself refuses unless they ask for nothing: see `not_available_yet.rs` of its crate.
 #[rustfmt::skip]
 fn not_built(section: &mut Section<'_, '_>, c: &mut SendConnector) {
-    section.set(&mut c.frontend_proxy_enabled, "frontend_proxy_enabled", boolean);
     section.set(&mut c.domain_secure_enabled, "domain_secure_enabled", boolean);
     section.set(&mut c.tls_certificate_name, "tls_certificate_name", or_empty(parsed::<TlsCertificateName>("a certificate's name")));
     section.set(&mut c.use_external_dns_servers_enabled, "use_external_dns_servers_enabled", boolean);
-    section.set(&mut c.protocol_logging_level, "protocol_logging_level", keyword(ProtocolLoggingLevel::NAMES));
     section.set(&mut c.error_policies, "error_policies", distinct(keyword(ErrorPolicy::NAMES)));
     section.set(&mut c.cloud_services_mail_enabled, "cloud_services_mail_enabled", boolean);
     section.set(&mut c.connector_type, "connector_type", keyword(ConnectorType::NAMES));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use postroad_connector::{
-    DeliveryAgentConnector, ErrorPolicy, ForeignConnector, Rule, SiteLink, SmartHostAuthMechanism,
-    SmartHostType, Subject, TlsAuthLevel,
+    ConnectorType, DeliveryAgentConnector, ErrorPolicy, ForeignConnector, Rule, SiteLink,
+    SmartHostAuthMechanism, SmartHostType, Subject, TlsAuthLevel,
 };
 
 use crate::*;
@@ -19,7 +19,7 @@ fn by_smart_host() -> SendConnector {
 
 #[test]
 fn a_send_connector_names_both_parameters() {
-    use SmartHostAuthMechanism::{BasicAuth, BasicAuthRequireTls, ExternalAuthoritative, Integrated};
+    use SmartHostAuthMechanism::{BasicAuth, BasicAuthRequireTls, ExternalAuthoritative};
     let by_mx: &[(&str, Change, &[&str])] = &[
         ("nothing wrong", |_| {}, &[]),
         ("no spaces", |c| c.address_spaces.clear(), &["address_spaces"]),
@@ -63,17 +63,6 @@ fn a_send_connector_names_both_parameters() {
             |c| (c.require_tls, c.tls_auth_level) = (true, Some(TlsAuthLevel::DomainValidation)),
             &[],
         ),
-        ("domain secure", |c| c.domain_secure_enabled = true, &[]),
-        (
-            "domain secure, never STARTTLS",
-            |c| (c.domain_secure_enabled, c.ignore_starttls) = (true, true),
-            &["domain_secure_enabled", "ignore_starttls"],
-        ),
-        (
-            "domain secure, HELO",
-            |c| (c.domain_secure_enabled, c.force_helo) = (true, true),
-            &["force_helo", "domain_secure_enabled"],
-        ),
         (
             "direct delivery first, and then nobody",
             |c| c.smart_host_type = Some(SmartHostType::DnsFirst),
@@ -87,7 +76,7 @@ fn a_send_connector_names_both_parameters() {
         ("no smart host, and so it says", |c| c.smart_host_type = Some(SmartHostType::None), &[]),
         (
             "a login by MX",
-            |c| c.smart_host_auth_mechanism = Integrated,
+            |c| c.smart_host_auth_mechanism = ExternalAuthoritative,
             &["smart_host_auth_mechanism", "smart_hosts"],
         ),
         (
@@ -100,16 +89,6 @@ fn a_send_connector_names_both_parameters() {
         ("2 GB", |c| c.max_message_size = Some(2048 * MB), &["max_message_size"]),
         ("one byte less", |c| c.max_message_size = Some(2048 * MB - 1), &[]),
         ("nothing but empty messages", |c| c.max_message_size = Some(0), &[]),
-        (
-            "linked",
-            |c| c.linked_receive_connector = Some("R".to_owned()),
-            &["linked_receive_connector", "address_spaces"],
-        ),
-        (
-            "default and not default",
-            |c| c.error_policies = vec![ErrorPolicy::Default, ErrorPolicy::DowngradeDnsFailures],
-            &["error_policies"],
-        ),
     ];
     let by_host: &[(&str, Change, &[&str])] = &[
         ("nothing wrong", |_| {}, &[]),
@@ -138,11 +117,6 @@ fn a_send_connector_names_both_parameters() {
                 c.address_spaces = spaces(&["*", "X400:c=US;a=X;1"]);
             },
             &["smart_host_type", "address_spaces"],
-        ),
-        (
-            "domain secure by MX first only",
-            |c| (c.smart_host_type, c.domain_secure_enabled) = (Some(SmartHostType::DnsFirst), true),
-            &["domain_secure_enabled", "dns_routing_enabled"],
         ),
         ("X400 to a smart host", |c| c.address_spaces = spaces(&["X400:c=US;a=X;1"]), &[]),
         (
@@ -208,11 +182,6 @@ fn a_send_connector_names_both_parameters() {
             |c| (c.require_tls, c.tls_auth_level) = (true, Some(TlsAuthLevel::DomainValidation)),
             &["tls_auth_level", "tls_domain"],
         ),
-        (
-            "domain secure",
-            |c| c.domain_secure_enabled = true,
-            &["domain_secure_enabled", "dns_routing_enabled"],
-        ),
     ];
     let rows = by_mx
         .iter()
@@ -232,6 +201,42 @@ fn a_send_connector_names_both_parameters() {
             }
         }
     }
+}
+
+#[test]
+fn what_no_code_acts_on_is_refused_by_the_table_itself() {
+    let asked: &[(&str, Change)] = &[
+        ("smart_host_auth_mechanism", |c| c.smart_host_auth_mechanism = SmartHostAuthMechanism::Integrated),
+        ("smart_host_auth_mechanism", |c| {
+            c.smart_host_auth_mechanism = SmartHostAuthMechanism::ExchangeServer
+        }),
+        ("sasl_mechanisms", |c| {
+            c.smart_host_auth_mechanism = SmartHostAuthMechanism::BasicAuth;
+            c.authentication_credential = Some("relay".to_owned());
+            c.sasl_mechanisms = vec!["PLAIN".parse().unwrap(), "GSSAPI".parse().unwrap()];
+        }),
+        ("domain_secure_enabled", |c| c.domain_secure_enabled = true),
+        ("tls_certificate_name", |c| c.tls_certificate_name = Some("<I>CN=CA<S>CN=mail".parse().unwrap())),
+        ("use_external_dns_servers_enabled", |c| c.use_external_dns_servers_enabled = true),
+        ("error_policies", |c| c.error_policies = vec![ErrorPolicy::DowngradeDnsFailures]),
+        ("cloud_services_mail_enabled", |c| c.cloud_services_mail_enabled = true),
+        ("connector_type", |c| c.connector_type = ConnectorType::XPremises),
+        ("require_oorg", |c| c.require_oorg = true),
+        ("linked_receive_connector", |c| c.linked_receive_connector = Some("R".to_owned())),
+        ("is_coexistence_connector", |c| c.is_coexistence_connector = true),
+    ];
+    for (parameter, change) in asked {
+        let mut connector = by_smart_host();
+        change(&mut connector);
+        let built = RoutingTable::build(vec![connector.into()], Topology::new("Hub01"), vec![]);
+        let found = built.expect_err(parameter);
+        let parameters: Vec<_> = found.iter().map(|contradiction| contradiction.parameters()).collect();
+        assert_eq!(parameters, [[*parameter]], "{found}");
+        assert!(found.to_string().contains("not available yet"), "{found}");
+    }
+    let mut harmless = send("C", &["*"]);
+    harmless.error_policies = vec![ErrorPolicy::Default];
+    assert_eq!(harmless.validate(), []);
 }
 
 #[test]
