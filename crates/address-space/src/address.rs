@@ -1,7 +1,6 @@
 //! An address of any type, parsed once, printed as its typed text.
 
 use std::fmt;
-use std::str::FromStr;
 
 use crate::error::ParseError;
 use crate::other::{OtherAddress, check_type};
@@ -13,6 +12,7 @@ use crate::x400::or_address::OrAddress;
 /// Text with a type (`X400:C=US;A= ;P=Contoso;S=Doe;`, `FAX:+1 425`, `SMTP:jane@contoso.com`) or a bare SMTP mailbox.
 /// A text has a type if its first `:` stands before any `@` and outside quotes.
 /// Prints SMTP addresses bare and all others with their type; what is printed reads back as the same address.
+/// Exhaustive on purpose: whatever is neither is [`Other`](Self::Other).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A mailbox on the internet.
@@ -76,14 +76,6 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Address({self})")
-    }
-}
-
-impl FromStr for Address {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
     }
 }
 

@@ -101,6 +101,7 @@
 mod address;
 pub mod encapsulation;
 mod error;
+mod from_text;
 mod glob;
 mod hash;
 mod map;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::str::FromStr;
 
 use crate::address::Address;
 use crate::error::{ParseError, ParseErrorKind};
@@ -228,14 +227,6 @@ impl fmt::Display for AddressSpace {
 impl fmt::Debug for AddressSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AddressSpace({self})")
-    }
-}
-
-impl FromStr for AddressSpace {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -223,6 +222,13 @@ impl Hash for Domain {
 }
 
 /// As written.
+impl AsRef<str> for Domain {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// As written.
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -232,14 +238,6 @@ impl fmt::Display for Domain {
 impl fmt::Debug for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Domain({})", self.as_str())
-    }
-}
-
-impl FromStr for Domain {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::error::{ParseError, ParseErrorKind};
@@ -118,14 +117,6 @@ impl fmt::Display for AddressLiteral {
 impl fmt::Debug for AddressLiteral {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AddressLiteral({})", self.text)
-    }
-}
-
-impl FromStr for AddressLiteral {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
     }
 }
 

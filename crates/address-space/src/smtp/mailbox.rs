@@ -1,7 +1,6 @@
 //! An SMTP mailbox, `local-part@domain`, as it was written.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::error::{ParseError, ParseErrorKind};
@@ -199,22 +198,6 @@ impl fmt::Display for MailDomain {
 impl fmt::Debug for MailDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MailDomain({self})")
-    }
-}
-
-impl FromStr for Mailbox {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
-    }
-}
-
-impl FromStr for MailDomain {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
     }
 }
 

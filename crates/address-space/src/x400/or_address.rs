@@ -3,7 +3,6 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
-use std::str::FromStr;
 
 use crate::error::{ParseError, ParseErrorKind};
 use crate::hash::hash;
@@ -250,13 +249,5 @@ impl fmt::Display for OrAddress {
 impl fmt::Debug for OrAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OrAddress({self})")
-    }
-}
-
-impl FromStr for OrAddress {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
     }
 }
