@@ -227,6 +227,30 @@ impl From<Vec<u8>> for Content {
     }
 }
 
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<&[u8]> for Content {
+    fn from(bytes: &[u8]) -> Self {
+        bytes.to_vec().into()
+    }
+}
+
+impl<const LENGTH: usize> From<&[u8; LENGTH]> for Content {
+    fn from(bytes: &[u8; LENGTH]) -> Self {
+        bytes.to_vec().into()
+    }
+}
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
 /// Two contents are equal where their bytes are, wherever these lie: comparing may read them, and what can't be read is equal
 /// to itself alone.
 impl PartialEq for Content {

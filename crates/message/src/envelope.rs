@@ -1,8 +1,9 @@
 //! The envelope: from whom, to whom, and how the sender wants it handled.
 
 use std::fmt;
+use std::str::FromStr;
 
-use postroad_address_space::Mailbox;
+use postroad_address_space::{Mailbox, ParseError};
 
 use crate::deliver_by::{DeliverBy, Priority};
 use crate::recipient::Recipient;
@@ -101,13 +102,39 @@ impl From<ReversePath> for String {
     }
 }
 
-impl TryFrom<String> for ReversePath {
-    type Error = postroad_address_space::ParseError;
+impl From<Mailbox> for ReversePath {
+    fn from(mailbox: Mailbox) -> Self {
+        Self::Mailbox(mailbox)
+    }
+}
 
-    /// Reads what `Display` prints; the brackets may be missing.
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(&text);
-        if inner.is_empty() { Ok(Self::Null) } else { Mailbox::parse(inner).map(Self::Mailbox) }
+/// Reads what `Display` prints; the brackets of a mailbox may be missing, not those of `<>`: no text is no sender.
+impl FromStr for ReversePath {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mailbox = match text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+            Some("") => return Ok(Self::Null),
+            Some(inner) => Mailbox::parse(inner).map_err(|error| error.shifted(1)),
+            None => Mailbox::parse(text),
+        };
+        mailbox.map(Self::Mailbox)
+    }
+}
+
+impl TryFrom<&str> for ReversePath {
+    type Error = ParseError;
+
+    fn try_from(text: &str) -> Result<Self, ParseError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ReversePath {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        text.parse()
     }
 }
 
@@ -132,4 +159,26 @@ pub enum Body {
     EightBitMime,
     /// Any bytes, lines of any length.
     BinaryMime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_said_and_never_left_out() {
+        for (text, expected) in [
+            ("<>", Ok("<>")),
+            ("<joe@contoso.com>", Ok("<joe@contoso.com>")),
+            ("joe@contoso.com", Ok("<joe@contoso.com>")),
+            ("", Err(0)),
+            ("<joe doe@contoso.com>", Err(4)),
+            ("<joe@contoso.com", Err(0)),
+            ("<<>>", Err(1)),
+        ] {
+            let read = text.parse::<ReversePath>();
+            let read = read.map(|path| path.to_string()).map_err(|error| error.offset());
+            assert_eq!(read, expected.map(str::to_owned), "{text:?}");
+        }
+    }
 }

@@ -3,13 +3,13 @@
 //! A message is an [`Envelope`] (from whom, to whom, how handled) and a [`Content`] (the bytes that travel).
 //!
 //! ```
-//! use postroad_address_space::{Address, Mailbox};
-//! use postroad_message::{Content, Envelope, Recipient, ReversePath};
+//! use postroad_address_space::Address;
+//! use postroad_message::{Content, Envelope, Recipient};
 //! let envelope = Envelope::new(
-//!     ReversePath::Mailbox(Mailbox::parse("app@contoso.com")?),
+//!     "app@contoso.com".parse()?,
 //!     vec![Recipient::new(Address::parse("jane@fabrikam.com")?), Recipient::new(Address::parse("FAX:+1 425 555 0100")?)],
 //! );
-//! let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
+//! let content = Content::from("Subject: Tea\r\n\r\nAt four.\r\n");
 //! assert_eq!((envelope.recipients.len(), content.len()), (2, 26));
 //! # Ok::<(), postroad_address_space::ParseError>(())
 //! ```
@@ -53,6 +53,8 @@
 //! * Clock and randomness are arguments; this crate has no I/O.
 //! * Nothing from outside gets into a field uncleaned: a HELO text of `x)\r\nSubject: owned` stays on its line.
 //! * `Debug` never shows content.
+//! * An enum that is not `non_exhaustive` has all variants that its RFC knows: match it without `_`, as the compiler then
+//!   tells what a new RFC would ask for.
 
 pub mod content;
 pub mod deliver_by;
@@ -72,7 +74,7 @@ pub mod timestamp;
 pub mod trace;
 pub mod xtext;
 
-pub use content::{Content, ContentSource};
+pub use content::{Content, ContentSource, Rest};
 pub use deliver_by::{DeliverBy, NoSuchPriority, Priority, WhenLate};
 pub use edits::Edits;
 pub use envelope::{Body, Envelope, Return, ReversePath};
@@ -82,4 +84,4 @@ pub use outcome::{Failure, Fault, Outcome, Phase, Receipt, RemoteReply, Scope, T
 pub use recipient::{Notify, OriginalRecipient, Recipient};
 pub use shape::Shape;
 pub use status::{EnhancedStatus, InvalidStatus, StatusClass};
-pub use timestamp::Timestamp;
+pub use timestamp::{InvalidTimestamp, Timestamp};

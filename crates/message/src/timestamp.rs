@@ -1,7 +1,8 @@
 //! A moment that survives a restart: UTC milliseconds since 1970.
 
 use std::fmt;
-use std::time::Duration;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
 
 /// UTC milliseconds since 1970-01-01, leap seconds not counted.
 ///
@@ -23,8 +24,9 @@ impl Timestamp {
     }
 
     /// This moment and `span` later.
+    #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add(millis(span)))
     }
 
     /// How long after `earlier` this is; zero when it is not.
@@ -62,6 +64,50 @@ impl Timestamp {
     }
 }
 
+/// To the millisecond. The clock is the caller's to ask: `Timestamp::from(SystemTime::now())`.
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        match moment.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => Self(millis(since)),
+            Err(before) => Self(-millis(before.duration())),
+        }
+    }
+}
+
+/// 1970 itself, where the system has no such moment.
+impl From<Timestamp> for SystemTime {
+    fn from(moment: Timestamp) -> Self {
+        let span = Duration::from_millis(moment.0.unsigned_abs());
+        let there = if moment.0 < 0 {
+            Self::UNIX_EPOCH.checked_sub(span)
+        } else {
+            Self::UNIX_EPOCH.checked_add(span)
+        };
+        there.unwrap_or(Self::UNIX_EPOCH)
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The text is no moment as RFC 3339 writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a moment: expected date, time and offset as RFC 3339 writes them, such as 2024-03-31T16:36:45.042Z"
+)]
+pub struct InvalidTimestamp;
+
+/// `date-time = full-date "T" full-time` (RFC 3339 section 5.6), of any offset; what is finer than a millisecond is cut off.
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let moment: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
+        Ok(Self(moment.as_millisecond()))
+    }
+}
+
 /// RFC 3339 in UTC with milliseconds, as logs and `--json` show it.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,6 +137,31 @@ mod tests {
         {
             assert_eq!(of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        for (text, printed) in [
+            ("2024-03-31T16:36:45.042Z", Ok("2024-03-31T16:36:45.042Z")),
+            ("2024-03-31T18:36:45.0429+02:00", Ok("2024-03-31T16:36:45.042Z")),
+            ("1969-12-31T23:59:59Z", Ok("1969-12-31T23:59:59.000Z")),
+            ("2024-03-31T16:36:45", Err(InvalidTimestamp)),
+            ("2024-02-30T16:36:45Z", Err(InvalidTimestamp)),
+            ("", Err(InvalidTimestamp)),
+        ] {
+            let read = text.parse::<Timestamp>().map(|moment| moment.to_string());
+            assert_eq!(read, printed.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_systems_time_goes_there_and_back() {
+        for millis in [0, 1, 1_711_903_005_042, -1, -86_400_000] {
+            let moment = Timestamp::from_unix_millis(millis);
+            assert_eq!(Timestamp::from(SystemTime::from(moment)), moment);
+        }
+        let odd = SystemTime::UNIX_EPOCH + Duration::from_micros(1_500);
+        assert_eq!(Timestamp::from(odd), Timestamp::from_unix_millis(1));
     }
 
     #[test]

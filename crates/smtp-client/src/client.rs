@@ -46,11 +46,7 @@ impl Inner {
     pub(crate) fn date(&self) -> Timestamp {
         match &self.calendar {
             Some(calendar) => calendar(),
-            None => {
-                let since =
-                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-                Timestamp::from_unix_millis(0).after(since)
-            }
+            None => std::time::SystemTime::now().into(),
         }
     }
 }

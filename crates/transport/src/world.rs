@@ -33,8 +33,7 @@ pub struct SystemWorld;
 impl World for SystemWorld {
     #[expect(clippy::disallowed_methods, reason = "this is the room where the pipeline asks the clock")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        std::time::SystemTime::now().into()
     }
 
     fn free_space(&self, folder: &Path) -> Option<u64> {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use postroad_message::Timestamp;
 use postroad_message_directory::{Candidate, Dialect, Directory, Skipped};
@@ -26,7 +26,7 @@ fn names(path: &Path) -> Vec<String> {
 fn write(path: &Path, name: &str, age: u64) {
     let file = path.join(name);
     fs::write(&file, name).unwrap();
-    let modified = UNIX_EPOCH + Duration::from_millis(NOW.as_unix_millis() as u64) - Duration::from_secs(age);
+    let modified = SystemTime::from(NOW) - Duration::from_secs(age);
     File::options().write(true).open(file).unwrap().set_modified(modified).unwrap();
 }
 

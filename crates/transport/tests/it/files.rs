@@ -319,7 +319,7 @@ async fn a_file_that_does_not_rest_yet_is_looked_at_as_soon_as_it_does() {
     let watched = pickup_of(&relay).every(Duration::from_secs(3600));
     let file = watched.path().join("fresh.eml");
     std::fs::write(&file, LETTER).unwrap();
-    let begin = std::time::UNIX_EPOCH + Duration::from_millis(BEGIN.as_unix_millis() as u64);
+    let begin = std::time::SystemTime::from(BEGIN);
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(begin).unwrap();
     relay.pipeline.clone().watch(watched, tokio::time::sleep(Duration::from_secs(3))).await;
     assert!(names(&relay, "Pickup").is_empty());
