@@ -3,14 +3,13 @@
 use std::cmp::Ordering;
 
 use postroad_address_space::{MailDomain, Mailbox};
-use serde::Serialize;
 
 use crate::connector::Connector;
 use crate::sender::{Sender, SenderAttachment, SenderPin};
 
 /// What binds a sender to a connector; the least decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Tier {
     /// The sender is pinned to this connector, or is among its `senders` by address.
     Address,

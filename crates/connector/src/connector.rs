@@ -1,7 +1,6 @@
 //! One connector of any kind, and what all kinds have in common.
 
 use postroad_address_space::AddressSpace;
-use serde::{Deserialize, Serialize};
 
 use crate::contradiction::{Contradiction, Subject};
 use crate::delivery_agent::DeliveryAgentConnector;
@@ -10,8 +9,10 @@ use crate::send::SendConnector;
 use crate::sender::SenderAttachment;
 
 /// A connector of one of the three kinds; all compete for a recipient by the same rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// Exhaustive on purpose: whoever delivers has to know every kind, and is to hear of a fourth from the compiler.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[expect(
     clippy::large_enum_variant,
     reason = "a table holds few connectors beside their spaces, and callers match on them"

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use postroad_address_space::AddressSpace;
-use serde::{Deserialize, Serialize};
 
 use crate::contradiction::{self, Contradiction, Ranged, Rule, Subject};
 use crate::send::MAX_BYTES;
 
 /// A Delivery Agent connector: every parameter under Exchange's name, with Exchange's default.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default = "unnamed", deny_unknown_fields)
+)]
 #[non_exhaustive]
 pub struct DeliveryAgentConnector {
     /// `Name`: 1 to 64 characters; the last tie-breaker of selection.
@@ -19,44 +23,31 @@ pub struct DeliveryAgentConnector {
     /// `DeliveryProtocol`: selects the agent, such as `lmtp`, `pipe` or `MOBILE`.
     pub delivery_protocol: String,
     /// Where the agent delivers (ours), in the words of its protocol, such as `unix:/run/dovecot/lmtp`.
-    #[serde(default)]
     pub endpoint: Option<String>,
     /// What `pipe` runs (ours): the program's absolute path and its arguments, never seen by a shell. Empty: nothing.
-    #[serde(default)]
     pub command: Vec<String>,
     /// As whom `pipe` runs it (ours): a name of `/etc/passwd`, or `uid:gid`. `None`: as whoever we run as, but
     /// never as root.
-    #[serde(default)]
     pub user: Option<String>,
     /// Where `pipe` runs it (ours). `None`: in `/`.
-    #[serde(default)]
     pub working_directory: Option<String>,
     /// How long one call of `pipe` may take (ours). Default: 15 minutes.
-    #[serde(default = "quarter_of_an_hour")]
     pub time_limit: Duration,
     /// `pipe` calls once for each recipient (ours). Default: false, once for up to a hundred together.
-    #[serde(default)]
     pub one_call_for_each_recipient: bool,
     /// `SourceTransportServers`: the servers that run the agent. Empty: this server.
-    #[serde(default)]
     pub source_transport_servers: Vec<String>,
     /// `Enabled`: routing ignores a disabled connector. Default: true.
-    #[serde(default = "yes")]
     pub enabled: bool,
     /// `IsScopedConnector`: only for servers in the site of a source server. Default: false.
-    #[serde(default)]
     pub is_scoped_connector: bool,
     /// `MaxMessageSize` in bytes, 65536 to 2147483647; `None`: unlimited (the default).
-    #[serde(default)]
     pub max_message_size: Option<u64>,
     /// `MaxConcurrentConnections`: 1 to 2147483647. Default: 5.
-    #[serde(default = "five")]
     pub max_concurrent_connections: u32,
     /// `MaxMessagesPerConnection`: 1 to 2147483647. Default: 20.
-    #[serde(default = "twenty")]
     pub max_messages_per_connection: u32,
     /// `Comment`. Default: empty.
-    #[serde(default)]
     pub comment: String,
 }
 
@@ -75,14 +66,14 @@ impl DeliveryAgentConnector {
             command: Vec::new(),
             user: None,
             working_directory: None,
-            time_limit: quarter_of_an_hour(),
+            time_limit: Duration::from_secs(15 * 60),
             one_call_for_each_recipient: false,
             source_transport_servers: Vec::new(),
             enabled: true,
             is_scoped_connector: false,
             max_message_size: None,
-            max_concurrent_connections: five(),
-            max_messages_per_connection: twenty(),
+            max_concurrent_connections: 5,
+            max_messages_per_connection: 20,
             comment: String::new(),
         }
     }
@@ -110,18 +101,8 @@ impl DeliveryAgentConnector {
     }
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn quarter_of_an_hour() -> Duration {
-    Duration::from_secs(15 * 60)
-}
-
-fn five() -> u32 {
-    5
-}
-
-fn twenty() -> u32 {
-    20
+/// What is not written has its default. Name and spaces have none: [`RoutingTable::build`](crate::RoutingTable::build) misses them.
+#[cfg(feature = "serde")]
+fn unnamed() -> DeliveryAgentConnector {
+    DeliveryAgentConnector::new("", Vec::new(), "")
 }

@@ -1,9 +1,8 @@
 //! How mail goes on from this server, by Exchange's names.
 
-use serde::Serialize;
-
 /// `DeliveryType`, by Exchange's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum DeliveryType {
     /// A Send connector, to MX hosts.

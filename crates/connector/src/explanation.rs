@@ -3,12 +3,9 @@
 use std::cmp::Reverse;
 
 use postroad_address_space::{Address, AddressSpace, Specificity};
-use serde::Serialize;
-use serde::ser::{SerializeStruct, Serializer};
 
 use crate::attachment::{Binding, Tier};
 use crate::connector::Connector;
-use crate::delivery_type::DeliveryType;
 use crate::reach::{Proximity, Reach};
 use crate::routing_table::{self, RoutingTable};
 use crate::selection::{Route, Selection};
@@ -23,7 +20,7 @@ impl RoutingTable {
 
 /// The decision for one recipient, and how every connector fared.
 ///
-/// Serialises to one object of `relay route --json`; prints as lines for a terminal.
+/// Serialises (feature `serde`) to one object of `relay route --json`; prints as lines for a terminal.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation<'a> {
@@ -36,22 +33,23 @@ pub struct Explanation<'a> {
 }
 
 /// One connector and its reason.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Candidate<'a> {
     /// The connector.
-    #[serde(serialize_with = "name_only")]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::explanation_json::name_only"))]
     pub connector: &'a Connector,
     /// Why it won or lost.
-    #[serde(flatten)]
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub reason: Reason<'a>,
 }
 
 /// Why a connector won or lost, and the figures behind it. The first that applies, in this order:
 /// too large, disabled, out of scope, not attached, no matching space, no source server in reach; among those left
 /// a lower tier of attachment (not attached again), less close, dearer, farther, later name.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "reason", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Reason<'a> {
     /// This is the one.
@@ -127,7 +125,9 @@ pub enum Reason<'a> {
 }
 
 /// What a connector costs, in its parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Costs {
     /// The two together; `None`: no site links lead there, which is dearer than any way that they do.
     pub total: Option<u64>,
@@ -242,10 +242,7 @@ impl<'a> Explanation<'a> {
 
     /// The route, if there is one.
     pub fn route(&self) -> Option<&Route<'a>> {
-        match &self.selection {
-            Selection::Route(route) => Some(route),
-            Selection::Unreachable | Selection::Refused(_) => None,
-        }
+        self.selection.route()
     }
 }
 
@@ -285,36 +282,3 @@ fn closest<'a>(connector: &'a Connector, recipient: &Address) -> Option<(Specifi
         connector.address_spaces().iter().filter_map(|space| Some((space.matches(recipient)?, space)));
     matching.min_by_key(|(specificity, space)| (Reverse(*specificity), space.cost()))
 }
-
-fn name_only<S: Serializer>(connector: &&Connector, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(connector.name())
-}
-
-impl Serialize for Explanation<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let route = self.route();
-        let (result, status) = match &self.selection {
-            Selection::Route(_) => ("route", None),
-            Selection::Unreachable => ("unreachable", None),
-            Selection::Refused(refusal) => ("refused", Some(refusal.status())),
-        };
-        let waits = matches!(self.selection, Selection::Unreachable);
-        let next_hop = route.map(|route| route.destination()).or(waits.then_some(UNREACHABLE));
-        let delivery_type =
-            route.map(|route| route.delivery_type).or(waits.then_some(DeliveryType::Unreachable));
-        let mut object = serializer.serialize_struct("Explanation", 9)?;
-        object.serialize_field("recipient", self.recipient)?;
-        object.serialize_field("type", self.recipient.address_type())?;
-        object.serialize_field("result", result)?;
-        object.serialize_field("connector", &route.map(|route| route.connector.name()))?;
-        object.serialize_field("next_hop", &next_hop)?;
-        object.serialize_field("address_space", &route.map(Route::address_space))?;
-        object.serialize_field("delivery_type", &delivery_type)?;
-        object.serialize_field("status", &status)?;
-        object.serialize_field("candidates", &self.candidates)?;
-        object.end()
-    }
-}
-
-/// Exchange's name for the queue of what no connector takes.
-const UNREACHABLE: &str = "Unreachable Domain";

@@ -1,13 +1,17 @@
 //! Foreign connectors: mail that leaves as files in a Drop directory, for a gateway to fetch.
 
 use postroad_address_space::AddressSpace;
-use serde::{Deserialize, Serialize};
 
 use crate::contradiction::{self, Contradiction, Ranged, Subject};
 use crate::send::MAX_BYTES;
 
 /// A Foreign connector: every parameter under Exchange's name, with Exchange's default.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default = "unnamed", deny_unknown_fields)
+)]
 #[non_exhaustive]
 pub struct ForeignConnector {
     /// `Name`: 1 to 64 characters; the last tie-breaker of selection.
@@ -15,28 +19,20 @@ pub struct ForeignConnector {
     /// `AddressSpaces`: at least one, of any type.
     pub address_spaces: Vec<AddressSpace>,
     /// `SourceTransportServers`: the servers that write the files. Empty: this server.
-    #[serde(default)]
     pub source_transport_servers: Vec<String>,
     /// `IsScopedConnector`: only for servers in the site of a source server. Default: false.
-    #[serde(default)]
     pub is_scoped_connector: bool,
     /// `Enabled`: routing ignores a disabled connector. Default: true.
-    #[serde(default = "yes")]
     pub enabled: bool,
     /// `DropDirectory`, absolute or below the root drop directory. `None`: the connector's name.
-    #[serde(default)]
     pub drop_directory: Option<String>,
     /// `DropDirectoryQuota` in bytes, 1 to 2147483647: the sum of its files; `None`: unlimited (the default).
-    #[serde(default)]
     pub drop_directory_quota: Option<u64>,
     /// `MaxMessageSize` in bytes, 0 to 2147483647 KB; `None`: unlimited (the default).
-    #[serde(default)]
     pub max_message_size: Option<u64>,
     /// `RelayDsnRequired`: a relay report is owed when a message is written. Default: false.
-    #[serde(default)]
     pub relay_dsn_required: bool,
     /// `Comment`. Default: empty.
-    #[serde(default)]
     pub comment: String,
 }
 
@@ -85,6 +81,8 @@ impl ForeignConnector {
     }
 }
 
-fn yes() -> bool {
-    true
+/// What is not written has its default. Name and spaces have none: [`RoutingTable::build`](crate::RoutingTable::build) misses them.
+#[cfg(feature = "serde")]
+fn unnamed() -> ForeignConnector {
+    ForeignConnector::new("", Vec::new())
 }

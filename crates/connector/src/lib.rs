@@ -2,15 +2,16 @@
 //!
 //! ```
 //! use postroad_address_space::{Address, AddressSpace};
-//! use postroad_connector::{RoutingTable, Selection, SendConnector, Sender, Topology};
+//! use postroad_connector::{RoutingTable, SendConnector, Sender, Topology};
 //!
 //! let internet = SendConnector::new("Internet", vec![AddressSpace::parse("SMTP:*;1")?]);
-//! let table = RoutingTable::build(vec![internet.into()], Topology::new("Hub01"), vec![]).unwrap();
+//! let table = RoutingTable::build(vec![internet.into()], Topology::new("Hub01"), vec![])?;
 //!
 //! let jane = Address::parse("jane@contoso.com")?;
-//! let Selection::Route(route) = table.select(&Sender::Null, &jane, 4_096) else { panic!() };
+//! let selection = table.select(&Sender::Null, &jane, 4_096);
+//! let route = selection.route().ok_or("no connector takes it")?;
 //! assert_eq!((route.connector.name(), route.destination()), ("Internet", "contoso.com"));
-//! # Ok::<(), postroad_address_space::ParseError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # The rule
@@ -64,20 +65,22 @@
 //! let mut fax = ForeignConnector::new("Fax", vec![AddressSpace::parse("FAX:*;1")?]);
 //! fax.source_transport_servers = vec!["Hub01".to_owned(), "Hub02".to_owned()];
 //!
-//! let table = RoutingTable::build(vec![relay.into(), fax.into()], Topology::new("Hub01"), vec![]).unwrap();
+//! let table = RoutingTable::build(vec![relay.into(), fax.into()], Topology::new("Hub01"), vec![])?;
 //!
-//! let recipients = ["jane@fabrikam.com", "FAX:+1 425", "joe@example.org"].map(|text| Address::parse(text).unwrap());
+//! let recipients = ["jane@fabrikam.com", "FAX:+1 425", "joe@example.org"];
+//! let recipients = recipients.into_iter().map(Address::parse).collect::<Result<Vec<_>, _>>()?;
 //! let sender = Sender::Mailbox(Mailbox::parse("newsletter@contoso.com")?);
 //! let partition = table.partition(&sender, &recipients, 4_096);
 //! let hops: Vec<_> = partition.groups().map(|group| (group.route.destination(), group.recipients)).collect();
 //! assert_eq!(hops, [("smtp-relay.example.com,[192.168.100.1]", &[0, 2][..]), ("FAX", &[1][..])]);
 //!
-//! println!("{}", table.explain(&sender, &recipients[0], 4_096)); // or as JSON, by serde
+//! println!("{}", table.explain(&sender, &recipients[0], 4_096)); // or as JSON, by the feature serde
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! A table is immutable and `Send + Sync`: put it behind an `Arc`, and swap the `Arc` when the configuration changes.
-//! What contradicts itself is refused by [`RoutingTable::build`], all at once, each with the parameters involved.
+//! What contradicts itself, or is not available yet, is refused by [`RoutingTable::build`], all at once, each with the
+//! parameters involved.
 
 pub mod accepted_domains;
 mod attachment;
@@ -88,6 +91,8 @@ pub mod delivery_agent;
 pub mod delivery_type;
 pub mod error;
 pub mod explanation;
+#[cfg(feature = "serde")]
+mod explanation_json;
 mod explanation_text;
 pub mod foreign;
 mod named;
@@ -117,7 +122,7 @@ pub use partition::{Group, Partition};
 pub use reach::Proximity;
 pub use routing_table::{RoutingTable, Warning};
 pub use selection::{Refusal, Route, Selection};
-pub use send::{ConnectorType, ErrorPolicy, ProtocolLoggingLevel, SendConnector, Usage};
+pub use send::{ConnectorType, EightBitContent, ErrorPolicy, ProtocolLoggingLevel, SendConnector, Usage};
 pub use sender::{Sender, SenderAttachment, SenderPin};
 pub use smart_host::{FrontEndProxy, ServerAddress, SmartHost, SmartHostType};
 pub use tls::{TlsAuthLevel, TlsCertificateName, TlsDomain};

@@ -6,7 +6,7 @@ use crate::delivery_type::DeliveryType;
 use crate::prospect::Prospect;
 use postroad_address_space::{Address, AddressSpace};
 
-/// What becomes of one recipient.
+/// What becomes of one recipient: there is no fourth, so that it is exhaustive.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selection<'a> {
     /// A connector takes it.
@@ -15,6 +15,16 @@ pub enum Selection<'a> {
     Unreachable,
     /// No connector will take it: its sender is owed a report.
     Refused(Refusal),
+}
+
+impl<'a> Selection<'a> {
+    /// The route, if there is one.
+    pub fn route(&self) -> Option<&Route<'a>> {
+        match self {
+            Self::Route(route) => Some(route),
+            Self::Unreachable | Self::Refused(_) => None,
+        }
+    }
 }
 
 /// The way of one recipient.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use postroad_address_space::{AddressSpace, Domain, MailDomain, Mailbox};
-use serde::{Deserialize, Serialize};
 
 use crate::authentication::{SaslMechanism, SmartHostAuthMechanism};
 use crate::contradiction::{self, Contradiction, Ranged, Rule, Subject};
@@ -87,7 +86,12 @@ named! {
 ///
 /// Fields hold what was said; [`SendConnector::validate`] tells what cannot be true at once, and what is *not available
 /// yet*: a parameter that is marked so is refused unless it asks for nothing, and never taken in silence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default = "unnamed", deny_unknown_fields)
+)]
 #[non_exhaustive]
 pub struct SendConnector {
     /// `Name`: 1 to 64 characters; the last tie-breaker of selection.
@@ -95,119 +99,81 @@ pub struct SendConnector {
     /// `AddressSpaces`: at least one. A type other than SMTP needs smart hosts.
     pub address_spaces: Vec<AddressSpace>,
     /// `Usage`; see [`SendConnector::for_usage`]. Default: custom.
-    #[serde(default)]
     pub usage: Usage,
     /// `Enabled`: routing ignores a disabled connector. Default: true.
-    #[serde(default = "yes")]
     pub enabled: bool,
     /// `IsScopedConnector`: only for servers in the site of a source server. Default: false.
-    #[serde(default)]
     pub is_scoped_connector: bool,
     /// `SourceTransportServers`: the servers this connector sends from. Empty: this server.
-    #[serde(default)]
     pub source_transport_servers: Vec<String>,
     /// `DNSRoutingEnabled`: deliver by MX. `None`: true where there are no smart hosts.
-    #[serde(default)]
     pub dns_routing_enabled: Option<bool>,
     /// `SmartHosts`: mail is spread over them; there is no primary and no backup. Default: none.
-    #[serde(default)]
     pub smart_hosts: Vec<SmartHost>,
     /// `SmartHostType` (IIS): when the smart hosts are used. `None`: always, where there are any.
-    #[serde(default)]
     pub smart_host_type: Option<SmartHostType>,
     /// `SmartHostAuthMechanism`. Default: none.
-    #[serde(default)]
     pub smart_host_auth_mechanism: SmartHostAuthMechanism,
     /// The SASL mechanisms that may be used (ours). Empty: the strongest both sides have.
-    #[serde(default)]
     pub sasl_mechanisms: Vec<SaslMechanism>,
     /// `AuthenticationCredential`: the name of a credential, never the secret.
-    #[serde(default)]
     pub authentication_credential: Option<String>,
     /// `Port`, for smart hosts and (ours) MX hosts. Default: 25.
-    #[serde(default = "port")]
     pub port: u16,
     /// `Fqdn`: the name of EHLO. `None`: the server's.
-    #[serde(default)]
     pub fqdn: Option<Domain>,
     /// `MasqueradeDomain` (IIS): stands in MAIL FROM instead of our own domains; see [`SendConnector::masqueraded`].
-    #[serde(default)]
     pub masquerade_domain: Option<Domain>,
     /// `ForceHELO`: HELO instead of EHLO, so no STARTTLS, AUTH or SIZE. Default: false.
-    #[serde(default)]
     pub force_helo: bool,
     /// What becomes of 8-bit content for a host without 8BITMIME (ours). Default: convert-unless-signed.
-    #[serde(default)]
     pub eight_bit_content: EightBitContent,
     /// `RequireTLS`: nothing is sent in clear. Default: false.
-    #[serde(default)]
     pub require_tls: bool,
     /// `IgnoreSTARTTLS`: do not take up an offered STARTTLS. Default: false.
-    #[serde(default)]
     pub ignore_starttls: bool,
     /// `TlsAuthLevel`: only beside `require_tls`. `None`: the certificate is not judged; but with
     /// [`SmartHostAuthMechanism::BasicAuthRequireTls`] it must be valid and carry the smart host's configured name.
-    #[serde(default)]
     pub tls_auth_level: Option<TlsAuthLevel>,
     /// `TlsDomain`: the name for domain validation. `None`: with MX routing the recipient's domain.
-    #[serde(default)]
     pub tls_domain: Option<TlsDomain>,
     /// The certificate that is shown to a host that asks for one (ours): a PEM file, ours first. Needs `tls_key`.
-    #[serde(default)]
     pub tls_certificate: Option<PathBuf>,
     /// The key of `tls_certificate`, a PEM file (ours).
-    #[serde(default)]
     pub tls_key: Option<PathBuf>,
     /// `TlsCertificateName`: which certificate of Windows' store to show. Not available yet.
-    #[serde(default)]
     pub tls_certificate_name: Option<TlsCertificateName>,
     /// `DomainSecureEnabled`: mutual TLS with MX routing. Default: false. Not available yet.
-    #[serde(default)]
     pub domain_secure_enabled: bool,
     /// `MaxMessageSize` in bytes, 0 to 2147483647; `None`: unlimited. Default: 35 MB. (Exchange 2013: 25 MB, 2010: 10 MB.)
-    #[serde(default = "thirty_five_megabytes")]
     pub max_message_size: Option<u64>,
     /// `ConnectionInactivityTimeOut`: 1 second to 1 day. Default: 10 minutes.
-    #[serde(default = "ten_minutes")]
     pub connection_inactivity_timeout: Duration,
     /// `SmtpMaxMessagesPerConnection`: 1 to 2147483647, then reconnect. Default: 20.
-    #[serde(default = "twenty")]
     pub smtp_max_messages_per_connection: u32,
     /// `SourceIPAddress`: the local address to dial from. Default: 0.0.0.0, any.
-    #[serde(default = "any_source")]
     pub source_ip_address: IpAddr,
     /// `UseExternalDNSServersEnabled`. Default: false. Not available yet.
-    #[serde(default)]
     pub use_external_dns_servers_enabled: bool,
     /// `ProtocolLoggingLevel`. Default: none.
-    #[serde(default)]
     pub protocol_logging_level: ProtocolLoggingLevel,
     /// `ErrorPolicies`. Empty: errors count as the peer meant them. Not available yet.
-    #[serde(default)]
     pub error_policies: Vec<ErrorPolicy>,
     /// `FrontendProxyEnabled`: leave through the front end, never directly. Default: false.
-    #[serde(default)]
     pub frontend_proxy_enabled: bool,
     /// `CloudServicesMailEnabled`: keep the headers of a hybrid organisation. Default: false. Not available yet.
-    #[serde(default)]
     pub cloud_services_mail_enabled: bool,
     /// `ConnectorType`. Default: default. Not available yet.
-    #[serde(default)]
     pub connector_type: ConnectorType,
     /// `RequireOorg`: reserved. Default: false. Not available yet.
-    #[serde(default)]
     pub require_oorg: bool,
     /// `LinkedReceiveConnector` (2010 only). Not available yet.
-    #[serde(default)]
     pub linked_receive_connector: Option<String>,
     /// `IsCoexistenceConnector` (2010 only). Default: false. Not available yet.
-    #[serde(default)]
     pub is_coexistence_connector: bool,
     /// Who may use this connector (ours, after OVH). Empty: everyone who is attached to no other.
-    #[serde(default)]
     pub senders: Vec<SenderAttachment>,
     /// `Comment`. Default: empty.
-    #[serde(default)]
     pub comment: String,
 }
 
@@ -235,7 +201,7 @@ impl SendConnector {
             smart_host_auth_mechanism: SmartHostAuthMechanism::None,
             sasl_mechanisms: Vec::new(),
             authentication_credential: None,
-            port: port(),
+            port: 25,
             fqdn: None,
             masquerade_domain: None,
             force_helo: false,
@@ -249,9 +215,9 @@ impl SendConnector {
             tls_certificate_name: None,
             domain_secure_enabled: false,
             max_message_size: Self::default_max_message_size(usage),
-            connection_inactivity_timeout: ten_minutes(),
-            smtp_max_messages_per_connection: twenty(),
-            source_ip_address: any_source(),
+            connection_inactivity_timeout: Duration::from_secs(600),
+            smtp_max_messages_per_connection: 20,
+            source_ip_address: ANY_SOURCE,
             use_external_dns_servers_enabled: false,
             protocol_logging_level: ProtocolLoggingLevel::None,
             error_policies: Vec::new(),
@@ -403,26 +369,8 @@ impl SendConnector {
 /// The greatest number Exchange writes, 2^31 - 1.
 pub(crate) const MAX_BYTES: u64 = 2_147_483_647;
 
-fn yes() -> bool {
-    true
-}
-
-fn port() -> u16 {
-    25
-}
-
-fn thirty_five_megabytes() -> Option<u64> {
-    Some(SendConnector::DEFAULT_MAX_MESSAGE_SIZE)
-}
-
-fn ten_minutes() -> Duration {
-    Duration::from_secs(600)
-}
-
-fn twenty() -> u32 {
-    20
-}
-
-fn any_source() -> IpAddr {
-    ANY_SOURCE
+/// What is not written has its default. Name and spaces have none: [`RoutingTable::build`](crate::RoutingTable::build) misses them.
+#[cfg(feature = "serde")]
+fn unnamed() -> SendConnector {
+    SendConnector::new("", Vec::new())
 }

@@ -4,12 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use postroad_address_space::{Domain, Mailbox};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Expected, ParseError};
 use crate::named::as_text;
 
-/// Who sends, as routing sees it: the reverse-path.
+/// Who sends, as routing sees it: the reverse-path. There is no third, so that it is exhaustive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sender {
     /// `<>`: a report. Only connectors attached to nobody carry it.
@@ -20,6 +19,7 @@ pub enum Sender {
 
 /// One entry of `senders`: an address, or a domain with all its addresses (not those below it).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SenderAttachment {
     /// This address; letter case does not count.
     Address(Mailbox),
@@ -57,10 +57,19 @@ impl FromStr for SenderAttachment {
 as_text!(SenderAttachment);
 
 /// `[[sender]]`: pins one address to one connector, whatever its domain is attached to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct SenderPin {
     /// The pinned address; letter case does not count.
     pub address: Mailbox,
     /// The Send connector, by name; `None` is the platform's default: the connectors attached to nobody.
     pub connector: Option<String>,
+}
+
+impl SenderPin {
+    /// That address, to the Send connector of that name or to the platform's default.
+    pub fn new(address: Mailbox, connector: Option<String>) -> Self {
+        Self { address, connector }
+    }
 }

@@ -25,6 +25,7 @@ named! {
 ///
 /// A name is looked up as MX, then as A and AAAA; an address is dialled as it stands. Read with or without
 /// brackets (`10.10.1.1`, `[10.10.1.1]`, `[IPv6:2001:db8::1]`), written with them, as Exchange names its queues.
+/// Exhaustive on purpose: whoever dials has to know every kind, and is to hear of a new one from the compiler.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SmartHost {
     /// A host name, or a domain with MX records.
@@ -82,11 +83,19 @@ fn bracketed(inner: &str) -> Option<IpAddr> {
 
 /// Where another server takes mail: a host, and a port of which 25 is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct ServerAddress {
     /// Name or address of the server.
     pub host: SmartHost,
     /// TCP port.
     pub port: u16,
+}
+
+impl ServerAddress {
+    /// That port of that host.
+    pub fn new(host: SmartHost, port: u16) -> Self {
+        Self { host, port }
+    }
 }
 
 impl fmt::Display for ServerAddress {
@@ -123,7 +132,14 @@ as_text!(ServerAddress);
 /// A proxy at the front end, through which connectors with `frontend_proxy_enabled` leave: `socks5://host:port`, of which 1080
 /// is the default port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FrontEndProxy(pub ServerAddress);
+pub struct FrontEndProxy(ServerAddress);
+
+impl FrontEndProxy {
+    /// Where it listens.
+    pub fn address(&self) -> &ServerAddress {
+        &self.0
+    }
+}
 
 impl fmt::Display for FrontEndProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

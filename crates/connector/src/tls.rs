@@ -21,6 +21,8 @@ named! {
 }
 
 /// `TlsDomain`: the name a peer's certificate must carry.
+///
+/// Exhaustive on purpose: what is demanded of a certificate must not be passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TlsDomain {
     /// This name.

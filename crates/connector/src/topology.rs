@@ -2,33 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::contradiction::{Contradiction, Rule, Subject};
 use crate::smart_host::ServerAddress;
 
 /// Where this server stands among the others. Names of servers and sites ignore letter case.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Topology {
     /// Name of this server among the `source_transport_servers` (`[server] name`).
     pub server: String,
     /// The site of this server; `None`: what `servers` says of it, or a site of its own.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub site: Option<String>,
     /// Known servers and their sites.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub servers: BTreeMap<String, String>,
     /// Where mail for a connector of another server is handed over, unless the queue is shared.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub addresses: BTreeMap<String, ServerAddress>,
     /// What the way between two sites costs.
-    #[serde(default)]
+    #[cfg_attr(feature = "serde", serde(default))]
     pub site_links: Vec<SiteLink>,
 }
 
 /// One site link; it holds in both directions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct SiteLink {
     /// The two sites.
     pub between: (String, String),

@@ -134,7 +134,8 @@ fn smart_host(host: &connector::SmartHost) -> SmartHost {
 }
 
 fn proxy(proxy: &FrontEndProxy) -> Proxy {
-    Proxy::new(smart_host(&proxy.0.host), proxy.0.port)
+    let address = proxy.address();
+    Proxy::new(smart_host(&address.host), address.port)
 }
 
 fn eight_bit_content(connector: &SendConnector) -> EightBitContent {

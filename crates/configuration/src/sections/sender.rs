@@ -15,5 +15,5 @@ pub(crate) fn read(mut section: Section<'_, '_>) -> Option<(SenderPin, Places)> 
     let connector = section.require("send_connector", "\"platform-default\"", name);
     let places = section.close();
     let connector = Some(connector?).filter(|name| name != PLATFORM_DEFAULT);
-    Some((SenderPin { address: address?, connector }, places))
+    Some((SenderPin::new(address?, connector), places))
 }

@@ -34,7 +34,7 @@ pub(crate) fn address(text: &str) -> Address {
 }
 
 pub(crate) fn pin(address: &str, connector: Option<&str>) -> SenderPin {
-    SenderPin { address: Mailbox::parse(address).unwrap(), connector: connector.map(str::to_owned) }
+    SenderPin::new(Mailbox::parse(address).unwrap(), connector.map(str::to_owned))
 }
 
 /// A table on the server Hub01 of Paris, which knows Hub02 beside it, and Hub03 in Lyon at a cost of 10.

@@ -90,6 +90,7 @@ fn tier(connector: &Connector, pins: &[SenderPin], sender: &Sender) -> Option<u8
     let attached = |attachment: &SenderAttachment| match attachment {
         SenderAttachment::Address(address) => (address.to_string().to_lowercase() == own).then_some(1),
         SenderAttachment::Domain(domain) => (domain.to_string() == mailbox.domain().to_string()).then_some(2),
+        other => panic!("the oracle knows no {other:?}"),
     };
     connector.senders().iter().filter_map(attached).min().or(default)
 }

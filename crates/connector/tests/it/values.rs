@@ -94,6 +94,32 @@ fn what_is_left_out_has_the_documented_default() {
 }
 
 #[test]
+fn a_slip_of_the_pen_in_stored_data_is_refused() {
+    let refused = |kind: &str, text: &str| match kind {
+        "send" => serde_json::from_str::<SendConnector>(text).map(drop),
+        "foreign" => serde_json::from_str::<ForeignConnector>(text).map(drop),
+        "agent" => serde_json::from_str::<DeliveryAgentConnector>(text).map(drop),
+        "pin" => serde_json::from_str::<SenderPin>(text).map(drop),
+        _ => serde_json::from_str::<Topology>(text).map(drop),
+    };
+    for (kind, text, word) in [
+        ("send", r#"{"name": "C", "address_spaces": ["*"], "require_tsl": true}"#, "require_tsl"),
+        ("foreign", r#"{"name": "F", "address_spaces": ["FAX:*"], "drop_dir": "x"}"#, "drop_dir"),
+        ("agent", r#"{"name": "A", "delivery_protocol": "pipe", "comand": []}"#, "comand"),
+        ("pin", r#"{"address": "a@b.test", "connector": null, "conector": "C"}"#, "conector"),
+        ("topology", r#"{"server": "Hub01", "siet": "Paris"}"#, "siet"),
+        (
+            "topology",
+            r#"{"server": "H", "site_links": [{"between": ["A", "B"], "cost": 1, "kost": 2}]}"#,
+            "kost",
+        ),
+    ] {
+        let error = refused(kind, text).expect_err(word).to_string();
+        assert!(error.contains(&format!("unknown field `{word}`")), "{error}");
+    }
+}
+
+#[test]
 fn a_connector_is_written_and_read_again() {
     let mut connector = send("C", &["X400:c=US;a=Fabrikam;P=Contoso;5"]);
     connector.smart_hosts = vec!["[10.0.0.1]".parse().unwrap(), "relay.example.com".parse().unwrap()];
