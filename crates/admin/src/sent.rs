@@ -49,12 +49,8 @@ pub fn compose(
     to: Vec<Recipient>,
 ) -> Result<(Envelope, Content), Badmail> {
     let settings = pipeline.settings();
-    let arrival = Arrival {
-        server: settings.fqdn.as_str(),
-        domain: settings.default_domain(),
-        at: world.now(),
-        unique: world.random().to_le_bytes(),
-    };
+    let (server, domain) = (settings.fqdn.as_str(), settings.default_domain());
+    let arrival = Arrival::new(server, domain, world.now(), world.random().to_le_bytes());
     postroad_message_directory::compose(file, from, to, &arrival)
 }
 

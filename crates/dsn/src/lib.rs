@@ -6,29 +6,25 @@
 //! use postroad_address_space::{Address, Mailbox};
 //! use postroad_dsn::{Action, RecipientReport, Report, Stamp, report};
 //! use postroad_message::{
-//!     Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Recipient, ReversePath, Scope, Timestamp,
+//!     Content, EnhancedStatus, Envelope, Failure, Fault, Outcome, Phase, Recipient, Scope, Timestamp,
 //! };
-//! let envelope = Envelope::new(ReversePath::Mailbox(Mailbox::parse("app@contoso.com")?), vec![]);
-//! let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
+//! let envelope = Envelope::new("app@contoso.com".parse()?, vec![]);
+//! let content = Content::from("Subject: Tea\r\n\r\nAt four.\r\n");
 //! let jane = Recipient::new(Address::parse("jane@fabrikam.com")?);
 //! let refused = Outcome::Failed(Failure::new(
 //!     EnhancedStatus::permanent(1, 1), Fault::Remote, Scope::Recipient, Phase::RcptTo, "There is no such mailbox.",
 //! ));
 //! let recipients = [RecipientReport::new(Action::Failed, &jane, &refused)];
 //! let postmaster = Mailbox::parse("postmaster@contoso.com")?;
-//! let stamp = Stamp {
-//!     boundary: "4f2a",
-//!     date: Timestamp::from_unix_millis(1_711_903_005_000),
-//!     message_id: "<1@contoso.com>",
-//! };
-//! let (to, back) =
-//!     report(&Report::new(&envelope, &content, &recipients, "hub01.contoso.com", &postmaster), &stamp).expect("owed");
+//! let stamp = Stamp::new("4f2a", Timestamp::from_unix_millis(1_711_903_005_000), "<1@contoso.com>");
+//! let refusal = Report::new(&envelope, &content, &recipients, "hub01.contoso.com", &postmaster);
+//! let (to, back) = report(&refusal, &stamp).ok_or("the sender is null")?;
 //! assert!(to.reverse_path.is_null());
 //! assert_eq!(to.recipients[0].address.to_string(), "app@contoso.com");
 //! let back = String::from_utf8_lossy(back.head()).into_owned();
 //! assert!(back.contains("\r\nSubject: Undeliverable: Tea\r\n"));
 //! assert!(back.contains("\r\nFinal-Recipient: rfc822;jane@fabrikam.com\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
-//! # Ok::<(), postroad_address_space::ParseError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # What holds for every report

@@ -168,7 +168,7 @@ mod tests {
         let mut envelope =
             Envelope::new(ReversePath::Mailbox(Mailbox::parse("a@b.example").unwrap()), Vec::new());
         let deadline = Timestamp::from_unix_millis(0);
-        envelope.deliver_by = Some(DeliverBy { deadline, when_late: WhenLate::Notify, trace: false });
+        envelope.deliver_by = Some(DeliverBy::new(deadline, WhenLate::Notify));
         let relayed = Some(Action::Relayed);
         for (notify, action) in [(None, relayed), (Some(FAILURE), relayed), (Some(Notify::NEVER), None)] {
             let mut recipient = Recipient::new(Address::parse("c@d.example").unwrap());

@@ -18,6 +18,7 @@ use crate::text;
 
 /// How a report is worded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Wording {
     /// Short; an expired message is 5.4.7.
     #[default]
@@ -88,6 +89,7 @@ impl<'a> Report<'a> {
 
 /// What makes a report this one and no other: the clock and randomness of the caller.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Stamp<'a> {
     /// Parts the parts: letters and digits, at most 60. Made longer if the original holds it.
     pub boundary: &'a str,
@@ -95,6 +97,13 @@ pub struct Stamp<'a> {
     pub date: Timestamp,
     /// `Message-ID:` with its brackets, as [`repair::new_message_id`](postroad_message::repair::new_message_id) makes it.
     pub message_id: &'a str,
+}
+
+impl<'a> Stamp<'a> {
+    /// All three.
+    pub fn new(boundary: &'a str, date: Timestamp, message_id: &'a str) -> Self {
+        Self { boundary, date, message_id }
+    }
 }
 
 /// Writes the report and its envelope: from nobody, to the original's sender.

@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a program asks the clock, the library does not")]
 
 use std::error::Error;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use postroad_address_space::Domain;
 use postroad_message::Timestamp;
@@ -43,8 +43,7 @@ fn take(mut claimed: Claimed, domain: &Domain) -> Result<(), Box<dyn Error>> {
         // Somebody writes, or the disk fails: neither is the letter's fault.
         Err(_) => return Ok(claimed.release(now())?),
     };
-    let arrival =
-        Arrival { server: "watcher.example.com", domain, at: now(), unique: claimed.identity().to_bytes() };
+    let arrival = Arrival::new("watcher.example.com", domain, now(), claimed.identity().to_bytes());
     let message =
         pickup::decode(&file, &pickup::Rules::default()).and_then(|file| file.into_message(&arrival));
     match message {
@@ -70,6 +69,5 @@ fn refuse(claimed: Claimed, badmail: &Badmail) -> Result<(), Box<dyn Error>> {
 }
 
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now().into()
 }

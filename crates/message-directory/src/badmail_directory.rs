@@ -24,6 +24,7 @@ pub struct BadmailDirectory {
 
 /// What is kept for one file or message.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Triplet<'a> {
     /// The same for the same file or message: what is written again after a crash replaces what the crash left.
     pub unique: [u8; 16],
@@ -35,8 +36,16 @@ pub struct Triplet<'a> {
     pub reason: &'a str,
 }
 
+impl<'a> Triplet<'a> {
+    /// What is kept, without properties; set these on the value where they are known.
+    pub fn new(unique: [u8; 16], bad: Bad<'a>, reason: &'a str) -> Self {
+        Self { unique, bad, properties: &[], reason }
+    }
+}
+
 /// What becomes the `.BAD` file.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Bad<'a> {
     /// These bytes.
     Content(&'a [u8]),

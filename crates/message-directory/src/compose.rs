@@ -21,7 +21,7 @@ use crate::{pickup, replay};
 /// use postroad_message_directory::{Arrival, compose};
 /// let domain = Domain::parse("contoso.com")?;
 /// let at = Timestamp::from_unix_millis(1_711_903_005_000);
-/// let arrival = Arrival { server: "hub01.contoso.com", domain: &domain, at, unique: [7; 16] };
+/// let arrival = Arrival::new("hub01.contoso.com", &domain, at, [7; 16]);
 /// let file = b"From: erp@contoso.com\nTo: jane@fabrikam.com\nSubject: Tea\n\nAt four.\n";
 ///
 /// let (envelope, _) = compose(file, None, vec![], &arrival)?;

@@ -57,12 +57,7 @@ fn domain() -> Option<Domain> {
 
 fn judge(decoded: Result<Submission<'_>, Badmail>) {
     let Some(domain) = domain() else { return };
-    let arrival = Arrival {
-        server: "hub01.contoso.com",
-        domain: &domain,
-        at: Timestamp::from_unix_millis(0),
-        unique: [0; 16],
-    };
+    let arrival = Arrival::new("hub01.contoso.com", &domain, Timestamp::from_unix_millis(0), [0; 16]);
     if let Ok((envelope, content)) = decoded.and_then(|submission| submission.into_message(&arrival)) {
         judge_message(&envelope, &content);
     }

@@ -11,6 +11,7 @@ use crate::submission::Origin;
 
 /// How deviations are read that neither the documents nor exported files know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Strictness {
     /// Refused: unknown parameters, `NEVER` beside other wishes, unknown fields before the end marker.
     #[default]
@@ -31,6 +32,7 @@ impl Strictness {
 
 /// How recipients that are no SMTP mailboxes stand in X-Receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum AddressForm {
     /// `IMCEAFAX-1234@contoso.com`
     #[default]

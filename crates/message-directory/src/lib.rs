@@ -10,17 +10,13 @@
 //! let submission = pickup::decode(file, &pickup::Rules::default())?;
 //! assert_eq!(submission.envelope.recipients[0].address.to_string(), "jane@fabrikam.com");
 //!
-//! let domain = Domain::parse("contoso.com").expect("a domain");
-//! let arrival = Arrival {
-//!     server: "hub01.contoso.com",
-//!     domain: &domain,
-//!     at: Timestamp::from_unix_millis(1_711_903_005_000),
-//!     unique: [7; 16],
-//! };
+//! let domain = Domain::parse("contoso.com")?;
+//! let now = Timestamp::from_unix_millis(1_711_903_005_000);
+//! let arrival = Arrival::new("hub01.contoso.com", &domain, now, [7; 16]);
 //! let (_, content) = submission.into_message(&arrival)?;
 //! assert!(content.head().starts_with(b"Received: from Pickup\r\n"));
 //! assert!(content.head().ends_with(b"\r\n\r\nSee attached.\r\n"));
-//! # Ok::<(), postroad_message_directory::Badmail>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Watching a directory, whole: `examples/watch_pickup.rs`.

@@ -196,7 +196,7 @@ fn original(value: &str) -> Option<OriginalRecipient> {
     let named = !address_type.is_empty()
         && address_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let address = xtext::decode(address).ok().filter(|address| named && !address.is_empty())?;
-    Some(OriginalRecipient { address_type: address_type.to_owned(), address })
+    Some(OriginalRecipient::new(address_type, address))
 }
 
 fn invalid(key: &str, value: Option<&str>) -> BadmailReason {

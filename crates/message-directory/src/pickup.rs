@@ -16,6 +16,7 @@ use crate::submission::{Kind, Origin, Submission};
 
 /// Whose Pickup directory this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Dialect {
     /// Exchange 2007 and later: the header fields are the envelope; X-Sender and X-Receiver are ordinary fields.
     #[default]

@@ -49,6 +49,7 @@ pub(crate) enum Kind {
 
 /// Where and when a file is taken in: what the `Received`, `Date` and `Message-ID` fields are made of.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Arrival<'a> {
     /// This server's full name.
     pub server: &'a str,
@@ -58,6 +59,13 @@ pub struct Arrival<'a> {
     pub at: Timestamp,
     /// Sixteen random bytes for a Message-ID, where the file [lacks](Submission::lacks_message_id) one.
     pub unique: [u8; 16],
+}
+
+impl<'a> Arrival<'a> {
+    /// At that server, in that default domain, at that moment.
+    pub fn new(server: &'a str, domain: &'a Domain, at: Timestamp, unique: [u8; 16]) -> Self {
+        Self { server, domain, at, unique }
+    }
 }
 
 impl Submission<'_> {

@@ -5,6 +5,7 @@ use crate::timestamp::Timestamp;
 /// `BY=`: by when a message has to be delivered. It is a moment here, which survives a queue, and seconds on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct DeliverBy {
     /// The moment.
     pub deadline: Timestamp,
@@ -28,6 +29,11 @@ pub enum WhenLate {
 impl DeliverBy {
     /// The most seconds that fit `by-time = ["-" / "+"] 1*9DIGIT`.
     const MOST_SECONDS: i64 = 999_999_999;
+
+    /// That deadline; the sender does not want to hear of every relay.
+    pub fn new(deadline: Timestamp, when_late: WhenLate) -> Self {
+        Self { deadline, when_late, trace: false }
+    }
 
     /// Whole seconds from `now` to the deadline, negative behind it, as far as they can be written.
     pub fn seconds_left(self, now: Timestamp) -> i64 {
@@ -87,7 +93,7 @@ mod tests {
 
     fn returned_at(millis: i64) -> DeliverBy {
         let deadline = Timestamp::from_unix_millis(millis);
-        DeliverBy { deadline, when_late: WhenLate::Return, trace: false }
+        DeliverBy::new(deadline, WhenLate::Return)
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl Outcome {
 /// Who took a message, and with which words.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Receipt {
     /// Where it went: `mx.example.com [192.0.2.1]:25`, or a file's name.
     pub host: String,
@@ -53,6 +54,13 @@ pub struct Receipt {
     pub reply: Option<RemoteReply>,
     /// How the connection was protected; `None` in clear text or off the wire.
     pub tls: Option<TlsFacts>,
+}
+
+impl Receipt {
+    /// A receipt with neither reply nor TLS; set these on the value where they are known.
+    pub fn new(host: impl Into<String>) -> Self {
+        Self { host: host.into(), ..Self::default() }
+    }
 }
 
 /// Why a recipient was not taken: whose fault, where, and what to tell the sender.
@@ -192,11 +200,19 @@ impl fmt::Display for Phase {
 /// What a remote host replied, all lines kept, free of control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct RemoteReply {
     /// The three digits.
     pub code: u16,
     /// The text of each line, code and separator removed.
     pub lines: Vec<String>,
+}
+
+impl RemoteReply {
+    /// A reply of these lines; whoever makes it has taken control characters out.
+    pub fn new(code: u16, lines: Vec<String>) -> Self {
+        Self { code, lines }
+    }
 }
 
 /// One line: code, then the lines joined by spaces.
@@ -213,6 +229,7 @@ impl fmt::Display for RemoteReply {
 /// How a connection was protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct TlsFacts {
     /// `TLSv1.3`
     pub version: String,
@@ -220,4 +237,11 @@ pub struct TlsFacts {
     pub cipher: String,
     /// Whether the peer's certificate was checked and found good.
     pub authenticated: bool,
+}
+
+impl TlsFacts {
+    /// What every handshake tells.
+    pub fn new(version: impl Into<String>, cipher: impl Into<String>, authenticated: bool) -> Self {
+        Self { version: version.into(), cipher: cipher.into(), authenticated }
+    }
 }

@@ -5,6 +5,7 @@ use postroad_address_space::Address;
 /// One recipient of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Recipient {
     /// Who it is; an IMCEA address that we opened is here in its own type.
     pub address: Address,
@@ -66,9 +67,17 @@ impl Notify {
 /// end a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct OriginalRecipient {
     /// `rfc822`, `utf-8`, `x400` and so on, as written.
     pub address_type: String,
     /// The address in that type's own form.
     pub address: String,
+}
+
+impl OriginalRecipient {
+    /// That address of that type.
+    pub fn new(address_type: impl Into<String>, address: impl Into<String>) -> Self {
+        Self { address_type: address_type.into(), address: address.into() }
+    }
 }

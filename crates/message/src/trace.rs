@@ -328,11 +328,7 @@ mod tests {
     #[test]
     fn one_recipient_and_the_cipher_are_named() {
         let jane = Mailbox::parse("jane@contoso.com").unwrap();
-        let tls = TlsFacts {
-            version: "TLSv1.3".into(),
-            cipher: "TLS_AES_256_GCM_SHA384".into(),
-            authenticated: false,
-        };
+        let tls = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384", false);
         let source = Source::smtp("a.example", None, Protocol::default().with_tls()).over(Some(&tls));
         let field = Received::new(source, "hub01", AT).recipient(Some(&jane)).to_string();
         assert!(

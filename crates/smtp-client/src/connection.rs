@@ -409,5 +409,5 @@ fn facts(stream: &TlsStream<Box<dyn Stream>>, authenticated: bool) -> TlsFacts {
     let version = connection.protocol_version().and_then(|version| version.as_str()).unwrap_or_default();
     let cipher =
         connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
-    TlsFacts { version: version.replace('_', "."), cipher: cipher.replace("TLS13_", "TLS_"), authenticated }
+    TlsFacts::new(version.replace('_', "."), cipher.replace("TLS13_", "TLS_"), authenticated)
 }

@@ -245,7 +245,7 @@ fn original(value: Option<&str>, offered: Offered) -> Result<OriginalRecipient, 
     if !is_atom || address.is_empty() || !fits {
         return Err(MALFORMED);
     }
-    Ok(OriginalRecipient { address_type: address_type.to_owned(), address })
+    Ok(OriginalRecipient::new(address_type, address))
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl Reply {
 
     /// As outcomes and reports carry it.
     pub fn to_remote(&self) -> RemoteReply {
-        RemoteReply { code: self.code, lines: self.lines.clone() }
+        RemoteReply::new(self.code, self.lines.clone())
     }
 }
 

@@ -41,6 +41,7 @@ impl LogSettings {
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Format {
     /// As Exchange writes it.
     #[default]

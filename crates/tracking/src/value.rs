@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 /// What stands in one field.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Value {
     /// Nothing.
     #[default]

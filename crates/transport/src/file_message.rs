@@ -33,13 +33,10 @@ impl Shared {
         let settings = &self.in_force().settings;
         let decoded = reader.decode(bytes).and_then(|mut decoded| {
             let rejected = std::mem::take(&mut decoded.rejected);
-            let arrival = Arrival {
-                server: settings.fqdn.as_str(),
-                domain: settings.default_domain(),
-                at: self.world.now(),
-                // A call of the system, and most files bring one.
-                unique: if decoded.lacks_message_id() { self.world.random() } else { 0 }.to_le_bytes(),
-            };
+            // A call of the system, and most files bring one.
+            let unique = if decoded.lacks_message_id() { self.world.random() } else { 0 };
+            let (server, domain) = (settings.fqdn.as_str(), settings.default_domain());
+            let arrival = Arrival::new(server, domain, self.world.now(), unique.to_le_bytes());
             let most_hops = decoded.most_hops();
             let message = decoded.into_message(&arrival);
             message.map(|(envelope, content)| (envelope, content, rejected, most_hops))

@@ -138,7 +138,7 @@ fn message(shared: &Shared, original: &Original<'_>, recipients: &[RecipientRepo
     report.retry_until = Some(settings.timers.expires_at(original.received_at));
     let message_id = repair::new_message_id(shared.world.random().to_be_bytes(), settings.default_domain());
     let boundary = format!("{:032x}", shared.world.random());
-    let stamp = Stamp { boundary: &boundary, date: now, message_id: &message_id };
+    let stamp = Stamp::new(&boundary, now, &message_id);
     let write = |report: &Report<'_>| {
         let (mut envelope, content) = postroad_dsn::report(report, &stamp)?;
         let recipients = std::mem::take(&mut envelope.recipients);

@@ -89,7 +89,8 @@ pub(crate) fn contact(outcomes: &[Outcome]) -> Contact {
 pub(crate) fn expiry(last: Failure, wording: Wording) -> Failure {
     let status = match wording {
         Wording::Exchange => EnhancedStatus::transient(4, 7),
-        Wording::Plain => EnhancedStatus::permanent(4, 7),
+        // Also however else it may be worded: what RFC 3463 says.
+        _ => EnhancedStatus::permanent(4, 7),
     };
     let text = format!("message expired; the last attempt failed: {}", last.text);
     let mut failure = Failure::new(status, last.fault, last.scope, last.phase, text);

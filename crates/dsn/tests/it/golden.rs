@@ -25,8 +25,7 @@ fn check(name: &str, envelope: &Envelope, recipients: &[RecipientReport], set: i
 #[test]
 fn a_failure_brings_the_whole_original_back() {
     let mut jane = recipient("jane@fabrikam.com");
-    jane.original =
-        Some(OriginalRecipient { address_type: "rfc822".into(), address: "sales@contoso.com".into() });
+    jane.original = Some(OriginalRecipient::new("rfc822", "sales@contoso.com"));
     let outcome = refused(550, EnhancedStatus::permanent(1, 1), "5.1.1 <jane@fabrikam.com>: no such user");
     let mut envelope = sender("app@contoso.com");
     envelope.envelope_id = Some("batch 12".to_owned());
@@ -43,8 +42,7 @@ fn a_sender_who_used_smtputf8_reads_his_own_letters() {
     let mut envelope = sender("bücher@contoso.com");
     envelope.smtputf8 = true;
     let mut jurgen = recipient("jürgen@fabrikam.com");
-    jurgen.original =
-        Some(OriginalRecipient { address_type: "utf-8".into(), address: "j+ü@contoso.com".into() });
+    jurgen.original = Some(OriginalRecipient::new("utf-8", "j+ü@contoso.com"));
     let outcome = refused(550, EnhancedStatus::permanent(1, 1), "5.1.1 jürgen ist unbekannt");
     let about = [RecipientReport::new(Action::Failed, &jurgen, &outcome).last_attempt(AT)];
     check("failed-international", &envelope, &about, |report| report.wording = Wording::Exchange);
@@ -80,7 +78,7 @@ fn relayed_and_delivered_bring_headers_only() {
         Action::Delivered,
         &recipient("jane@contoso.com"),
         // No host, and nothing for a stranger.
-        &Outcome::Delivered(Receipt { host: "unix:/run/dovecot/lmtp".to_owned(), ..Receipt::default() }),
+        &Outcome::Delivered(Receipt::new("unix:/run/dovecot/lmtp")),
     );
     check("relayed-and-delivered", &sender("app@contoso.com"), &[fax, jane], |_| ());
 }

@@ -18,7 +18,7 @@ proptest! {
         exchange in any::<bool>(),
     ) {
         let mut jane = recipient("jürgen@fabrikam.com");
-        jane.original = Some(OriginalRecipient { address_type: "rfc822".into(), address: original });
+        jane.original = Some(OriginalRecipient::new("rfc822", original));
         let outcome = refused(550, EnhancedStatus::permanent(1, 1), &said);
         let mut envelope = sender("app@contoso.com");
         envelope.envelope_id = Some(envelope_id);

@@ -32,7 +32,7 @@ fn refused(code: u16, status: EnhancedStatus, said: &str) -> Outcome {
         "The receiving server refused this recipient.",
     );
     failure.host = Some("mx.fabrikam.com [192.0.2.25]:25".to_owned());
-    failure.reply = Some(RemoteReply { code, lines: vec![said.to_owned()] });
+    failure.reply = Some(RemoteReply::new(code, vec![said.to_owned()]));
     Outcome::Failed(failure)
 }
 
@@ -47,7 +47,7 @@ fn expired() -> Failure {
 }
 
 fn relayed() -> Outcome {
-    Outcome::Relayed(Receipt { host: "faxgate.contoso.com".to_owned(), ..Receipt::default() })
+    Outcome::Relayed(Receipt::new("faxgate.contoso.com"))
 }
 
 fn failed(address: &str, outcome: &Outcome) -> RecipientReport {
@@ -66,5 +66,5 @@ fn written(
     let mut asked = Report::new(envelope, &content, recipients, "hub01.contoso.com", &postmaster);
     asked.arrived_at = Some(AT);
     set(&mut asked);
-    report(&asked, &Stamp { boundary: "4f2a", date: AT, message_id: "<r1@contoso.com>" })
+    report(&asked, &Stamp::new("4f2a", AT, "<r1@contoso.com>"))
 }

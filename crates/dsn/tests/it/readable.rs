@@ -152,7 +152,7 @@ fn a_report_names_the_deadline_and_is_as_urgent_as_its_original() {
     assert!(plain.priority.is_none() && !parts(&content)[1].1.contains("Deliver-By-Date"));
     envelope.priority = Priority::new(4);
     let deadline = Timestamp::from_unix_millis(1_711_903_005_000);
-    envelope.deliver_by = Some(DeliverBy { deadline, when_late: WhenLate::Return, trace: false });
+    envelope.deliver_by = Some(DeliverBy::new(deadline, WhenLate::Return));
     let (report, content) = written(&envelope, SMALL, &jane(), |_| ()).unwrap();
     assert_eq!((report.priority, report.deliver_by), (envelope.priority, None));
     let line = "\r\nDeliver-By-Date: Sun, 31 Mar 2024 16:36:45 +0000\r\n";

@@ -78,12 +78,8 @@ fn check(folder: &str, decode: impl Fn(&[u8]) -> Result<Submission<'_>, Badmail>
 /// Envelope lines, `---`, the content with its CRLF shown as line ends; or why it is bad.
 fn told(decoded: Result<Submission<'_>, Badmail>) -> String {
     let domain = Domain::parse("contoso.com").unwrap();
-    let arrival = Arrival {
-        server: "hub01.contoso.com",
-        domain: &domain,
-        at: Timestamp::from_unix_millis(1_711_903_005_000),
-        unique: [0x0a; 16],
-    };
+    let now = Timestamp::from_unix_millis(1_711_903_005_000);
+    let arrival = Arrival::new("hub01.contoso.com", &domain, now, [0x0a; 16]);
     let mut told = String::new();
     let stamped = decoded.and_then(|submission| {
         let rejected = submission.rejected.clone();

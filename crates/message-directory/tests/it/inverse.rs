@@ -30,7 +30,7 @@ prop_compose! {
     ) -> Recipient {
         let mut recipient = Recipient::new(address);
         recipient.notify = notify.map(|(success, failure, delay)| Notify { success, failure, delay });
-        recipient.original = original.map(|(address_type, address)| OriginalRecipient { address_type, address });
+        recipient.original = original.map(|(address_type, address)| OriginalRecipient::new(address_type, address));
         recipient
     }
 }

@@ -31,14 +31,13 @@ async fn comes_out_as_it_went_in(store: &dyn QueueStore) -> Result<(), Breach> {
     new.envelope.body = Body::EightBitMime;
     new.envelope.smtputf8 = true;
     new.envelope.require_tls = true;
-    new.envelope.deliver_by = Some(DeliverBy { deadline: at(60), when_late: WhenLate::Return, trace: true });
+    let mut deliver_by = DeliverBy::new(at(60), WhenLate::Return);
+    deliver_by.trace = true;
+    new.envelope.deliver_by = Some(deliver_by);
     new.envelope.priority = Priority::new(-9);
     if let Some(recipient) = new.deliveries.first_mut().and_then(|delivery| delivery.recipients.first_mut()) {
         recipient.notify = Some(Notify { success: true, failure: false, delay: true });
-        recipient.original = Some(OriginalRecipient {
-            address_type: "rfc822".to_owned(),
-            address: "a\r\n\"b\u{1F4EE}".to_owned(),
-        });
+        recipient.original = Some(OriginalRecipient::new("rfc822", "a\r\n\"b\u{1F4EE}"));
     }
     let id = clause.ok(store.enqueue(new.clone()).await)?;
     for delivery in &new.deliveries {

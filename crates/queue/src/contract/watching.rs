@@ -140,7 +140,7 @@ fn named(address: &str) -> Result<Recipient, Breach> {
 }
 
 fn delivered() -> Outcome {
-    Outcome::Delivered(Receipt { host: "mx.example.com [192.0.2.1]:25".to_owned(), reply: None, tls: None })
+    Outcome::Delivered(Receipt::new("mx.example.com [192.0.2.1]:25"))
 }
 
 fn failed() -> Outcome {

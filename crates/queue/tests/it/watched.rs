@@ -124,7 +124,7 @@ fn leaving(results: Vec<(Recipient, Outcome)>) -> Settlement {
 }
 
 fn delivered() -> Outcome {
-    Outcome::Delivered(Receipt { host: "mx.example.com [192.0.2.1]:25".to_owned(), reply: None, tls: None })
+    Outcome::Delivered(Receipt::new("mx.example.com [192.0.2.1]:25"))
 }
 
 fn refused() -> Outcome {

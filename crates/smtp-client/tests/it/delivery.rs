@@ -243,7 +243,7 @@ async fn a_message_that_is_to_come_back_when_late_is_counted_by_the_callers_cale
     let recipients = [Recipient::new("a@b.test".parse().expect("an address"))];
     let mut envelope = Envelope::new(ReversePath::Null, recipients.to_vec());
     let deadline = Timestamp::from_unix_millis(60_000);
-    envelope.deliver_by = Some(DeliverBy { deadline, when_late: WhenLate::Return, trace: false });
+    envelope.deliver_by = Some(DeliverBy::new(deadline, WhenLate::Return));
     envelope.priority = Priority::new(4);
     let content = Content::from(b"Subject: x\r\n\r\n".to_vec());
     let to = server.destination();

@@ -266,8 +266,8 @@ impl Session {
         let is_last = transfer.settle_next(capabilities, |report_relay| match &refusal {
             Some(refusal) => refusal.clone(),
             None => {
-                let (host, reply) = (settings.host.clone(), Some(reply.to_remote()));
-                let receipt = Receipt { host, reply, tls: tls.clone() };
+                let mut receipt = Receipt::new(settings.host.clone());
+                (receipt.reply, receipt.tls) = (Some(reply.to_remote()), tls.clone());
                 if report_relay { Outcome::Relayed(receipt) } else { Outcome::Delivered(receipt) }
             }
         });

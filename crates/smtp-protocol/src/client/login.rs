@@ -348,7 +348,7 @@ impl Session {
         let status = EnhancedStatus::transient(said.subject(), said.detail());
         let mut failure = self.failure(status, fault, Scope::NextHop, text);
         let withheld = "(withheld: the server repeats our password)".to_owned();
-        failure.reply = Some(RemoteReply { code: reply.code(), lines: vec![withheld] });
+        failure.reply = Some(RemoteReply::new(reply.code(), vec![withheld]));
         self.give_up(failure);
     }
 }

@@ -102,7 +102,9 @@ impl Player {
                     let left: i64 = left.parse().expect("seconds");
                     let when_late = if mode.starts_with('R') { WhenLate::Return } else { WhenLate::Notify };
                     let deadline = Timestamp::from_unix_millis(left * 1000);
-                    envelope.deliver_by = Some(DeliverBy { deadline, when_late, trace: mode.ends_with('T') });
+                    let mut deliver_by = DeliverBy::new(deadline, when_late);
+                    deliver_by.trace = mode.ends_with('T');
+                    envelope.deliver_by = Some(deliver_by);
                 }
                 ("priority", value) => {
                     envelope.priority = Priority::new(value.parse().expect("a number"));
@@ -116,8 +118,7 @@ impl Player {
                     });
                 }
                 ("orcpt", address) => {
-                    let address_type = "rfc822".to_owned();
-                    original = Some(OriginalRecipient { address_type, address: address.to_owned() });
+                    original = Some(OriginalRecipient::new("rfc822", address));
                 }
                 ("imcea", domain) => imcea_domain = Domain::parse(domain).ok(),
                 other => panic!("unknown {other:?}"),
@@ -190,11 +191,7 @@ impl Player {
                 }
                 ("TLS", how) => {
                     assert!(std::mem::take(&mut self.wants_tls), "no handshake was asked for {}", context());
-                    let facts = TlsFacts {
-                        version: "TLSv1.3".into(),
-                        cipher: "x".into(),
-                        authenticated: how == "authenticated",
-                    };
+                    let facts = TlsFacts::new("TLSv1.3", "x", how == "authenticated");
                     let input = if how == "FAILS" {
                         Input::TlsFailed("bad\r\ncertificate")
                     } else {

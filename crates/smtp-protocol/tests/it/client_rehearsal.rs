@@ -37,7 +37,7 @@ pub(crate) fn rehearse(data: &[u8]) {
                 session.handle(now, Input::Transmitted(count));
             }
             Output::StartTls => {
-                let facts = TlsFacts { version: "x".into(), cipher: "x".into(), authenticated: true };
+                let facts = TlsFacts::new("x", "x", true);
                 session.handle(now, Input::TlsEstablished(facts));
             }
             Output::Event(Event::Ready) if sent == 3 => session.quit(now),

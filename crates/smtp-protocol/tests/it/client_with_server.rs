@@ -78,8 +78,7 @@ impl Pair {
                     self.handshakes += 1;
                     self.server.handle(server::Input::TlsEstablished);
                     self.client.bind_channel(self.client_bindings.clone());
-                    let facts =
-                        TlsFacts { version: "TLSv1.3".into(), cipher: "x".into(), authenticated: false };
+                    let facts = TlsFacts::new("TLSv1.3", "x", false);
                     self.client.handle(now, client::Input::TlsEstablished(facts));
                 }
                 _ if server_closed => self.client.handle(now, client::Input::Closed),

@@ -379,7 +379,7 @@ pub(crate) fn run(manner: Manner, disturbance: Disturbance) -> Run {
             Output::Task(task) => session.handle(now, Input::Done(task.run())),
             Output::Wait(_) => stop(&mut session, &mut server, &mut now),
             Output::StartTls if server.said < server.disturbance.says => {
-                let facts = TlsFacts { version: "TLSv1.3".into(), cipher: "x".into(), authenticated: true };
+                let facts = TlsFacts::new("TLSv1.3", "x", true);
                 session.handle(now, Input::TlsEstablished(facts));
             }
             Output::StartTls => session.handle(now, Input::TlsFailed("it broke off")),

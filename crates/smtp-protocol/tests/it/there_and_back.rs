@@ -30,9 +30,10 @@ pub(crate) fn send(data: &[u8]) -> bool {
     let notify = Notify { success: wish(0), failure: wish(1), delay: wish(2) };
     recipients[0].notify = wish(3).then_some(notify);
     let original = text();
-    recipients[0].original = original.split_once(';').filter(|_| wish(4)).map(|(address_type, address)| {
-        OriginalRecipient { address_type: address_type.to_owned(), address: address.to_owned() }
-    });
+    recipients[0].original = original
+        .split_once(';')
+        .filter(|_| wish(4))
+        .map(|(address_type, address)| OriginalRecipient::new(address_type, address));
     let mut envelope = Envelope::new(reverse_path, recipients);
     envelope.envelope_id = Some(text()).filter(|id| wish(5) && !id.is_empty());
     envelope.ret = wish(6).then_some(Return::Headers);
@@ -100,7 +101,7 @@ fn once_each(named: impl Iterator<Item = Recipient>, has_dsn: bool) -> Vec<Recip
 /// `atom ";" xtext` (RFC 3461 section 4.2), with an atom of the kind that is registered; anything else is kept to ourselves.
 fn can_be_said(original: &OriginalRecipient) -> bool {
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let OriginalRecipient { address_type, address } = original;
+    let OriginalRecipient { address_type, address, .. } = original;
     !address_type.is_empty() && address_type.bytes().all(is_usual) && address.is_ascii()
 }
 

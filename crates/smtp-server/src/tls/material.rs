@@ -168,7 +168,7 @@ impl InForce {
         let cipher = suite.and_then(|suite| suite.as_str()).unwrap_or("unknown").trim_start_matches("TLS13_");
         let cipher = if cipher.starts_with("TLS_") { cipher.to_owned() } else { format!("TLS_{cipher}") };
         let certificate = client_certificates::verified(tls, self.verifier.as_deref());
-        (TlsFacts { version: version.to_owned(), cipher, authenticated: certificate.is_some() }, certificate)
+        (TlsFacts::new(version, cipher, certificate.is_some()), certificate)
     }
 }
 

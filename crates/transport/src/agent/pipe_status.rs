@@ -13,7 +13,7 @@ pub(super) fn outcome(program: &str, ended: ExitStatus, said: &str) -> Outcome {
     };
     if code == 0 {
         // A program sends no reports: who asked to hear of success hears from us.
-        return Outcome::Relayed(Receipt { host: program.to_owned(), reply: None, tls: None });
+        return Outcome::Relayed(Receipt::new(program));
     }
     let (status, scope) = given(said).map_or_else(|| by_code(code), |status| (status, Scope::Message));
     let mut text = format!("{program} ended with status {code}");

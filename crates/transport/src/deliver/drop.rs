@@ -68,7 +68,7 @@ impl DropDeliver {
         if directory.trouble().has_ended() {
             tracing::info!(connector = job.connector.name(), "the Drop directory takes mail again");
         }
-        let receipt = Receipt { host: path.display().to_string(), reply: None, tls: None };
+        let receipt = Receipt::new(path.display().to_string());
         // The gateway behind the directory sends no reports that we could pass on.
         Ok(if connector.relay_dsn_required { Outcome::Relayed(receipt) } else { Outcome::Delivered(receipt) })
     }

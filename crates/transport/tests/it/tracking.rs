@@ -44,9 +44,10 @@ fn compare(written: &str, expected: &str, file: &str) {
 }
 
 fn taken(host: &str) -> Outcome {
-    let reply = RemoteReply { code: 250, lines: vec!["2.0.0 OK, queued".to_owned()] };
-    let tls = TlsFacts { version: "TLSv1.3".into(), cipher: "X".into(), authenticated: true };
-    Outcome::Delivered(Receipt { host: host.to_owned(), reply: Some(reply), tls: Some(tls) })
+    let mut receipt = Receipt::new(host);
+    receipt.reply = Some(RemoteReply::new(250, vec!["2.0.0 OK, queued".to_owned()]));
+    receipt.tls = Some(TlsFacts::new("TLSv1.3", "X", true));
+    Outcome::Delivered(receipt)
 }
 
 fn refused() -> Outcome {
@@ -54,7 +55,7 @@ fn refused() -> Outcome {
     let mut failure =
         Failure::new(status, Fault::Remote, Scope::Recipient, Phase::RcptTo, "RCPT TO was refused");
     failure.host = Some("mx.contoso.com [192.0.2.1]:25".to_owned());
-    failure.reply = Some(RemoteReply { code: 550, lines: vec!["5.1.1 no such user; sorry".to_owned()] });
+    failure.reply = Some(RemoteReply::new(550, vec!["5.1.1 no such user; sorry".to_owned()]));
     Outcome::Failed(failure)
 }
 
