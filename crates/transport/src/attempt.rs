@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use crate::deliver::Job;
 use crate::observe::{Seen, Way};
-use crate::pipeline::{InForce, Shared};
+use crate::pipeline::{InForce, Shared, joined};
 use crate::plan;
 use crate::report::{self, Original};
 use crate::reroute::reroute;
@@ -244,10 +244,7 @@ async fn returned(envelope: &Envelope, content: &Content, settled: &Settled) -> 
         return None;
     }
     let (envelope, content) = (envelope.clone(), content.clone());
-    match tokio::task::spawn_blocking(move || report::returned(&envelope, &content)).await {
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        read => read.ok(),
-    }
+    joined(tokio::task::spawn_blocking(move || report::returned(&envelope, &content)).await).ok()
 }
 
 /// The same with reports that are made. Of a verdict without an attempt nobody hears where it was not written down.

@@ -9,6 +9,8 @@ use postroad_message::{Content, Envelope, Failure, NextHop, Outcome, Recipient};
 use postroad_queue::{Filter, Listed, MessageId, QueueError, QueueStore};
 use postroad_smtp_server::Client;
 use tokio::sync::Notify;
+use tokio::task::JoinError;
+use tracing::Instrument as _;
 
 use crate::deliver::Delivers;
 use crate::intake::Intake;
@@ -171,6 +173,13 @@ impl Pipeline {
 
     /// Routes a message and puts it into the queue. When this is ready with `Ok` the message is on the disk,
     /// and so is the report for recipients that no connector will take.
+    ///
+    /// Must be called within a tokio runtime. Dropped before it is ready, it leaves open whether the message is queued; where it is, the
+    /// [`Observe`]r is told so all the same.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of the message is in the queue: see [`SubmitError`], and [`QueueError::Io`] for the one exception.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
         self.shared.admit(&submission.content)?;
         self.route_and_enqueue(submission).await
@@ -183,11 +192,15 @@ impl Pipeline {
         } else {
             // Who is refused gets the content back, which has to be read then.
             let shared = Arc::clone(&self.shared);
-            let planned = tokio::task::spawn_blocking(move || Intake::plan(&shared, submission)).await;
-            planned.map_err(|_| QueueError::Closed)??
+            joined(tokio::task::spawn_blocking(move || Intake::plan(&shared, submission)).await)??
         };
-        let ids = self.shared.store.enqueue_all(messages).await?;
-        intake.queued(&self.shared, &ids)
+        let shared = Arc::clone(&self.shared);
+        // A task of its own: whoever waits for it may go, a web request say, and those who watch hear of it all the same.
+        let queued = async move {
+            let ids = shared.store.enqueue_all(messages).await?;
+            intake.queued(&shared, &ids)
+        };
+        joined(tokio::spawn(queued.in_current_span()).await)?
     }
 }
 
@@ -252,6 +265,14 @@ impl Shared {
             }
         }
         if self.is_short_of_room(size(content)) { Err(SubmitError::NoRoom) } else { Ok(()) }
+    }
+}
+
+/// What a task of ours gave. Its panic is that of whoever waits for it; where the runtime has ended nothing is queued any more.
+pub(crate) fn joined<T>(ended: Result<T, JoinError>) -> Result<T, QueueError> {
+    match ended {
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        ended => ended.map_err(|_| QueueError::Closed),
     }
 }
 

@@ -23,6 +23,7 @@ mod reports;
 mod retries;
 mod routing;
 mod stop;
+mod submitting;
 mod support;
 mod told;
 mod tracking;
