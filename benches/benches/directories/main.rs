@@ -5,7 +5,6 @@
 
 mod rivals;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -18,9 +17,7 @@ use postroad_connector::{Connector, RoutingTable, SendConnector, Topology};
 use postroad_message::{Content, Timestamp};
 use postroad_message_directory::{DropDirectory, pickup};
 use postroad_queue::{QueueStore, SqliteStore};
-use postroad_transport::{
-    Delivers, DropDeliver, NobodyWatches, Pipeline, Settings, SystemWorld, WatchedDirectory,
-};
+use postroad_transport::{Pipeline, Settings, WatchedDirectory};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
@@ -197,17 +194,7 @@ fn pipeline(store: SqliteStore) -> Pipeline {
     let mut send = SendConnector::new("Everybody", vec!["*".parse().expect("a space")]);
     send.smart_hosts = vec!["[192.0.2.1]".parse().expect("a host")];
     let table = RoutingTable::build(vec![Connector::Send(send)], Topology::new("Hub01"), vec![]);
-    let world = Arc::new(SystemWorld);
-    let nowhere = Arc::new(DropDeliver::new(BTreeMap::new(), domain()));
-    let delivers = Delivers { smtp: nowhere.clone(), drop: nowhere.clone(), agent: nowhere };
-    Pipeline::new(
-        settings,
-        table.expect("a table"),
-        Arc::new(store),
-        delivers,
-        Arc::new(NobodyWatches),
-        world,
-    )
+    Pipeline::builder(settings, table.expect("a table"), Arc::new(store)).build()
 }
 
 fn bare_drop(files: usize) -> Turn {

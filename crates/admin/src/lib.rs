@@ -3,20 +3,13 @@
 //! The commands are values, and their output goes where the caller says, so that a program of one's own can offer them:
 //!
 //! ```
-//! # use std::{collections::BTreeMap, sync::Arc};
+//! # use std::sync::Arc;
 //! # use postroad_address_space::{Address, Domain, Mailbox};
 //! # use postroad_connector::{RoutingTable, Topology};
 //! # use postroad_message::{Content, Envelope, Recipient, ReversePath};
 //! # use postroad_queue::SqliteStore;
-//! # use postroad_transport::{Deliver, Delivers, Job, NobodyWatches, Pipeline, Settings, Submission, SystemWorld, World};
+//! # use postroad_transport::{Pipeline, Settings, Submission, SystemWorld, World};
 //! use postroad_admin::{Command, Order, Progress, Selection, carry_out};
-//! # struct Nowhere;
-//! # impl Deliver for Nowhere {
-//! #     fn deliver<'a>(&'a self, _: Job<'a>)
-//! #         -> std::pin::Pin<Box<dyn Future<Output = Vec<postroad_message::Outcome>> + Send + 'a>> {
-//! #         Box::pin(async { vec![] })
-//! #     }
-//! # }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,9 +18,8 @@
 //! # let postmaster = Mailbox::parse("postmaster@contoso.com")?;
 //! # let settings = Settings::new("Hub01", Domain::parse("hub01.contoso.com")?, domain, postmaster);
 //! # let table = RoutingTable::build(vec![], Topology::new("Hub01"), vec![])?;
-//! # let delivers = Delivers { smtp: Arc::new(Nowhere), drop: Arc::new(Nowhere), agent: Arc::new(Nowhere) };
 //! # let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"))?);
-//! # let pipeline = Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), Arc::new(SystemWorld));
+//! # let pipeline = Pipeline::builder(settings, table, store).build();
 //! # let jane = Recipient::new(Address::parse("jane@fabrikam.com")?);
 //! # let envelope = Envelope::new(ReversePath::try_from("<app@contoso.com>".to_owned())?, vec![jane]);
 //! # let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());

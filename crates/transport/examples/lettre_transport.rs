@@ -16,8 +16,7 @@ use postroad_message::{
 };
 use postroad_queue::{DeliveryId, MessageId};
 use postroad_smtp_client::SmtpClient;
-use postroad_transport::dial::Names;
-use postroad_transport::{Deliver as _, Job, NoCredentials, SmtpDeliver};
+use postroad_transport::{Deliver as _, Job, Names, NoCredentials, SmtpDeliver};
 
 /// Takes the place of lettre's `AsyncSmtpTransport`.
 struct ConnectorTransport {
@@ -60,16 +59,11 @@ impl AsyncTransport for ConnectorTransport {
         for group in partition.groups() {
             let recipients = group.recipients.iter().map(|place| Recipient::new(to[*place].clone()));
             let part = Envelope::new(reverse_path.clone(), recipients.collect());
-            let job = Job {
-                connector: group.route.connector,
-                server: group.route.server().and_then(|name| self.table.topology().address_of(name)),
-                destination: group.route.destination(),
-                envelope: &part,
-                content: &content,
-                // There is no queue that would number them: who needs one has `Pipeline`.
-                message: MessageId::from_u64(1),
-                delivery: DeliveryId::from_u64(1),
-            };
+            // There is no queue that would number them: who needs one has `Pipeline`.
+            let (message, delivery) = (MessageId::from_u64(1), DeliveryId::from_u64(1));
+            let (connector, destination) = (group.route.connector, group.route.destination());
+            let mut job = Job::new(connector, destination, &part, &content, message, delivery);
+            job.server = group.route.server().and_then(|name| self.table.topology().address_of(name));
             for (place, outcome) in group.recipients.iter().zip(self.smtp.deliver(job).await) {
                 outcomes[*place] = outcome;
             }
@@ -149,12 +143,7 @@ fn to_smart_host(
 }
 
 fn names() -> Result<Names, ParseError> {
-    Ok(Names {
-        fqdn: "hub01.contoso.com".parse()?,
-        default_domain: "contoso.com".parse()?,
-        accepted_domains: vec!["contoso.com".parse()?],
-        frontend_proxies: Vec::new(),
-    })
+    Ok(Names::new("hub01.contoso.com".parse()?, "contoso.com".parse()?))
 }
 
 #[tokio::main(flavor = "current_thread")]

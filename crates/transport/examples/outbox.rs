@@ -3,7 +3,6 @@
 //! `outbox HOST PORT FROM TO` queues a greeting below ./outbox and says what became of it; SMTP_USER and SMTP_PASSWORD log in. Stop it at
 //! any moment: started again it delivers what is left.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +12,7 @@ use postroad_connector::{RoutingTable, SendConnector, SmartHostAuthMechanism, To
 use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath};
 use postroad_queue::{MessageId, QueueError, SqliteStore};
 use postroad_smtp_client::{Credential, Secret, SmtpClient};
-use postroad_transport::{
-    AgentDeliver, Credentials, Delivers, DropDeliver, NobodyWatches, Pipeline, Settings, SmtpDeliver,
-    Submission, SystemWorld,
-};
+use postroad_transport::{Credentials, Pipeline, Settings, SmtpDeliver, Submission};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -46,15 +42,10 @@ impl Outbox {
         let table = RoutingTable::build(vec![provider.into()], Topology::new("app"), vec![])?;
         let postmaster = Mailbox::parse("postmaster@contoso.com")?;
         let settings = Settings::new("app", "app.contoso.com".parse()?, "contoso.com".parse()?, postmaster);
-        let delivers = Delivers {
-            smtp: Arc::new(SmtpDeliver::new(SmtpClient::new()?, settings.names(), login)),
-            drop: Arc::new(DropDeliver::new(BTreeMap::new(), "contoso.com".parse()?)),
-            agent: Arc::new(AgentDeliver::new()),
-        };
+        let smtp = SmtpDeliver::new(SmtpClient::new()?, settings.names(), login);
         std::fs::create_dir_all(folder)?;
         let store = Arc::new(SqliteStore::open(folder.join("queue.db"))?);
-        let (observer, world) = (Arc::new(NobodyWatches), Arc::new(SystemWorld));
-        let pipeline = Pipeline::new(settings, table, store, delivers, observer, world);
+        let pipeline = Pipeline::builder(settings, table, store).smtp(smtp).build();
         pipeline.recover().await?;
         Ok(Self(pipeline))
     }

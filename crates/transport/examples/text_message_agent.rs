@@ -1,7 +1,5 @@
 //! An agent in forty lines: `MOBILE` addresses become text messages, printed here instead of sent.
 
-use std::sync::Arc;
-
 use postroad_address_space::Address;
 use postroad_connector::{Connector, DeliveryAgentConnector};
 use postroad_message::{
@@ -49,24 +47,15 @@ fn text(to: &Recipient, content: &Content) -> Outcome {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A relay puts this into `Delivers::agent`; here it is given one message by hand.
-    let agents = AgentDeliver::new().register("MOBILE", Arc::new(Centre));
+    // A pipeline is given this by `PipelineBuilder::agent`; here it is given one message by hand.
+    let agents = AgentDeliver::new().register("MOBILE", Centre);
     let spaces = vec!["MOBILE:*;1".parse()?, "contoso.com".parse()?];
     let connector = Connector::DeliveryAgent(DeliveryAgentConnector::new("Texts", spaces, "MOBILE"));
     let to = ["MOBILE:+14255550100", "tim@contoso.com"].map(|to| Address::parse(to).map(Recipient::new));
     let envelope = Envelope::new(ReversePath::Null, to.into_iter().collect::<Result<_, _>>()?);
     let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
     let (message, delivery) = (MessageId::from_u64(1), DeliveryId::from_u64(1));
-    let (envelope, content) = (&envelope, &content);
-    let job = Job {
-        connector: &connector,
-        server: None,
-        destination: "MOBILE",
-        envelope,
-        content,
-        message,
-        delivery,
-    };
+    let job = Job::new(&connector, "MOBILE", &envelope, &content, message, delivery);
     let outcomes = agents.deliver(job).await;
     assert!(matches!(&outcomes[..], [Outcome::Delivered(_), Outcome::Failed(_)]), "{outcomes:?}");
     Ok(())

@@ -189,15 +189,9 @@ async fn carry_out(force: &InForce, connector: &Connector, lease: &Lease, conten
     if let (Some(elsewhere), None) = (elsewhere, server) {
         return everyone(no_address(elsewhere));
     }
-    let job = Job {
-        connector,
-        server,
-        destination: &lease.next_hop.destination,
-        envelope: &lease.envelope,
-        content,
-        message: lease.message,
-        delivery: lease.delivery,
-    };
+    let (destination, envelope) = (&lease.next_hop.destination, &lease.envelope);
+    let mut job = Job::new(connector, destination, envelope, content, lease.message, lease.delivery);
+    job.server = server;
     let deliver = match way(force, connector) {
         Way::Smtp => &force.delivers.smtp,
         Way::Drop => &force.delivers.drop,

@@ -14,6 +14,7 @@ use postroad_smtp_client::{
 
 /// Whom we say we are.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Names {
     /// The EHLO name of connectors that have none of their own.
     pub fqdn: Domain,
@@ -23,6 +24,14 @@ pub struct Names {
     pub accepted_domains: Vec<Domain>,
     /// The front end.
     pub frontend_proxies: Vec<FrontEndProxy>,
+}
+
+impl Names {
+    /// Without a front end; `default_domain` is the one accepted domain.
+    pub fn new(fqdn: Domain, default_domain: Domain) -> Self {
+        let accepted_domains = vec![default_domain.clone()];
+        Self { fqdn, default_domain, accepted_domains, frontend_proxies: Vec::new() }
+    }
 }
 
 /// Why a connector cannot be dialled as it is configured. Mail for it waits.
@@ -49,6 +58,10 @@ pub enum DialError {
 /// Where a connector's mail for one queue goes, and on which terms.
 ///
 /// `credential` is asked only for a connector that logs in by one. `certificate` is what its `tls_certificate` holds.
+///
+/// # Errors
+///
+/// It cannot be dialled as it is configured: see [`DialError`].
 pub fn destination(
     connector: &SendConnector,
     queue: &str,
@@ -216,13 +229,7 @@ mod tests {
 
     fn names() -> Names {
         let domain = |text| Domain::parse(text).unwrap();
-        let accepted_domains = vec![domain("contoso.com")];
-        Names {
-            fqdn: domain("hub01.contoso.com"),
-            default_domain: domain("contoso.com"),
-            accepted_domains,
-            frontend_proxies: Vec::new(),
-        }
+        Names::new(domain("hub01.contoso.com"), domain("contoso.com"))
     }
 
     fn by_smart_host() -> SendConnector {

@@ -38,6 +38,10 @@ type Finished = (Slot, Result<Contact, tokio::task::JoinError>);
 impl Pipeline {
     /// Takes up what an earlier run left behind: leases that it held are void. Call it before anything is taken in, or beside the
     /// first that comes: that waits for it, and is refused where this fails.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be taken up; nothing is delivered before it is.
     pub async fn recover(&self) -> Result<(), QueueError> {
         let now = self.shared.world.now();
         self.shared.store.start(&self.shared.in_force().settings.server, now).await?;

@@ -2,7 +2,7 @@
 
 use postroad_smtp_server::Server;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::pipeline::Pipeline;
 use crate::watch::WatchedDirectory;
@@ -11,11 +11,21 @@ use crate::watch::WatchedDirectory;
 ///
 /// Other doors can be opened beside these, for a changed configuration, before these are closed: a file is claimed by one of
 /// them only, and listeners hand over by [`Server::succeed`].
+///
+/// Dropped, they close as by [`Doors::close`], and nobody can wait for what had begun.
 #[derive(Debug)]
+#[must_use = "dropped, the doors close"]
 pub struct Doors {
     close: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    ended: Option<Result<(), DoorsBroken>>,
 }
+
+/// The doors ended by a panic, which the log tells of, or with their runtime: no more comes in through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the doors broke off")]
+#[non_exhaustive]
+pub struct DoorsBroken;
 
 impl Doors {
     /// Opens them. Must be called within a tokio runtime.
@@ -34,7 +44,7 @@ impl Doors {
                 }
             }
         });
-        Self { close, serving }
+        Self { close, serving, ended: None }
     }
 
     /// Takes nothing new from now on; what has begun goes on. [`Doors::closed`] waits for that.
@@ -42,10 +52,23 @@ impl Doors {
         self.close.send_replace(true);
     }
 
-    /// Ready when everything that had begun has ended, within the server's
-    /// [`shutdown_grace`](postroad_smtp_server::ServerSettings::shutdown_grace); fails where it broke off. Cancel-safe.
-    pub async fn closed(&mut self) -> Result<(), JoinError> {
-        (&mut self.serving).await
+    /// Ready when the doors were told to close and everything that had begun has ended: sessions within the server's
+    /// [`shutdown_grace`](postroad_smtp_server::ServerSettings::shutdown_grace), and the files that the last look at their directory found.
+    /// Cancel-safe, and answers the same to whoever asks again.
+    ///
+    /// # Errors
+    ///
+    /// They broke off, told to close or not.
+    pub async fn closed(&mut self) -> Result<(), DoorsBroken> {
+        if let Some(ended) = self.ended {
+            return ended;
+        }
+        let ended = (&mut self.serving).await.map_err(|error| {
+            tracing::error!(%error, "the doors broke off");
+            DoorsBroken
+        });
+        self.ended = Some(ended);
+        ended
     }
 }
 

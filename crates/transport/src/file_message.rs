@@ -106,7 +106,7 @@ impl Told {
                 tracing::warn!(report = ?ids, to = %reverse_path, why, "a file goes back to its sender");
                 if let Some((&id, message)) = ids.first().zip(reports.first()) {
                     // The file itself never had an id: it goes by that of its report.
-                    let original = Seen { content: Some(&content), reverse_path, ..Seen::new(id, message) };
+                    let original = Seen { content: Some(&content), reverse_path, ..Seen::of(id, message) };
                     report::observe(shared, &original, ids, &reports);
                 }
                 Ok(())

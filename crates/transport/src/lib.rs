@@ -9,15 +9,13 @@
 //! A [`Pipeline`] joins a routing table, a queue and the ways out. Here everything goes to a smart host:
 //!
 //! ```
-//! use std::{collections::BTreeMap, sync::Arc};
+//! use std::sync::Arc;
 //! use postroad_address_space::{Address, Domain, Mailbox};
 //! use postroad_connector::{RoutingTable, SendConnector, Topology};
 //! use postroad_message::{Content, Envelope, Recipient, ReversePath};
 //! use postroad_queue::SqliteStore;
 //! use postroad_smtp_client::SmtpClient;
-//! use postroad_transport::{
-//!     AgentDeliver, Delivers, DropDeliver, NoCredentials, NobodyWatches, Pipeline, Settings, SmtpDeliver, Submission, SystemWorld,
-//! };
+//! use postroad_transport::{NoCredentials, Pipeline, Settings, SmtpDeliver, Submission};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,14 +42,10 @@
 //! let table = RoutingTable::build(vec![provider.into()], Topology::new("app"), vec![])?;
 //!
 //! let (fqdn, domain) = (Domain::parse("app.contoso.com")?, Domain::parse("contoso.com")?);
-//! let settings = Settings::new("app", fqdn, domain.clone(), Mailbox::parse("postmaster@contoso.com")?);
-//! let delivers = Delivers {
-//!     smtp: Arc::new(SmtpDeliver::new(SmtpClient::new()?, settings.names(), NoCredentials)),
-//!     drop: Arc::new(DropDeliver::new(BTreeMap::new(), domain)),
-//!     agent: Arc::new(AgentDeliver::new()),
-//! };
+//! let settings = Settings::new("app", fqdn, domain, Mailbox::parse("postmaster@contoso.com")?);
+//! let smtp = SmtpDeliver::new(SmtpClient::new()?, settings.names(), NoCredentials);
 //! let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"))?);
-//! let pipeline = Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), Arc::new(SystemWorld));
+//! let pipeline = Pipeline::builder(settings, table, store).smtp(smtp).build();
 //!
 //! // Delivers what an earlier run left and what comes, until it is told to stop.
 //! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -98,8 +92,11 @@
 //! `Pipeline` is the [`Submit`](postroad_smtp_server::Submit) of a receive connector: hand a clone to
 //! [`Server::bind`](postroad_smtp_server::Server::bind), and its 250 follows the queue's commit.
 
+#![warn(missing_debug_implementations, clippy::missing_errors_doc, clippy::return_self_not_must_use)]
+
 pub mod agent;
 mod attempt;
+mod builder;
 pub mod deliver;
 pub mod dial;
 mod dispatcher;
@@ -127,9 +124,11 @@ pub mod watch;
 pub mod world;
 
 pub use agent::{AgentConnection, AgentMessage, DeliveryAgent, Lmtp, Pipe};
+pub use builder::PipelineBuilder;
 pub use deliver::smtp::{Credentials, NoCredentials};
 pub use deliver::{AgentDeliver, Deliver, Delivers, DropDeliver, Job, SmtpDeliver};
-pub use doors::Doors;
+pub use dial::Names;
+pub use doors::{Doors, DoorsBroken};
 pub use logs::Logs;
 pub use observe::{NobodyWatches, Observe, Seen, Way};
 pub use pipeline::{Pipeline, Submission, SubmitError, Submitted};

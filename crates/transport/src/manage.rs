@@ -24,6 +24,10 @@ impl Pipeline {
     ///
     /// What is suspended or set aside stays so. `seen` hears how many of how many are done, after each. What others work on is left
     /// alone and counted as active. Works beside a running relay; one that starts meanwhile loses nothing by it.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read, or a delivery not be written down. Those before it are done, as `seen` heard.
     pub async fn resubmit(
         &self,
         filter: Filter,
@@ -38,6 +42,10 @@ impl Pipeline {
 
     /// Removes everything that fits, and tells the senders (`Remove-Message -WithNDR`), in one transaction for each
     /// delivery. Who asked for no reports gets none. The rest as for [`resubmit`](Self::resubmit).
+    ///
+    /// # Errors
+    ///
+    /// As for [`resubmit`](Self::resubmit).
     pub async fn remove_with_report(
         &self,
         filter: Filter,

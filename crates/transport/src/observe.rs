@@ -17,6 +17,8 @@
 //! }
 //! ```
 
+use std::sync::Arc;
+
 use postroad_message::{Content, Failure, NextHop, Outcome, Recipient, ReversePath, Timestamp};
 use postroad_queue::{Lease, MessageId, NewMessage};
 use postroad_smtp_server::Client;
@@ -64,6 +66,77 @@ pub trait Observe: Send + Sync + 'static {
     }
 }
 
+impl<T: Observe + ?Sized> Observe for Arc<T> {
+    fn queued(
+        &self,
+        message: &Seen<'_>,
+        client: Option<&Client>,
+        deliveries: &[(NextHop, Vec<Recipient>)],
+        refused: &[(Recipient, Failure)],
+    ) {
+        (**self).queued(message, client, deliveries, refused);
+    }
+
+    fn attempted(&self, message: &Seen<'_>, next_hop: &NextHop, outcomes: &[(Recipient, Outcome)]) {
+        (**self).attempted(message, next_hop, outcomes);
+    }
+
+    fn reported(&self, original: &Seen<'_>, report: &Seen<'_>, deliveries: &[(NextHop, Vec<Recipient>)]) {
+        (**self).reported(original, report, deliveries);
+    }
+
+    fn rerouted(&self, message: &Seen<'_>, from: &NextHop, to: &NextHop, recipients: &[Recipient]) {
+        (**self).rerouted(message, from, to, recipients);
+    }
+
+    fn set_aside(&self, message: &Seen<'_>, reason: &str) {
+        (**self).set_aside(message, reason);
+    }
+
+    fn bad_mail(&self, at: Timestamp, source: &str, file: &str, reason: &str) {
+        (**self).bad_mail(at, source, file, reason);
+    }
+}
+
+/// Both are told, the first one first: a tracking log and a dashboard.
+impl<A: Observe, B: Observe> Observe for (A, B) {
+    fn queued(
+        &self,
+        message: &Seen<'_>,
+        client: Option<&Client>,
+        deliveries: &[(NextHop, Vec<Recipient>)],
+        refused: &[(Recipient, Failure)],
+    ) {
+        self.0.queued(message, client, deliveries, refused);
+        self.1.queued(message, client, deliveries, refused);
+    }
+
+    fn attempted(&self, message: &Seen<'_>, next_hop: &NextHop, outcomes: &[(Recipient, Outcome)]) {
+        self.0.attempted(message, next_hop, outcomes);
+        self.1.attempted(message, next_hop, outcomes);
+    }
+
+    fn reported(&self, original: &Seen<'_>, report: &Seen<'_>, deliveries: &[(NextHop, Vec<Recipient>)]) {
+        self.0.reported(original, report, deliveries);
+        self.1.reported(original, report, deliveries);
+    }
+
+    fn rerouted(&self, message: &Seen<'_>, from: &NextHop, to: &NextHop, recipients: &[Recipient]) {
+        self.0.rerouted(message, from, to, recipients);
+        self.1.rerouted(message, from, to, recipients);
+    }
+
+    fn set_aside(&self, message: &Seen<'_>, reason: &str) {
+        self.0.set_aside(message, reason);
+        self.1.set_aside(message, reason);
+    }
+
+    fn bad_mail(&self, at: Timestamp, source: &str, file: &str, reason: &str) {
+        self.0.bad_mail(at, source, file, reason);
+        self.1.bad_mail(at, source, file, reason);
+    }
+}
+
 /// What is known of a message when something happens to it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -99,7 +172,12 @@ pub enum Way {
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn new(id: MessageId, message: &'a NewMessage) -> Self {
+    /// A message that has just come, of which no more is known: for tests of an observer; set the rest on the value.
+    pub fn new(id: MessageId, at: Timestamp, source: &'a str, reverse_path: &'a ReversePath) -> Self {
+        Self { id, at, received_at: at, source, reverse_path, size: 0, content: None, way: None }
+    }
+
+    pub(crate) fn of(id: MessageId, message: &'a NewMessage) -> Self {
         Self {
             id,
             at: message.received_at,
@@ -131,3 +209,70 @@ impl<'a> Seen<'a> {
 pub struct NobodyWatches;
 
 impl Observe for NobodyWatches {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Takes down what it is told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<&'static str>>);
+
+    impl Told {
+        fn of(&self, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+    }
+
+    impl Observe for Told {
+        fn queued(
+            &self,
+            _: &Seen<'_>,
+            _: Option<&Client>,
+            _: &[(NextHop, Vec<Recipient>)],
+            _: &[(Recipient, Failure)],
+        ) {
+            self.of("queued");
+        }
+
+        fn attempted(&self, _: &Seen<'_>, _: &NextHop, _: &[(Recipient, Outcome)]) {
+            self.of("attempted");
+        }
+
+        fn reported(&self, _: &Seen<'_>, _: &Seen<'_>, _: &[(NextHop, Vec<Recipient>)]) {
+            self.of("reported");
+        }
+
+        fn rerouted(&self, _: &Seen<'_>, _: &NextHop, _: &NextHop, _: &[Recipient]) {
+            self.of("rerouted");
+        }
+
+        fn set_aside(&self, _: &Seen<'_>, _: &str) {
+            self.of("set aside");
+        }
+
+        fn bad_mail(&self, _: Timestamp, _: &str, _: &str, _: &str) {
+            self.of("bad mail");
+        }
+    }
+
+    #[test]
+    fn a_pair_of_observers_hears_everything_twice() {
+        let (one, other) = (Arc::new(Told::default()), Arc::new(Told::default()));
+        let both: Arc<dyn Observe> = Arc::new((one.clone(), other.clone()));
+        let (now, next_hop) = (Timestamp::from_unix_millis(0), NextHop::new("Partner", "contoso.com"));
+        let seen = Seen::new(MessageId::from_u64(1), now, "app", &ReversePath::Null);
+        both.queued(&seen, None, &[], &[]);
+        both.attempted(&seen, &next_hop, &[]);
+        both.reported(&seen, &seen, &[]);
+        both.rerouted(&seen, &next_hop, &next_hop, &[]);
+        both.set_aside(&seen, "harm");
+        both.bad_mail(now, "pickup", "a.bad", "no sender");
+        for told in [one, other] {
+            let all = ["queued", "attempted", "reported", "rerouted", "set aside", "bad mail"];
+            assert_eq!(*told.0.lock().unwrap(), all);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The pipeline: a message goes in by one door, is routed, and is durable before the door closes behind it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,6 +27,14 @@ pub struct Pipeline {
     pub(crate) shared: Arc<Shared>,
 }
 
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("server", &self.shared.in_force().settings.server)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a configuration decides, replaced as a whole: nothing ever works with half of two.
 pub(crate) struct InForce {
     pub(crate) settings: Settings,
@@ -35,7 +44,7 @@ pub(crate) struct InForce {
 
 /// What every part of the pipeline works with.
 pub(crate) struct Shared {
-    in_force: ArcSwap<InForce>,
+    pub(crate) in_force: ArcSwap<InForce>,
     /// Rung when another configuration is in force.
     pub(crate) changed: Notify,
     pub(crate) store: Arc<dyn QueueStore>,
@@ -88,6 +97,7 @@ impl Submission {
 
     /// Keeps each recipient's final outcome after it has left the queue, until [`Pipeline::forget_results`] or the
     /// relay's next start.
+    #[must_use]
     pub fn watched(self) -> Self {
         Self { watched: true, ..self }
     }
@@ -144,23 +154,6 @@ impl SubmitError {
 }
 
 impl Pipeline {
-    /// Joins the parts; nothing runs yet. [`Pipeline::run`] delivers.
-    pub fn new(
-        settings: Settings,
-        table: RoutingTable,
-        store: Arc<dyn QueueStore>,
-        delivers: Delivers,
-        observer: Arc<dyn Observe>,
-        world: Arc<dyn World>,
-    ) -> Self {
-        let in_force = ArcSwap::from_pointee(InForce { settings, table: Arc::new(table), delivers });
-        let (changed, trials, pressure) = (Notify::new(), Trials::default(), Pressure::default());
-        // Another process on this queue begins elsewhere.
-        let named_ahead = AtomicU32::new((world.random() & u128::from(u32::MAX)) as u32);
-        let shared = Shared { in_force, changed, store, observer, world, named_ahead, trials, pressure };
-        Self { shared: Arc::new(shared) }
-    }
-
     /// The names, timers and limits in force.
     pub fn settings(&self) -> Settings {
         self.shared.in_force().settings.clone()
@@ -206,17 +199,29 @@ impl Pipeline {
 
 impl Pipeline {
     /// What waits, as the queue lists it.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be read.
     pub async fn list(&self, filter: Filter) -> Result<Vec<Listed>, QueueError> {
         self.shared.store.list(filter, self.shared.world.now()).await
     }
 
     /// What became of the recipients of a [watched](Submission::watched) message that have left the queue, in the
     /// order in which they left. Who was refused at submission never was in it: see [`Submitted::refused`].
+    ///
+    /// # Errors
+    ///
+    /// The queue, or one of the results, cannot be read.
     pub async fn results(&self, message: MessageId) -> Result<Vec<(Recipient, Outcome)>, QueueError> {
         self.shared.store.results(message).await
     }
 
     /// Ends the watching: forgets the results of a message, and keeps none of who leaves later.
+    ///
+    /// # Errors
+    ///
+    /// The queue cannot be written.
     pub async fn forget_results(&self, message: MessageId) -> Result<(), QueueError> {
         self.shared.store.forget_results(message).await
     }
@@ -279,4 +284,18 @@ pub(crate) fn joined<T>(ended: Result<T, JoinError>) -> Result<T, QueueError> {
 /// Length of a content, as routing and the queue count it.
 pub(crate) fn size(content: &Content) -> u64 {
     u64::try_from(content.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{AgentDeliver, Delivers, Doors, DropDeliver, Lmtp, Pipe, PipelineBuilder, SmtpDeliver};
+
+    use super::*;
+
+    #[test]
+    fn an_embedder_can_keep_what_is_his_share_it_and_show_it() {
+        fn holds<T: fmt::Debug + Send + Sync + 'static>() {}
+        holds::<(Pipeline, PipelineBuilder, Delivers, Doors, Submission, Submitted)>();
+        holds::<(SmtpDeliver, DropDeliver, AgentDeliver, Lmtp, Pipe)>();
+    }
 }

@@ -87,7 +87,7 @@ pub(crate) fn observe(shared: &Shared, original: &Seen<'_>, ids: &[MessageId], r
             .iter()
             .map(|delivery| (delivery.next_hop.clone(), delivery.recipients.clone()))
             .collect();
-        shared.observer.reported(original, &Seen::new(id, report), &deliveries);
+        shared.observer.reported(original, &Seen::of(id, report), &deliveries);
     }
 }
 

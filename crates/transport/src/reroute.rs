@@ -22,6 +22,10 @@ impl Pipeline {
     ///
     /// Mail that waits for a connector that still exists stays with it (Exchange selects once, and again only
     /// when the connector is deleted, disabled or the message is resubmitted).
+    ///
+    /// # Errors
+    ///
+    /// The table is in force, and not all was routed anew: as for [`Pipeline::reroute`].
     pub async fn replace_routing_table(&self, table: RoutingTable) -> Result<(), QueueError> {
         let force = self.shared.in_force();
         self.reconfigure(force.settings.clone(), table, force.delivers.clone()).await
@@ -29,6 +33,10 @@ impl Pipeline {
 
     /// Puts another configuration in force, all of it at once. What is under way ends under the old one; then mail
     /// that the old one left without a way is routed anew.
+    ///
+    /// # Errors
+    ///
+    /// The configuration is in force, and not all was routed anew: as for [`Pipeline::reroute`].
     pub async fn reconfigure(
         &self,
         settings: Settings,

@@ -83,12 +83,10 @@ impl Settings {
 
     /// What an SMTP client is told of them.
     pub fn names(&self) -> Names {
-        Names {
-            fqdn: self.fqdn.clone(),
-            default_domain: self.default_domain().clone(),
-            accepted_domains: self.accepted_domains.clone(),
-            frontend_proxies: self.frontend_proxies.clone(),
-        }
+        let mut names = Names::new(self.fqdn.clone(), self.default_domain().clone());
+        names.accepted_domains.clone_from(&self.accepted_domains);
+        names.frontend_proxies.clone_from(&self.frontend_proxies);
+        names
     }
 
     /// The domain that encapsulated addresses and Message-IDs are made in.

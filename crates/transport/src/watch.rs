@@ -64,21 +64,25 @@ impl WatchedDirectory {
     }
 
     /// Looks so often.
+    #[must_use]
     pub fn every(self, poll_interval: Duration) -> Self {
         Self { poll_interval, ..self }
     }
 
     /// Takes so many messages a minute.
+    #[must_use]
     pub fn at_most(self, per_minute: u32) -> Self {
         Self { per_minute, ..self }
     }
 
     /// Takes files of up to so many bytes.
+    #[must_use]
     pub fn max_file_size(self, limit: u64) -> Self {
         Self { directory: self.directory.max_file_size(limit), ..self }
     }
 
     /// Puts bad files there, as IIS does, instead of leaving them as `.bad`, as Exchange does.
+    #[must_use]
     pub fn badmail(self, badmail: Option<BadmailDirectory>) -> Self {
         Self { badmail, ..self }
     }

@@ -1,6 +1,7 @@
 //! The one room of the pipeline that asks for the time, for chance and for the room on a disk and in memory.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use postroad_message::Timestamp;
 
@@ -24,6 +25,24 @@ pub trait World: Send + Sync + 'static {
 
     /// 128 bits that nobody can guess: Message-IDs, boundaries, jitter.
     fn random(&self) -> u128;
+}
+
+impl<T: World + ?Sized> World for Arc<T> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    fn free_space(&self, folder: &Path) -> Option<u64> {
+        (**self).free_space(folder)
+    }
+
+    fn free_memory(&self) -> Option<u64> {
+        (**self).free_memory()
+    }
+
+    fn random(&self) -> u128 {
+        (**self).random()
+    }
 }
 
 /// The system's clock and the system's random source.

@@ -16,7 +16,7 @@ use postroad_transport::{
     SmtpDeliver, SystemWorld, WatchedDirectory,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::exit::Exit;
 
@@ -83,7 +83,7 @@ impl House {
     /// finishes what is in flight: first no more comes in, then what is out comes home. A configuration that comes is put in
     /// force whole or not at all; sessions under the old one end as they began, and no client is refused meanwhile. Fails where
     /// a part of the relay broke off.
-    pub(crate) async fn run(self, mut told: mpsc::Receiver<Configuration>) -> Result<(), JoinError> {
+    pub(crate) async fn run(self, mut told: mpsc::Receiver<Configuration>) -> Result<(), String> {
         let Self { pipeline, server, watched, mut listening, data_directory, logs, _lock } = self;
         let mut doors = Doors::open(&pipeline, server, watched);
         let (stop, mut stopped) = watch::channel(false);
@@ -109,18 +109,22 @@ impl House {
                         }
                     },
                 },
-                ended = &mut delivering => return ended,
-                ended = doors.closed() => return ended,
+                ended = &mut delivering => return ended.map_err(broken),
+                ended = doors.closed() => return ended.map_err(broken),
                 Some(_) = closing.join_next() => {}
             }
         }
         drop(listening);
         doors.close();
         stop.send_replace(true);
-        doors.closed().await?;
+        doors.closed().await.map_err(broken)?;
         while closing.join_next().await.is_some() {}
-        delivering.await
+        delivering.await.map_err(broken)
     }
+}
+
+fn broken(why: impl std::fmt::Display) -> String {
+    why.to_string()
 }
 
 /// Puts a changed configuration in force: what can fail comes first, and leaves everything as it was.
@@ -198,7 +202,8 @@ fn pipeline(
     let observer = observer.unwrap_or(logs.message_tracking());
     let (settings, table, delivers) = rules(configuration, &logs)?;
     let store = open_queue(configuration)?;
-    Ok((Pipeline::new(settings, table, store, delivers, observer, Arc::new(SystemWorld)), logs))
+    let pipeline = Pipeline::builder(settings, table, store).delivers(delivers).observer(observer);
+    Ok((pipeline.build(), logs))
 }
 
 /// What the pipeline goes by.
@@ -209,12 +214,11 @@ fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, Routin
     let client = client.map_err(|error| machine("the SMTP client")(&error))?;
     let smtp = SmtpDeliver::new(client, settings.names(), logins);
     let domain = configuration.server.default_domain().clone();
-    let lmtp = Lmtp::new(settings.names(), configuration.smtp_client, Arc::new(SystemWorld));
+    let lmtp = Lmtp::new(settings.names(), configuration.smtp_client, SystemWorld);
     let pipe = Pipe::new(domain.clone());
-    let agent = AgentDeliver::new().register("lmtp", Arc::new(lmtp)).register("pipe", Arc::new(pipe));
+    let agent = AgentDeliver::new().register("lmtp", lmtp).register("pipe", pipe);
     let drop = DropDeliver::new(configuration.drop_directories(), domain);
-    let delivers = Delivers { smtp: Arc::new(smtp), drop: Arc::new(drop), agent: Arc::new(agent) };
-    Ok((settings, routing_table(configuration)?, delivers))
+    Ok((settings, routing_table(configuration)?, Delivers::new(smtp, drop, agent)))
 }
 
 /// Reads passwords when they are needed, so that a changed file counts at once.

@@ -7,6 +7,7 @@ use postroad_admin::{AdminError, Command, Ending, Selection};
 use postroad_message::ReversePath;
 use postroad_message_directory::replay;
 use postroad_queue::{Claim, MessageId, StateKind};
+use postroad_transport::Pipeline;
 
 use crate::support::{Queue, now, table};
 
@@ -118,18 +119,7 @@ async fn resubmitted_mail_takes_the_road_that_is_right_today() {
     queue.run(Command::Suspend { whole_queue: false }, of(queue.report)).await;
     // A table in force that nobody rerouted for: the commands work beside a relay with an older one.
     let store = queue.pipeline.store().clone();
-    let anew = postroad_transport::Pipeline::new(
-        queue.pipeline.settings(),
-        table("Cheaper"),
-        store,
-        postroad_transport::Delivers {
-            smtp: std::sync::Arc::new(crate::support::Nowhere),
-            drop: std::sync::Arc::new(crate::support::Nowhere),
-            agent: std::sync::Arc::new(crate::support::Nowhere),
-        },
-        std::sync::Arc::new(postroad_transport::NobodyWatches),
-        std::sync::Arc::new(postroad_transport::SystemWorld),
-    );
+    let anew = Pipeline::builder(queue.pipeline.settings(), table("Cheaper"), store).build();
     let mut seen = Vec::new();
     let changed = anew.resubmit(Default::default(), |done, total| seen.push((done, total))).await.unwrap();
     assert_eq!((changed.deliveries, changed.active), (3, 0));

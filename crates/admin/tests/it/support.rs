@@ -1,27 +1,14 @@
 //! A pipeline with mail that waits: two recipients of one message at two next hops, and a report.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use postroad_address_space::{Address, Domain, Mailbox};
 use postroad_admin::{AdminError, Command, Ending, Order, Progress, Selection, carry_out};
 use postroad_connector::{Connector, ForeignConnector, RoutingTable, SendConnector, Topology};
-use postroad_message::{Content, Envelope, Outcome, Recipient, ReversePath, Timestamp};
+use postroad_message::{Content, Envelope, Recipient, ReversePath, Timestamp};
 use postroad_queue::{MessageId, SqliteStore};
-use postroad_transport::{
-    Deliver, Delivers, Job, NobodyWatches, Pipeline, Settings, Submission, SystemWorld, World,
-};
+use postroad_transport::{Pipeline, Settings, Submission, SystemWorld, World};
 use tempfile::TempDir;
-
-/// Nothing is delivered in these tests.
-pub(crate) struct Nowhere;
-
-impl Deliver for Nowhere {
-    fn deliver<'a>(&'a self, _: Job<'a>) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>> {
-        Box::pin(async { Vec::new() })
-    }
-}
 
 pub(crate) struct Queue {
     pub(crate) folder: TempDir,
@@ -41,12 +28,9 @@ impl Queue {
             Domain::parse("contoso.com").unwrap(),
             Mailbox::parse("postmaster@contoso.com").unwrap(),
         );
-        let delivers =
-            Delivers { smtp: Arc::new(Nowhere), drop: Arc::new(Nowhere), agent: Arc::new(Nowhere) };
         let store = Arc::new(SqliteStore::open(folder.path().join("queue.db")).unwrap());
-        let table = table("Provider");
-        let pipeline =
-            Pipeline::new(settings, table, store, delivers, Arc::new(NobodyWatches), Arc::new(SystemWorld));
+        // Nothing is delivered in these tests.
+        let pipeline = Pipeline::builder(settings, table("Provider"), store).build();
         let letter = submit(&pipeline, "<joe@contoso.com>", &["jane@fabrikam.com", "FAX:+1 425"]).await;
         let report = submit(&pipeline, "<>", &["app@contoso.com"]).await;
         Self { folder, pipeline, letter, report }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use postroad_connector::DeliveryAgentConnector;
 use postroad_message::{Content, Envelope, Failure, Outcome};
@@ -33,6 +34,15 @@ pub trait DeliveryAgent: Send + Sync + 'static {
         &'a self,
         connector: &'a DeliveryAgentConnector,
     ) -> Answer<'a, Result<Box<dyn AgentConnection>, Failure>>;
+}
+
+impl<T: DeliveryAgent + ?Sized> DeliveryAgent for Arc<T> {
+    fn open<'a>(
+        &'a self,
+        connector: &'a DeliveryAgentConnector,
+    ) -> Answer<'a, Result<Box<dyn AgentConnection>, Failure>> {
+        (**self).open(connector)
+    }
 }
 
 /// Takes messages one after another.
@@ -68,4 +78,11 @@ pub struct AgentMessage<'a> {
     pub content: &'a Content,
     /// The same each time that the message comes.
     pub message: MessageId,
+}
+
+impl<'a> AgentMessage<'a> {
+    /// As the pipeline hands it over: for tests of an agent, too.
+    pub fn new(queue: &'a str, envelope: &'a Envelope, content: &'a Content, message: MessageId) -> Self {
+        Self { queue, envelope, content, message }
+    }
 }

@@ -92,10 +92,16 @@ pub struct Lmtp {
     world: Arc<dyn World>,
 }
 
+impl std::fmt::Debug for Lmtp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lmtp").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
 impl Lmtp {
     /// Says LHLO with the name of `names`, and writes addresses of other types as IMCEA addresses in its default domain.
-    pub fn new(names: Names, timeouts: Timeouts, world: Arc<dyn World>) -> Self {
-        Self { names, timeouts, world }
+    pub fn new(names: Names, timeouts: Timeouts, world: impl World) -> Self {
+        Self { names, timeouts, world: Arc::new(world) }
     }
 
     async fn connect(&self, connector: &DeliveryAgentConnector) -> Result<Connection, Failure> {

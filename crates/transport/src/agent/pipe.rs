@@ -63,6 +63,7 @@ const LAST_CALL: Duration = Duration::from_secs(25 * 60);
 const RECIPIENTS_AT_ONCE: usize = 100;
 
 /// The agent of `delivery_protocol = "pipe"`.
+#[derive(Clone, Debug)]
 pub struct Pipe {
     imcea_domain: Domain,
 }

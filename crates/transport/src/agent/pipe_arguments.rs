@@ -41,6 +41,10 @@ pub enum InvalidCommand {
 }
 
 /// Whether a program can be called like this.
+///
+/// # Errors
+///
+/// The first thing that is wrong with it.
 pub fn check_command(command: &[String], one_call_for_each_recipient: bool) -> Result<(), InvalidCommand> {
     let (program, arguments) = command.split_first().ok_or(InvalidCommand::Empty)?;
     if !program.starts_with('/') {

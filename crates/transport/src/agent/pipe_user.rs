@@ -8,6 +8,10 @@ use rustix::process::geteuid;
 pub struct InvalidUser;
 
 /// Whether it can be a user: whether there is one of that name is asked when it is needed.
+///
+/// # Errors
+///
+/// It is neither a name nor `uid:gid`, or it is root.
 pub fn check_user(text: &str) -> Result<(), InvalidUser> {
     let is_name = !text.is_empty()
         && text != "root"
@@ -34,7 +38,11 @@ pub enum NoSuchUser {
     Unreadable(String),
 }
 
-/// Whether this process, as it stands, would run a program for a connector with this `user`.
+/// Whether this process, as it stands, would run a program for a connector with this `user`. Reads `/etc/passwd`.
+///
+/// # Errors
+///
+/// It would not, for this reason.
 pub fn check_user_here(user: Option<&str>) -> Result<(), NoSuchUser> {
     User::here(user).map(drop)
 }

@@ -1,6 +1,7 @@
 //! Delivers for Delivery Agent connectors: the agents by protocol, and the connections that each connector has to its own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,12 @@ pub struct AgentDeliver {
     connectors: Mutex<BTreeMap<String, Arc<Connections>>>,
 }
 
+impl fmt::Debug for AgentDeliver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentDeliver").field("protocols", &self.agents.keys()).finish_non_exhaustive()
+    }
+}
+
 impl AgentDeliver {
     /// Without an agent: all mail waits.
     pub fn new() -> Self {
@@ -35,8 +42,9 @@ impl AgentDeliver {
     }
 
     /// Registers the agent of a protocol, such as `lmtp`, whatever its letter case; one that was there goes.
-    pub fn register(mut self, protocol: &str, agent: Arc<dyn DeliveryAgent>) -> Self {
-        self.agents.insert(protocol.to_ascii_lowercase(), agent);
+    #[must_use]
+    pub fn register(mut self, protocol: &str, agent: impl DeliveryAgent) -> Self {
+        self.agents.insert(protocol.to_ascii_lowercase(), Arc::new(agent));
         self
     }
 
@@ -57,12 +65,7 @@ impl AgentDeliver {
         })?;
         let connections = self.connections(connector);
         let _right = connections.rights.acquire().await.map_err(|_| broken("the agent is gone"))?;
-        let message = AgentMessage {
-            queue: job.destination,
-            envelope: job.envelope,
-            content: job.content,
-            message: job.message,
-        };
+        let message = AgentMessage::new(job.destination, job.envelope, job.content, job.message);
         let (mut held, is_reused) = match connections.take() {
             Some(held) => (held, true),
             None => (open(agent.as_ref(), connector).await?, false),

@@ -1,6 +1,7 @@
 //! Delivers for Foreign connectors: one file in the connector's Drop directory for the gateway to fetch.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -20,6 +21,12 @@ use crate::trouble::Trouble;
 pub struct DropDeliver {
     directories: BTreeMap<String, Arc<Writer>>,
     rules: drop::Rules,
+}
+
+impl fmt::Debug for DropDeliver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DropDeliver").field("connectors", &self.directories.keys()).finish_non_exhaustive()
+    }
 }
 
 impl DropDeliver {

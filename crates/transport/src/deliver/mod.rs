@@ -1,5 +1,6 @@
 //! How a delivery is carried out: one object for each delivery type.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,14 +11,18 @@ use postroad_queue::{DeliveryId, MessageId};
 
 pub mod agent;
 pub mod drop;
+mod no_way_out;
 pub mod smtp;
 
 pub use agent::AgentDeliver;
 pub use drop::DropDeliver;
 pub use smtp::SmtpDeliver;
 
+use no_way_out::NoWayOut;
+
 /// One message for one next hop.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Job<'a> {
     /// The connector that won the selection; its kind says which object carries the job out.
     pub connector: &'a Connector,
@@ -35,6 +40,20 @@ pub struct Job<'a> {
     pub delivery: DeliveryId,
 }
 
+impl<'a> Job<'a> {
+    /// A job of this server.
+    pub fn new(
+        connector: &'a Connector,
+        destination: &'a str,
+        envelope: &'a Envelope,
+        content: &'a Content,
+        message: MessageId,
+        delivery: DeliveryId,
+    ) -> Self {
+        Self { connector, server: None, destination, envelope, content, message, delivery }
+    }
+}
+
 /// Carries out deliveries of one kind.
 ///
 /// The answer holds exactly one outcome for each recipient, in the order of the envelope's recipients,
@@ -46,8 +65,15 @@ pub trait Deliver: Send + Sync + 'static {
     fn deliver<'a>(&'a self, job: Job<'a>) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>>;
 }
 
-/// The object for each kind of connector.
+impl<T: Deliver + ?Sized> Deliver for Arc<T> {
+    fn deliver<'a>(&'a self, job: Job<'a>) -> Pin<Box<dyn Future<Output = Vec<Outcome>> + Send + 'a>> {
+        (**self).deliver(job)
+    }
+}
+
+/// The object for each kind of connector. By default there is none: all mail waits, and says why.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Delivers {
     /// Send connectors: smart hosts and MX hosts.
     pub smtp: Arc<dyn Deliver>,
@@ -55,4 +81,23 @@ pub struct Delivers {
     pub drop: Arc<dyn Deliver>,
     /// Delivery Agent connectors: whatever agent is registered for the connector's protocol.
     pub agent: Arc<dyn Deliver>,
+}
+
+impl Delivers {
+    /// All three of them.
+    pub fn new(smtp: impl Deliver, drop: impl Deliver, agent: impl Deliver) -> Self {
+        Self { smtp: Arc::new(smtp), drop: Arc::new(drop), agent: Arc::new(agent) }
+    }
+}
+
+impl Default for Delivers {
+    fn default() -> Self {
+        Self::new(NoWayOut, NoWayOut, NoWayOut)
+    }
+}
+
+impl fmt::Debug for Delivers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivers").finish_non_exhaustive()
+    }
 }

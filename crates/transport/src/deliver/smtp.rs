@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::path::PathBuf;
@@ -30,6 +31,12 @@ pub trait Credentials: Send + Sync + 'static {
     fn credential(&self, name: &str) -> Option<Credential>;
 }
 
+impl<T: Credentials + ?Sized> Credentials for Arc<T> {
+    fn credential(&self, name: &str) -> Option<Credential> {
+        (**self).credential(name)
+    }
+}
+
 /// Has no login for anybody.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoCredentials;
@@ -47,6 +54,12 @@ pub struct SmtpDeliver {
     credentials: Arc<dyn Credentials>,
     logins: Remembered<String, Option<Credential>>,
     certificates: Remembered<(PathBuf, PathBuf), Option<ClientCertificate>>,
+}
+
+impl fmt::Debug for SmtpDeliver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpDeliver").field("names", &self.names).finish_non_exhaustive()
+    }
 }
 
 impl SmtpDeliver {
@@ -225,13 +238,7 @@ mod tests {
 
     fn delivering(credentials: impl Credentials) -> SmtpDeliver {
         let domain: Domain = "hub01.contoso.com".parse().unwrap();
-        let names = Names {
-            fqdn: domain.clone(),
-            default_domain: domain,
-            accepted_domains: Vec::new(),
-            frontend_proxies: Vec::new(),
-        };
-        SmtpDeliver::new(SmtpClient::new().unwrap(), names, credentials)
+        SmtpDeliver::new(SmtpClient::new().unwrap(), Names::new(domain.clone(), domain), credentials)
     }
 
     #[test]
@@ -254,15 +261,8 @@ mod tests {
             let envelope = Envelope::new(ReversePath::try_from(from.to_owned()).unwrap(), to);
             let content = Content::from(content.as_bytes().to_vec());
             let kind = Connector::Send(connector.clone());
-            let job = Job {
-                connector: &kind,
-                server: None,
-                destination: "example.org",
-                envelope: &envelope,
-                content: &content,
-                message: MessageId::from_u64(1),
-                delivery: DeliveryId::from_u64(1),
-            };
+            let (message, delivery) = (MessageId::from_u64(1), DeliveryId::from_u64(1));
+            let job = Job::new(&kind, "example.org", &envelope, &content, message, delivery);
             let shown = masqueraded(&connector, &job, &accepted);
             assert_eq!(shown.reverse_path.to_string(), expected, "{from}");
             assert_eq!(shown.recipients, envelope.recipients);

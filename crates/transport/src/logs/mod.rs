@@ -9,7 +9,7 @@
 //! let mut settings = tracking::LogsSettings::default();
 //! settings.message_tracking = Some(LogSettings::message_tracking(folder.path()));
 //! let logs = Logs::open("hub01.contoso.com", &settings);
-//! let observer = logs.message_tracking(); // for Pipeline::new
+//! let observer = logs.message_tracking(); // for PipelineBuilder::observer
 //! let protocol = logs.receive_protocol(); // for ServerSettings::protocol_log
 //! logs.configure(&tracking::LogsSettings::default()); // at any time; off, and written to the last row
 //! # let _ = (observer, protocol);
@@ -62,7 +62,7 @@ impl Logs {
         self.send_protocol.log().configure(settings.send_protocol.as_ref());
     }
 
-    /// For [`Pipeline::new`](crate::Pipeline::new).
+    /// For [`PipelineBuilder::observer`](crate::PipelineBuilder::observer).
     pub fn message_tracking(&self) -> Arc<MessageTracking> {
         Arc::clone(&self.message_tracking)
     }

@@ -46,8 +46,9 @@ async fn no_message_waits_behind_another_while_a_connection_is_free() {
     let mut texts = DeliveryAgentConnector::new("Texts", vec!["MOBILE:*;1".parse().unwrap()], "together");
     texts.max_concurrent_connections = AT_A_TIME.into();
     let table = RoutingTable::build(vec![Connector::DeliveryAgent(texts)], Topology::new("Hub01"), vec![]);
-    let agent = Arc::new(AgentDeliver::new().register("together", Arc::new(together.clone())));
-    relay.pipeline.put_in_force(settings(), table.unwrap(), Delivers { agent, ..relay.delivers() });
+    let agent = AgentDeliver::new().register("together", together.clone());
+    let delivers = Delivers::new(relay.smtp.clone(), relay.drop.clone(), agent);
+    relay.pipeline.put_in_force(settings(), table.unwrap(), delivers);
     // All of them are due when the first is claimed.
     for _ in 0..2 * AT_A_TIME {
         relay.pipeline.submit(message("erp@sender.test", &["MOBILE:1"])).await.unwrap();

@@ -95,7 +95,7 @@ impl AgentConnection for Connection {
 
 fn pretend(does: Does) -> (Arc<AgentDeliver>, Arc<Counts>) {
     let counts = Arc::new(Counts::default());
-    (Arc::new(AgentDeliver::new().register("MOBILE", Arc::new(Pretend(does, counts.clone())))), counts)
+    (Arc::new(AgentDeliver::new().register("MOBILE", Pretend(does, counts.clone()))), counts)
 }
 
 fn connector(protocol: &str) -> DeliveryAgentConnector {

@@ -42,15 +42,8 @@ impl Delivery {
 
     /// As the delivery of that number.
     pub(crate) fn job(&self, delivery: u64) -> Job<'_> {
-        Job {
-            connector: &self.connector,
-            server: None,
-            destination: self.queue,
-            envelope: &self.submission.envelope,
-            content: &self.submission.content,
-            message: MESSAGE,
-            delivery: DeliveryId::from_u64(delivery),
-        }
+        let Submission { envelope, content, .. } = &self.submission;
+        Job::new(&self.connector, self.queue, envelope, content, MESSAGE, DeliveryId::from_u64(delivery))
     }
 
     pub(crate) async fn by(&self, way_out: &impl Deliver) -> Vec<Outcome> {

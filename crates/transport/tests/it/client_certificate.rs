@@ -10,8 +10,7 @@ use postroad_smtp_server::{
     AuthMechanism, BoxFuture, Client, NobodyLogsOn, PermissionGroup, ReceiveConnector, Refusal, Server,
     ServerSettings, Submit, TlsClientCertificates, TlsMaterial,
 };
-use postroad_transport::deliver::smtp::{NoCredentials, SmtpDeliver};
-use postroad_transport::dial::Names;
+use postroad_transport::{Names, NoCredentials, SmtpDeliver};
 
 use crate::by_hand::Delivery;
 
@@ -70,13 +69,7 @@ async fn our_own_server_knows_a_send_connector_by_its_certificate() {
     let serving = tokio::spawn(server.serve(std::future::pending()));
 
     let hub: postroad_address_space::Domain = "hub.test".parse().unwrap();
-    let names = Names {
-        fqdn: hub.clone(),
-        default_domain: hub,
-        accepted_domains: Vec::new(),
-        frontend_proxies: Vec::new(),
-    };
-    let deliver = SmtpDeliver::new(SmtpClient::new().unwrap(), names, NoCredentials);
+    let deliver = SmtpDeliver::new(SmtpClient::new().unwrap(), Names::new(hub.clone(), hub), NoCredentials);
     let mut send = SendConnector::new("To our partner", vec!["b.test".parse().unwrap()]);
     send.smart_hosts = vec!["[127.0.0.1]".parse().unwrap()];
     (send.port, send.require_tls) = (port, true);

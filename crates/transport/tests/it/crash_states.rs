@@ -75,7 +75,7 @@ async fn run(folder: &Path) {
     let delivers = fax_only(folder);
     let store: Arc<dyn QueueStore> = Arc::new(open(folder));
     let table = table(&[("Fax", &["FAX:*;1"])]);
-    let pipeline = Pipeline::new(settings(), table, store, delivers, Arc::new(NobodyWatches), world);
+    let pipeline = Pipeline::builder(settings(), table, store).delivers(delivers).world(world).build();
     pipeline.recover().await.unwrap();
     let [pickup, replay] = watched(folder);
     let watching = async {
@@ -105,7 +105,7 @@ async fn run(folder: &Path) {
 fn fax_only(folder: &Path) -> Delivers {
     let directories = [("Fax".to_owned(), DropDirectory::new(folder.join("Drop")))];
     let fax = DropDeliver::new(directories.into(), Domain::parse("contoso.com").unwrap());
-    Delivers { smtp: Pretend::new([delivered()]), drop: Arc::new(fax), agent: Pretend::new([]) }
+    Delivers::new(Pretend::new([delivered()]), fax, Pretend::new([]))
 }
 
 fn is_done(folder: &Path) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use postroad_message::Outcome;
 use postroad_message_directory::{DropDirectory, drop};
 use postroad_queue::{Filter, SqliteStore};
-use postroad_transport::{Deliver, Delivers, NobodyWatches, Pipeline};
+use postroad_transport::{Deliver, Pipeline};
 
 use crate::by_hand::{Delivery, contoso, gateway};
 use crate::held_store::HeldStore;
@@ -115,11 +115,10 @@ async fn a_message_waits_while_its_directory_cannot_take_it() {
             Arc::default(),
             Arc::default(),
         ));
-        let drop = Arc::new(gateway(DropDirectory::new(&path).quota(Some(1_000))));
-        let delivers = Delivers { smtp: Pretend::new([delivered()]), drop, agent: Pretend::new([]) };
-        let (table, world) = (table(&[("Fax", &["FAX:*;1"])]), Arc::new(TestWorld::new(Arc::default())));
-        let watcher = Arc::new(NobodyWatches);
-        let pipeline = Pipeline::new(settings(), table, store, delivers, watcher, world);
+        let drop = gateway(DropDirectory::new(&path).quota(Some(1_000)));
+        let pipeline = Pipeline::builder(settings(), table(&[("Fax", &["FAX:*;1"])]), store).drop(drop);
+        let pipeline =
+            pipeline.smtp(Pretend::new([delivered()])).world(TestWorld::new(Arc::default())).build();
         pipeline.recover().await.unwrap();
         let running = pipeline.clone();
         let running = tokio::spawn(async move { running.run(std::future::pending()).await });

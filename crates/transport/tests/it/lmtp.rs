@@ -1,7 +1,5 @@
 //! `lmtp` over a Unix socket and over TCP: an answer for each recipient, and a server that is not there.
 
-use std::sync::Arc;
-
 use postroad_connector::DeliveryAgentConnector;
 use postroad_message::{Outcome, Scope};
 use postroad_smtp_protocol::client::Timeouts;
@@ -46,8 +44,8 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, most: usize) {
 }
 
 fn agents() -> AgentDeliver {
-    let lmtp = Lmtp::new(settings().names(), Timeouts::default(), Arc::new(SystemWorld));
-    AgentDeliver::new().register("lmtp", Arc::new(lmtp))
+    let lmtp = Lmtp::new(settings().names(), Timeouts::default(), SystemWorld);
+    AgentDeliver::new().register("lmtp", lmtp)
 }
 
 async fn hand_over(agents: &AgentDeliver, endpoint: &str) -> Vec<Outcome> {

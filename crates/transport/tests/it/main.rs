@@ -10,6 +10,7 @@ mod closed_queue;
 mod crash_states;
 #[path = "../../../queue/tests/it/dice.rs"]
 mod dice;
+mod doors;
 mod drop_deliver;
 mod files;
 mod held_store;

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use postroad_connector::DeliveryAgentConnector;
 use postroad_message::{Fault, Outcome, Scope};
@@ -45,7 +44,7 @@ fn mailboxes(folder: &Path) -> DeliveryAgentConnector {
 async fn piped(connector: DeliveryAgentConnector, from: &str, to: &[&str]) -> Vec<Outcome> {
     // More than a pipe holds, so that a program that reads nothing closes it while we write.
     let content = format!("Subject: Tea\r\n\r\n{}", "At four.\r\n".repeat(20_000)).into_bytes();
-    let agents = AgentDeliver::new().register("pipe", Arc::new(Pipe::new(contoso())));
+    let agents = AgentDeliver::new().register("pipe", Pipe::new(contoso()));
     Delivery::new(connector, "contoso.com", from, to, content).by(&agents).await
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use postroad_message::{NextHop, Notify};
-use postroad_transport::SubmitError;
+use postroad_transport::{Delivers, SubmitError};
 
 use postroad_connector::{Connector, ForeignConnector, RoutingTable, SendConnector, Topology};
 
@@ -170,6 +170,19 @@ async fn mail_for_a_server_whose_address_nobody_knows_waits() {
     assert!(relay.drop.attempts().is_empty() && relay.smtp.attempts().is_empty());
     let waiting = relay.waiting().await;
     assert!(waiting[0].last_failure().unwrap().text.contains("Hub02"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_for_a_connector_for_which_nobody_delivers_waits_and_says_why() {
+    let relay = Relay::new([]);
+    let fax = table(&[("Fax", &["FAX:*;1"])]);
+    relay.pipeline.put_in_force(relay.pipeline.settings(), fax, Delivers::default());
+    relay.pipeline.submit(message("app@contoso.com", &["FAX:123"])).await.unwrap();
+    relay.start().await;
+    relay.let_pass(Duration::from_secs(60)).await;
+    let [waiting] = relay.waiting().await.try_into().unwrap();
+    let failure = waiting.last_failure().unwrap();
+    assert!(failure.text.contains("nobody who delivers for connector \"Fax\""), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -224,12 +224,13 @@ impl Relay {
             hangs.clone(),
         ));
         let drop = Pretend::new([]);
-        let delivers = Delivers { smtp: smtp.clone(), drop: drop.clone(), agent: Pretend::new([]) };
+        let delivers = Delivers::new(smtp.clone(), drop.clone(), Pretend::new([]));
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let world = TestWorld::new(free.clone());
         let (memory, breaks) = (world.memory.clone(), world.breaks.clone());
         let table = table(&[("Partner", &["contoso.com", "sender.test"]), ("Fax", &["FAX:*;1"])]);
-        let pipeline = Pipeline::new(settings(), table, store.clone(), delivers, observer, Arc::new(world));
+        let pipeline = Pipeline::builder(settings(), table, store.clone());
+        let pipeline = pipeline.delivers(delivers).observer(observer).world(world).build();
         Self {
             pipeline,
             store,
@@ -254,7 +255,7 @@ impl Relay {
 
     /// The ways out.
     pub(crate) fn delivers(&self) -> Delivers {
-        Delivers { smtp: self.smtp.clone(), drop: self.drop.clone(), agent: Pretend::new([]) }
+        Delivers::new(self.smtp.clone(), self.drop.clone(), Pretend::new([]))
     }
 
     /// Delivers in the background until dropped with the test's runtime.

@@ -59,7 +59,8 @@ async fn start(configuration: Configuration, file: Option<&Path>) -> Result<Exit
     match ended {
         Ok(Ok(())) if told_to => return Ok(Exit::Ok),
         Ok(Ok(())) => tracing::error!("the relay ended without being told to"),
-        Ok(Err(error)) | Err(error) => tracing::error!(%error, "the relay ended badly"),
+        Ok(Err(error)) => tracing::error!(error, "the relay ended badly"),
+        Err(error) => tracing::error!(%error, "the relay ended badly"),
     }
     Err(Exit::Temporary)
 }
