@@ -188,7 +188,9 @@ fn pair_fault(
     if file_fault(certificate).is_some() || file_fault(key).is_some() {
         return None;
     }
-    TlsMaterial::from_pem_files(certificate, key).err().filter(about).map(|wrong| plain(&wrong.to_string()))
+    // Built without cryptography it can't be said; whoever brings his own hears of it.
+    let wrong = TlsMaterial::from_pem_files(certificate, key).err()?;
+    (wrong != TlsMaterialError::NoProvider && about(&wrong)).then(|| plain(&wrong.to_string()))
 }
 
 fn certificates_fault(pair: &CertificateFiles) -> Option<String> {

@@ -164,7 +164,8 @@ impl SmtpClientBuilder {
         self
     }
 
-    /// The cryptography TLS is made with. That of a given TLS configuration, or else ring; the process's default is neither read nor set.
+    /// The cryptography TLS is made with; the process's default is neither read nor set. That of a given TLS configuration, or else
+    /// ring, where the feature of that name was not left out; without it one must be given.
     pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.provider = Some(provider);
         self

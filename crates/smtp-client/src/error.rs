@@ -49,6 +49,11 @@ pub enum BuildError {
     /// The TLS provider can't do TLS 1.2 or 1.3: a [`rustls::Error`].
     #[error("the TLS provider is of no use: {0}")]
     Provider(#[source] Cause),
+    /// The crate was built without `ring`, and no provider was given.
+    #[error(
+        "no cryptography: `SmtpClientBuilder::crypto_provider` has to be given where the feature `ring` is off"
+    )]
+    NoProvider,
     /// The crate was built without `hickory`, and no resolver was given.
     #[error(
         "no name service: `SmtpClientBuilder::resolver` has to be given where the feature `hickory` is off"

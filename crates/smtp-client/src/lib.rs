@@ -163,6 +163,11 @@
 //! Passwords go over TLS, or in clear text where [`Authentication::clear_text_allowed`] says so; never after TLS was offered and
 //! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
 //!
+//! # Features
+//!
+//! All default. Without `ring`, `hickory` or `native-certs` a client has to be [given](SmtpClientBuilder) the cryptography of TLS, a resolver
+//! or trust anchors. `rustls` is re-exported.
+//!
 #![doc = include_str!("../INTEROP.md")]
 #![warn(missing_debug_implementations, clippy::missing_errors_doc, clippy::return_self_not_must_use)]
 
@@ -195,4 +200,6 @@ pub use proxy::Proxy;
 #[cfg(feature = "hickory")]
 pub use resolve::HickoryResolver;
 pub use resolve::{Answer, BoxFuture, MxRecord, Resolve, Security};
+/// rustls 0.23, which [`SmtpClientBuilder`] and [`TrustAnchors`] take: another major version of it is a major version of this crate.
+pub use rustls;
 pub use tls::TrustAnchors;

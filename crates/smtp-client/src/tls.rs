@@ -53,7 +53,8 @@ impl Tls {
     ) -> Result<Self, BuildError> {
         let provider = provider
             .or_else(|| given.as_ref().map(|given| given.crypto_provider().clone()))
-            .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+            .or_else(usual_provider)
+            .ok_or(BuildError::NoProvider)?;
         let roots = match (&given, anchors) {
             (Some(_), _) => Arc::new(RootCertStore::empty()),
             (None, TrustAnchors::System) => Arc::new(system_roots()?),
@@ -128,6 +129,14 @@ impl Tls {
     fn configure(&self, proof: Proof) -> Result<Arc<ClientConfig>, BuildError> {
         configuration(&self.provider, &self.roots, proof)
     }
+}
+
+/// ring; `None` where it was left out. The process's default is neither read nor set.
+fn usual_provider() -> Option<Arc<CryptoProvider>> {
+    #[cfg(feature = "ring")]
+    return Some(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(feature = "ring"))]
+    None
 }
 
 /// How one handshake is made.

@@ -88,6 +88,10 @@
 //! * Time is tokio's: a test may pause it.
 //!
 //! `examples/receive.rs` is a whole server in sixty lines.
+//!
+//! # Features
+//!
+//! `ring` (default): the cryptography of TLS where no other is [given](Cryptography). `rustls` is re-exported.
 
 mod admission;
 mod by_the_minute;
@@ -134,9 +138,14 @@ pub use parameters::{
 pub use postroad_smtp_protocol::sasl::{BearerToken, ScramVerifier, Secret};
 pub use postroad_smtp_protocol::transcript::{Conversation, Entry, ProtocolLog};
 pub use receive_connector::{CertificateFiles, ReceiveConnector};
+/// rustls 0.23, which [`TlsMaterial::from_config`] and [`Cryptography`] take: another major version of it is a major version of this crate.
+pub use rustls;
 pub use server::Server;
 pub use server_settings::ServerSettings;
 pub use source::Source;
 pub use submit::{BoxFuture, IncomingMessage, Refusal, Submit};
-pub use tls::{ClientCertificate, InvalidCertificateName, TlsCertificateName, TlsMaterial, TlsMaterialError};
+pub use tls::{
+    ClientCertificate, Cryptography, InvalidCertificateName, TlsCertificateName, TlsMaterial,
+    TlsMaterialError,
+};
 pub use verify::{Logon, LogonStep, NobodyLogsOn, Verification, Verify};

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use postroad_message::TlsFacts;
-use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, NoServerSessionStorage};
 use rustls::{ServerConfig, ServerConnection};
@@ -12,6 +11,7 @@ use rustls::{ServerConfig, ServerConnection};
 use crate::parameters::{TlsClientCertificates, TlsMinimumVersion};
 use crate::receive_connector::ReceiveConnector;
 use crate::tls::client_certificates::{self, ClientCertificate};
+use crate::tls::cryptography::Cryptography;
 use crate::tls::served_certificates::{self, ServedCertificates};
 use crate::tls::watch::{Look, Source};
 
@@ -21,8 +21,17 @@ pub struct TlsMaterial(Option<Arc<Shared>>);
 
 struct Shared {
     in_force: RwLock<Arc<InForce>>,
-    /// Where it was read; `None` where an embedder gave it.
-    source: Option<Source>,
+    origin: Origin,
+}
+
+/// Where it came from.
+enum Origin {
+    /// Files, read by this cryptography.
+    Files(Box<(Source, Cryptography)>),
+    /// A certificate in memory.
+    Memory,
+    /// The embedder's own configuration.
+    Embedder,
 }
 
 /// One reading of the files, replaced as a whole.
@@ -35,7 +44,7 @@ pub(crate) struct InForce {
 }
 
 /// Why a certificate or key is not usable. Whoever wrote the configuration mends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsMaterialError {
     /// The file cannot be read, or holds no PEM certificate.
@@ -55,6 +64,15 @@ pub enum TlsMaterialError {
     /// The file of authorities for client certificates cannot be read, or holds none.
     #[error("no authority for client certificates could be read: expected PEM certificates of authorities")]
     ClientAuthorities,
+    /// The provider has neither of the TLS versions, or makes no tickets.
+    #[error("the provider of cryptography is of no use: {0}")]
+    Provider(rustls::Error),
+    /// The connector names one file of a pair, or further certificates without the first.
+    #[error("`tls_certificate` and `tls_key` need each other, and `tls_certificates` needs both")]
+    Half,
+    /// The feature `ring` was left out, and [`Cryptography`] was not given.
+    #[error("there is no cryptography: give a provider of it, or build with the feature `ring`")]
+    NoProvider,
 }
 
 impl TlsMaterial {
@@ -65,15 +83,32 @@ impl TlsMaterial {
 
     /// The embedder's own configuration. A client certificate that it lets through counts as verified.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self::new(InForce { config, verifier: None, look: Vec::new() }, None)
+        Self::new(InForce { config, verifier: None, look: Vec::new() }, Origin::Embedder)
     }
 
     /// Everything the connector names: certificates, authorities, the least version. None where it names no certificate.
     ///
     /// Reads files, which blocks. A running server looks at them again every second; see [`reload`](Self::reload).
     pub fn of(connector: &ReceiveConnector) -> Result<Self, TlsMaterialError> {
-        let Some(source) = Source::of(connector) else { return Ok(Self::none()) };
-        Ok(Self::new(source.read()?, Some(source)))
+        Self::of_by(connector, Cryptography::usual)
+    }
+
+    /// As [`of`](Self::of), by this cryptography, also when the files are read again.
+    pub fn of_with(
+        connector: &ReceiveConnector,
+        cryptography: Cryptography,
+    ) -> Result<Self, TlsMaterialError> {
+        Self::of_by(connector, || Some(cryptography))
+    }
+
+    fn of_by(
+        connector: &ReceiveConnector,
+        cryptography: impl FnOnce() -> Option<Cryptography>,
+    ) -> Result<Self, TlsMaterialError> {
+        let Some(source) = Source::of(connector)? else { return Ok(Self::none()) };
+        let cryptography = cryptography().ok_or(TlsMaterialError::NoProvider)?;
+        let read = source.read(&cryptography)?;
+        Ok(Self::new(read, Origin::Files(Box::new((source, cryptography)))))
     }
 
     /// Reads both files, which blocks: one certificate, TLS 1.2 and 1.3, no client certificates.
@@ -86,10 +121,19 @@ impl TlsMaterial {
 
     /// As [`from_pem_files`](Self::from_pem_files), from memory.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsMaterialError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let certified = served_certificates::parse(certificate, key, &provider)?;
+        let cryptography = Cryptography::usual().ok_or(TlsMaterialError::NoProvider)?;
+        Self::from_pem_with(certificate, key, &cryptography)
+    }
+
+    /// As [`from_pem`](Self::from_pem), by this cryptography.
+    pub fn from_pem_with(
+        certificate: &[u8],
+        key: &[u8],
+        cryptography: &Cryptography,
+    ) -> Result<Self, TlsMaterialError> {
+        let certified = served_certificates::parse(certificate, key, &cryptography.provider)?;
         let served = ServedCertificates::new(certified, [])?;
-        Ok(Self::new(InForce::new(served, None, TlsMinimumVersion::Tls12, provider)?, None))
+        Ok(Self::new(InForce::new(served, None, TlsMinimumVersion::Tls12, cryptography)?, Origin::Memory))
     }
 
     /// Reads the files again, now, and puts them in force for the handshakes to come. An error leaves what was.
@@ -97,14 +141,15 @@ impl TlsMaterial {
     /// For an embedder who knows that they changed; a running server finds out by itself. Blocks.
     pub fn reload(&self) -> Result<(), TlsMaterialError> {
         let Some(shared) = &self.0 else { return Ok(()) };
-        let Some(source) = &shared.source else { return Ok(()) };
-        let read = Arc::new(source.read()?);
+        let Origin::Files(files) = &shared.origin else { return Ok(()) };
+        let (source, cryptography) = &**files;
+        let read = Arc::new(source.read(cryptography)?);
         *shared.in_force.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }
 
-    fn new(in_force: InForce, source: Option<Source>) -> Self {
-        Self(Some(Arc::new(Shared { in_force: RwLock::new(Arc::new(in_force)), source })))
+    fn new(in_force: InForce, origin: Origin) -> Self {
+        Self(Some(Arc::new(Shared { in_force: RwLock::new(Arc::new(in_force)), origin })))
     }
 
     pub(crate) fn is_some(&self) -> bool {
@@ -118,7 +163,20 @@ impl TlsMaterial {
     }
 
     pub(crate) fn source(&self) -> Option<&Source> {
-        self.0.as_ref()?.source.as_ref()
+        match &self.0.as_ref()?.origin {
+            Origin::Files(files) => Some(&files.0),
+            Origin::Memory | Origin::Embedder => None,
+        }
+    }
+
+    /// Whether there is somebody who judges the certificates of clients, where they are asked for.
+    pub(crate) fn judges_clients(&self) -> bool {
+        let Some(shared) = &self.0 else { return false };
+        match shared.origin {
+            Origin::Files(..) => self.in_force().is_some_and(|in_force| in_force.verifier.is_some()),
+            Origin::Memory => false,
+            Origin::Embedder => true,
+        }
     }
 }
 
@@ -127,7 +185,7 @@ impl InForce {
         served: ServedCertificates,
         verifier: Option<(Arc<dyn ClientCertVerifier>, TlsClientCertificates)>,
         minimum: TlsMinimumVersion,
-        provider: Arc<CryptoProvider>,
+        cryptography: &Cryptography,
     ) -> Result<Self, TlsMaterialError> {
         let versions: &[&rustls::SupportedProtocolVersion] = match minimum {
             TlsMinimumVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
@@ -138,9 +196,9 @@ impl InForce {
             Some((strict, _)) => client_certificates::lenient(Arc::clone(strict)),
             None => Arc::new(NoClientAuth),
         };
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&cryptography.provider))
             .with_protocol_versions(versions)
-            .map_err(|_| TlsMaterialError::Mismatch)?
+            .map_err(TlsMaterialError::Provider)?
             .with_client_cert_verifier(in_handshake)
             .with_cert_resolver(Arc::new(served));
         // Sessions are resumed by what the client keeps, so that thousands of clients cost no memory here. The keys are this
@@ -148,9 +206,10 @@ impl InForce {
         // where it is required there is no other: it may have expired since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        if !matches!(verifier, Some((_, TlsClientCertificates::Require))) {
-            config.ticketer =
-                rustls::crypto::ring::Ticketer::new().map_err(|_| TlsMaterialError::Mismatch)?;
+        let required = matches!(verifier, Some((_, TlsClientCertificates::Require)));
+        let tickets = if required { Ok(None) } else { cryptography.make_tickets() };
+        if let Some(ticketer) = tickets.map_err(TlsMaterialError::Provider)? {
+            config.ticketer = ticketer;
             config.send_tls13_tickets = 1;
         }
         let verifier = verifier.map(|(strict, _)| strict);
@@ -181,7 +240,10 @@ impl std::fmt::Debug for TlsMaterial {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::receive_connector::CertificateFiles;
 
     #[test]
     fn names_the_half_that_is_wrong() {
@@ -197,6 +259,57 @@ mod tests {
         ] {
             assert_eq!(TlsMaterial::from_pem(certificate.as_bytes(), key.as_bytes()).err(), Some(error));
         }
+    }
+
+    #[test]
+    fn half_a_certificate_is_not_no_tls() {
+        let of = |certificate: bool, key: bool, further: bool| {
+            let mut connector = ReceiveConnector::new("Default");
+            let file = |named: bool| named.then(|| "nowhere.pem".into());
+            (connector.tls_certificate, connector.tls_key) = (file(certificate), file(key));
+            if further {
+                let [certificate, key] = ["shop.pem", "shop.key"].map(Into::into);
+                connector.tls_certificates = vec![CertificateFiles { certificate, key }];
+            }
+            TlsMaterial::of(&connector).map(|material| material.is_some())
+        };
+        assert_eq!(of(false, false, false), Ok(false));
+        for (certificate, key, further) in
+            [(true, false, false), (false, true, false), (false, false, true), (false, true, true)]
+        {
+            assert_eq!(of(certificate, key, further), Err(TlsMaterialError::Half));
+        }
+    }
+
+    #[test]
+    fn the_cryptography_that_was_given_is_also_that_of_files_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["mail.contoso.com".to_owned()]).unwrap();
+        let mut connector = ReceiveConnector::new("Default");
+        let write = |name: &str, text: String| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            Some(file)
+        };
+        connector.tls_certificate = write("cert.pem", made.cert.pem());
+        connector.tls_key = write("key.pem", made.signing_key.serialize_pem());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = || asked.load(Ordering::Relaxed);
+        let counted = Arc::clone(&asked);
+        let cryptography = Cryptography::new(Arc::clone(&provider)).tickets(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            rustls::crypto::ring::Ticketer::new()
+        });
+        let material = TlsMaterial::of_with(&connector, cryptography).unwrap();
+        let in_force = || material.in_force().unwrap().config.clone();
+        assert!(Arc::ptr_eq(in_force().crypto_provider(), &provider) && in_force().ticketer.enabled());
+        assert_eq!(count(), 1);
+        material.reload().unwrap();
+        assert!(Arc::ptr_eq(in_force().crypto_provider(), &provider) && in_force().ticketer.enabled());
+        assert_eq!(count(), 2, "keys of its own for each reading");
+        let untold = TlsMaterial::of_with(&connector, Cryptography::new(provider)).unwrap();
+        assert!(!untold.in_force().unwrap().config.ticketer.enabled());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod certificate_name;
 mod client_certificates;
+mod cryptography;
 mod lifetime;
 pub mod material;
 mod served_certificates;
@@ -13,4 +14,5 @@ pub(crate) mod watch;
 
 pub use certificate_name::{InvalidCertificateName, TlsCertificateName};
 pub use client_certificates::ClientCertificate;
+pub use cryptography::Cryptography;
 pub use material::{TlsMaterial, TlsMaterialError};

@@ -13,6 +13,7 @@ use crate::parameters::{TlsClientCertificates, TlsMinimumVersion};
 use crate::receive_connector::{CertificateFiles, ReceiveConnector};
 use crate::tls::certificate_name::TlsCertificateName;
 use crate::tls::client_certificates;
+use crate::tls::cryptography::Cryptography;
 use crate::tls::material::{InForce, TlsMaterial, TlsMaterialError};
 use crate::tls::served_certificates::{self, ServedCertificates};
 
@@ -34,13 +35,14 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Where the connector's certificate and key lie, if it names both.
-    pub(crate) fn of(connector: &ReceiveConnector) -> Option<Self> {
-        let first = CertificateFiles {
-            certificate: connector.tls_certificate.clone()?,
-            key: connector.tls_key.clone()?,
+    /// Where the connector's certificate and key lie; `None` where it names none. Half of a pair is none of both.
+    pub(crate) fn of(connector: &ReceiveConnector) -> Result<Option<Self>, TlsMaterialError> {
+        let first = match (connector.tls_certificate.clone(), connector.tls_key.clone()) {
+            (Some(certificate), Some(key)) => CertificateFiles { certificate, key },
+            (None, None) if connector.tls_certificates.is_empty() => return Ok(None),
+            _ => return Err(TlsMaterialError::Half),
         };
-        Some(Self {
+        Ok(Some(Self {
             connector: connector.name.clone(),
             first,
             others: connector.tls_certificates.clone(),
@@ -48,16 +50,16 @@ impl Source {
             client_certificates: connector.tls_client_certificates,
             client_authorities: connector.tls_client_ca_file.clone(),
             minimum: connector.tls_minimum_version,
-        })
+        }))
     }
 
     /// Reads everything, which blocks.
-    pub(crate) fn read(&self) -> Result<InForce, TlsMaterialError> {
+    pub(crate) fn read(&self, cryptography: &Cryptography) -> Result<InForce, TlsMaterialError> {
         // First, so that what is written meanwhile is seen as a change.
         let look = self.look();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = &cryptography.provider;
         let read =
-            |files: &CertificateFiles| served_certificates::read(&files.certificate, &files.key, &provider);
+            |files: &CertificateFiles| served_certificates::read(&files.certificate, &files.key, provider);
         let mut others: Vec<_> = self.others.iter().map(read).collect::<Result<_, _>>()?;
         let mut first = read(&self.first)?;
         if let Some(name) = &self.name {
@@ -72,10 +74,10 @@ impl Source {
         let served = ServedCertificates::new(first, others)?;
         let verifier = match (self.client_certificates, &self.client_authorities) {
             (TlsClientCertificates::None, _) => None,
-            (wanted, Some(file)) => Some((client_certificates::verifier(file, &provider)?, wanted)),
+            (wanted, Some(file)) => Some((client_certificates::verifier(file, provider)?, wanted)),
             (_, None) => return Err(TlsMaterialError::ClientAuthorities),
         };
-        InForce::new(served, verifier, self.minimum, provider).map(|read| InForce { look, ..read })
+        InForce::new(served, verifier, self.minimum, cryptography).map(|read| InForce { look, ..read })
     }
 
     fn files(&self) -> impl Iterator<Item = &Path> {
