@@ -110,6 +110,7 @@ pub enum Contradiction {
 
 impl Contradiction {
     /// The parameters that contradict, by their names in relay.toml; the first is the one to point at.
+    #[must_use]
     pub fn parameters(&self) -> Vec<&'static str> {
         match self {
             Self::OutOfRange { parameter, .. } => vec![parameter],
@@ -141,6 +142,7 @@ impl Contradiction {
 
 impl ReceiveConnector {
     /// Every rule this connector breaks by itself; empty when it may be used.
+    #[must_use]
     pub fn validate(&self) -> Vec<Contradiction> {
         let mut found = self.ranges();
         found.extend(self.authentication_rules());
@@ -292,7 +294,11 @@ impl ReceiveConnector {
 }
 
 /// Every rule that connectors break together, each with the index of the later connector of the pair.
-pub fn validate_together(connectors: &[ReceiveConnector]) -> Vec<(usize, Contradiction)> {
+#[must_use]
+pub fn validate_together<'a>(
+    connectors: impl IntoIterator<Item = &'a ReceiveConnector>,
+) -> Vec<(usize, Contradiction)> {
+    let connectors: Vec<_> = connectors.into_iter().collect();
     let mut found = Vec::new();
     for (index, later) in connectors.iter().enumerate() {
         for earlier in connectors.iter().take(index) {

@@ -94,6 +94,7 @@
 //! `ring` (default): the cryptography of TLS where no other is [given](Cryptography). `rustls` is re-exported.
 
 mod admission;
+mod bind_error;
 mod by_the_minute;
 pub mod client;
 mod client_settings;
@@ -123,6 +124,7 @@ pub mod submit;
 pub mod tls;
 pub mod verify;
 
+pub use bind_error::{BindError, ConnectorFault};
 pub use client::Client;
 pub use client_settings::{ClientSettings, Encryption};
 pub use contradiction::{Contradiction, validate_together};

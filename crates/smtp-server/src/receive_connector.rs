@@ -294,6 +294,7 @@ impl ReceiveConnector {
     /// Parameters that ask for a part that is not built yet, by their names in relay.toml.
     ///
     /// A configuration that names one of these is refused with the words "not available yet".
+    #[must_use]
     pub fn not_available_yet(&self) -> Vec<&'static str> {
         let default = Self::new("");
         let foreign_mechanism = |mechanism: &AuthMechanism| {

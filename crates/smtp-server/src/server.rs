@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::admission::{Admission, Admitted, ConnectionRate, OnceAMinute};
+use crate::bind_error::{self, BindError};
 use crate::client::Client;
 use crate::connection;
 use crate::counts::{ConnectorCounts, Counts};
@@ -59,34 +60,44 @@ struct Reception {
 }
 
 impl Server {
-    /// Binds every enabled connector; connectors of one binding share a listener. The error names the binding.
+    /// Binds every enabled connector; connectors of one binding share a listener.
     ///
     /// Connections are taken by the system from here on, and served by [`serve`](Self::serve). Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Enabled connectors that contradict themselves or each other, ask for what is not available yet, or name a certificate
+    /// that was not read; a binding that cannot be had. A certificate that was given stands for the files that
+    /// [`validate`](ReceiveConnector::validate) misses, and `verify` for a credentials file.
     pub async fn bind(
         connectors: Vec<(ReceiveConnector, TlsMaterial)>,
         settings: ServerSettings,
         submit: Arc<dyn Submit>,
         verify: Arc<dyn Verify>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, BindError> {
         Self::succeed(&Listening::default(), connectors, settings, submit, verify).await
     }
 
     /// As [`bind`](Self::bind), but a binding that an earlier server has keeps its socket: for a changed configuration. What the
     /// earlier one still serves counts against the limits of this one.
     ///
-    /// Where this fails, the earlier server goes on as it was.
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind). The earlier server goes on as it was then.
     pub async fn succeed(
         earlier: &Listening,
         connectors: Vec<(ReceiveConnector, TlsMaterial)>,
         settings: ServerSettings,
         submit: Arc<dyn Submit>,
         verify: Arc<dyn Verify>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, BindError> {
+        let connectors: Vec<_> = connectors.into_iter().filter(|(connector, _)| connector.enabled).collect();
+        bind_error::check(&connectors)?;
         let settings = Arc::new(settings);
         let mut counts = earlier.counts.succeeded();
         let mut doors: Vec<(SocketAddr, Door)> = Vec::new();
         let mut watched = Vec::new();
-        for (connector, tls) in connectors.into_iter().filter(|(connector, _)| connector.enabled) {
+        for (connector, tls) in connectors {
             let plain = connector.bindings.iter().map(|binding| (*binding, false));
             let implicit = connector.implicit_tls_bindings.iter().map(|binding| (*binding, true));
             let bindings: Vec<_> = plain.chain(implicit).collect();
@@ -120,9 +131,7 @@ impl Server {
         }
         let mut listeners = Vec::new();
         for (binding, door) in doors {
-            let socket = earlier.take_over(binding).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {binding}: {error}"))
-            })?;
+            let socket = earlier.take_over(binding).map_err(|error| BindError::Listen { binding, error })?;
             listeners.push(Listener { binding, socket, door: Arc::new(door) });
         }
         Ok(Self { listeners, watched, settings, counts })

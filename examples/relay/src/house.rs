@@ -10,7 +10,7 @@ use postroad_configuration::{Configuration, Credential, QueueStore};
 use postroad_connector::RoutingTable;
 use postroad_queue::SqliteStore;
 use postroad_smtp_client as smtp_client;
-use postroad_smtp_server::{FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
+use postroad_smtp_server::{BindError, FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
 use postroad_transport::{
     AgentDeliver, Credentials, Delivers, Doors, DropDeliver, Lmtp, Logs, Observe, Pipe, Pipeline, Settings,
     SmtpDeliver, SystemWorld, WatchedDirectory,
@@ -253,8 +253,13 @@ async fn server(
     settings.protocol_log = Some(logs.receive_protocol());
     let server =
         Server::succeed(earlier, connectors, settings, Arc::new(pipeline.clone()), Arc::new(verifier));
-    let both = server.await.and_then(|server| server.listening().map(|listening| (server, listening)));
-    both.map_err(|error| machine("the listeners")(&error))
+    let server = server.await.map_err(|error| match error {
+        // Found when the configuration was read, and so by nobody here.
+        BindError::Connectors(_) => wrong(error),
+        _ => machine("the listeners")(&error),
+    })?;
+    let listening = server.listening().map_err(|error| machine("the listeners")(&error))?;
+    Ok((server, listening))
 }
 
 fn watched(configuration: &Configuration) -> Result<Vec<WatchedDirectory>, Refused> {

@@ -23,6 +23,12 @@ pub(crate) struct Store {
     pub(crate) gate: Semaphore,
 }
 
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self { messages: Mutex::default(), gate: Semaphore::new(1000) }
+    }
+}
+
 impl Submit for Store {
     fn accept_recipient<'a>(
         &'a self,
@@ -113,7 +119,7 @@ impl House {
         settings: ServerSettings,
         verify: Arc<dyn Verify>,
     ) -> Self {
-        let store = Arc::new(Store { messages: Mutex::default(), gate: Semaphore::new(1000) });
+        let store = Arc::new(Store::new());
         let server = Server::bind(connectors, settings, Arc::clone(&store) as Arc<dyn Submit>, verify)
             .await
             .expect("it binds");

@@ -160,6 +160,7 @@ async fn a_session_that_is_kept_busy_ends_in_its_time_all_the_same() {
     let mut slow = connector("Slow");
     slow.tarpit_interval = Duration::from_secs(30);
     slow.connection_timeout = Duration::from_secs(100);
+    slow.connection_inactivity_timeout = Duration::from_secs(99);
     let house = House::with(slow).await;
     let mut caller = house.connect().await;
     caller.ask("HELO a", "250 ").await;

@@ -1,5 +1,6 @@
 //! Servers on loopback ports of their own, spoken to as an application would.
 
+mod binding;
 mod certificates;
 #[cfg(unix)]
 mod descriptors;

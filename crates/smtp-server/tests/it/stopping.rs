@@ -44,23 +44,6 @@ async fn a_store_that_hangs_does_not_hold_the_server_for_ever() {
 }
 
 #[tokio::test]
-async fn binding_twice_names_the_binding() {
-    let house = House::with(connector("Default")).await;
-    let mut second = connector("Second");
-    second.bindings = vec![house.address];
-    let store = std::sync::Arc::clone(&house.store);
-    let refused = postroad_smtp_server::Server::bind(
-        vec![(second, TlsMaterial::none())],
-        settings(),
-        store,
-        std::sync::Arc::new(postroad_smtp_server::NobodyLogsOn),
-    )
-    .await;
-    let error = refused.err().expect("the port is taken");
-    assert!(error.to_string().contains(&house.address.to_string()), "{error}");
-}
-
-#[tokio::test]
 async fn a_binding_may_be_widened_and_narrowed_without_letting_go_of_its_port() {
     use postroad_smtp_server::{Listening, NobodyLogsOn, Server};
     let store = House::with(connector("Default")).await.store;
