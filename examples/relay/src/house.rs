@@ -26,8 +26,7 @@ pub(crate) struct House {
     server: Server,
     watched: Vec<WatchedDirectory>,
     listening: Listening,
-    data_directory: PathBuf,
-    logs: Logs,
+    reader: Reader,
     /// Held as long as the relay runs: two of them on one queue would deliver twice.
     _lock: File,
 }
@@ -40,6 +39,12 @@ impl Refused {
     pub(crate) fn say(&self) -> Exit {
         eprintln!("relay: {}", self.1);
         self.0
+    }
+
+    /// The same of a changed configuration, of which a running relay takes no harm.
+    pub(crate) fn say_of_a_reload(&self) {
+        self.say();
+        tracing::error!("the new configuration does not start; the old one stays in force");
     }
 }
 
@@ -54,19 +59,36 @@ fn wrong(why: impl std::fmt::Display) -> Refused {
 }
 
 impl House {
-    /// Makes every part: opens the queue, and binds the listeners.
+    /// Makes every part: opens the queue, and binds the listeners. Whoever drops this is not kept by a file that hangs.
     pub(crate) async fn open(
-        configuration: &Configuration,
+        configuration: Configuration,
         observer: Option<Arc<dyn Observe>>,
     ) -> Result<Self, Refused> {
-        let data = &configuration.server.data_directory;
-        create(data)?;
-        let lock = lock(&data.join("relay.lock"))?;
-        let (pipeline, logs) = pipeline(configuration, observer)?;
-        configuration.drop_directories().values().for_each(DropDeliver::sweep);
-        let (server, listening) = server(configuration, &pipeline, &Listening::default(), &logs).await?;
-        let (watched, data_directory) = (watched(configuration)?, data.clone());
-        Ok(Self { pipeline, server, watched, listening, data_directory, logs, _lock: lock })
+        let opened = beside(move || {
+            let data = &configuration.server.data_directory;
+            create(data)?;
+            let lock = lock(&data.join("relay.lock"))?;
+            let logs = Logs::open(configuration.server.fqdn.as_str(), &configuration.server.logs);
+            let reader = Reader { data_directory: data.clone(), logs };
+            configuration.drop_directories().values().for_each(DropDeliver::sweep);
+            let store = open_queue(&configuration)?;
+            Ok((lock, store, reader.read(configuration)?, reader))
+        });
+        let (lock, store, ready, reader) = opened.await?;
+        let Ready { configuration, rules: (settings, table, delivers), logons, connectors } = ready;
+        let observer = observer.unwrap_or(reader.logs.message_tracking());
+        let pipeline =
+            Pipeline::builder(settings, table, store).delivers(delivers).observer(observer).build();
+        let earlier = Listening::default();
+        let (server, listening) =
+            server(&configuration, connectors, logons, &pipeline, &earlier, &reader.logs).await?;
+        let watched = configuration.watched_directories();
+        Ok(Self { pipeline, server, watched, listening, reader, _lock: lock })
+    }
+
+    /// Reads for this relay what a changed configuration names.
+    pub(crate) fn reader(&self) -> Reader {
+        self.reader.clone()
     }
 
     /// Where it listens.
@@ -83,8 +105,8 @@ impl House {
     /// finishes what is in flight: first no more comes in, then what is out comes home. A configuration that comes is put in
     /// force whole or not at all; sessions under the old one end as they began, and no client is refused meanwhile. Fails where
     /// a part of the relay broke off.
-    pub(crate) async fn run(self, mut told: mpsc::Receiver<Configuration>) -> Result<(), String> {
-        let Self { pipeline, server, watched, mut listening, data_directory, logs, _lock } = self;
+    pub(crate) async fn run(self, mut told: mpsc::Receiver<Ready>) -> Result<(), String> {
+        let Self { pipeline, server, watched, mut listening, reader, _lock } = self;
         let mut doors = Doors::open(&pipeline, server, watched);
         let (stop, mut stopped) = watch::channel(false);
         let end = async move { drop(stopped.wait_for(|stop| *stop).await) };
@@ -95,7 +117,7 @@ impl House {
             tokio::select! {
                 told = told.recv() => match told {
                     None => break,
-                    Some(changed) => match reload(&changed, &pipeline, &listening, &data_directory, &logs).await {
+                    Some(changed) => match reload(changed, &pipeline, &listening, &reader.logs).await {
                         Ok((next, sockets)) => {
                             listening = sockets;
                             let mut before = std::mem::replace(&mut doors, next);
@@ -103,10 +125,7 @@ impl House {
                             closing.spawn(async move { before.closed().await });
                             tracing::info!("configuration reloaded");
                         }
-                        Err(refused) => {
-                            refused.say();
-                            tracing::error!("the new configuration does not start; the old one stays in force");
-                        }
+                        Err(refused) => refused.say_of_a_reload(),
                     },
                 },
                 ended = &mut delivering => return ended.map_err(broken),
@@ -127,23 +146,61 @@ fn broken(why: impl std::fmt::Display) -> String {
     why.to_string()
 }
 
+/// A configuration, and what came of reading every file that it names.
+pub(crate) struct Ready {
+    configuration: Configuration,
+    rules: (Settings, RoutingTable, Delivers),
+    connectors: Vec<(ReceiveConnector, TlsMaterial)>,
+    logons: FileVerifier,
+}
+
+/// Reads what configurations of one relay name.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    data_directory: PathBuf,
+    logs: Logs,
+}
+
+impl Reader {
+    /// Reads files and makes directories, which may take as long as their disk likes.
+    pub(crate) fn read(&self, configuration: Configuration) -> Result<Ready, Refused> {
+        if configuration.server.data_directory != self.data_directory {
+            return Err(wrong("data_directory cannot change while the relay runs: restart it"));
+        }
+        let rules = rules(&configuration, &self.logs)?;
+        let enabled = || configuration.receive_connectors.iter().filter(|connector| connector.enabled);
+        let with_tls = |connector: &ReceiveConnector| match TlsMaterial::of(connector) {
+            Ok(tls) => Ok((connector.clone(), tls)),
+            Err(error) => Err(wrong(format!("receive connector {:?}: {error}", connector.name))),
+        };
+        let connectors = enabled().map(with_tls).collect::<Result<_, _>>()?;
+        let logons = FileVerifier::new(enabled()).map_err(wrong)?;
+        let directories = configuration.directories();
+        directories.iter().filter(|(kind, _)| *kind != "Drop").try_for_each(|(_, path)| create(path))?;
+        Ok(Ready { configuration, rules, connectors, logons })
+    }
+}
+
+/// On a thread of its own: a file on a share that hangs keeps that thread, and nothing else.
+pub(crate) async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 /// Puts a changed configuration in force: what can fail comes first, and leaves everything as it was.
 async fn reload(
-    configuration: &Configuration,
+    ready: Ready,
     pipeline: &Pipeline,
     earlier: &Listening,
-    data_directory: &Path,
     logs: &Logs,
 ) -> Result<(Doors, Listening), Refused> {
-    if configuration.server.data_directory != data_directory {
-        return Err(wrong("data_directory cannot change while the relay runs: restart it"));
-    }
-    let (settings, table, delivers) = rules(configuration, logs)?;
-    let (server, listening) = server(configuration, pipeline, earlier, logs).await?;
-    let watched = watched(configuration)?;
+    let Ready { configuration, rules: (settings, table, delivers), connectors, logons } = ready;
+    let (server, listening) = server(&configuration, connectors, logons, pipeline, earlier, logs).await?;
     logs.configure(&configuration.server.logs);
     pipeline.put_in_force(settings, table, delivers);
-    Ok((Doors::open(pipeline, server, watched), listening))
+    Ok((Doors::open(pipeline, server, configuration.watched_directories()), listening))
 }
 
 /// The table of a configuration; its contradictions were found when it was read.
@@ -154,7 +211,10 @@ pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTabl
 /// The pipeline of a relay that runs elsewhere, or not now: for commands that put something into its queue.
 pub(crate) fn pipeline_beside(configuration: &Configuration) -> Result<Pipeline, Refused> {
     create(&configuration.server.data_directory)?;
-    pipeline(configuration, None).map(|(pipeline, _)| pipeline)
+    let logs = Logs::open(configuration.server.fqdn.as_str(), &configuration.server.logs);
+    let (settings, table, delivers) = rules(configuration, &logs)?;
+    let (store, tracking) = (open_queue(configuration)?, logs.message_tracking());
+    Ok(Pipeline::builder(settings, table, store).delivers(delivers).observer(tracking).build())
 }
 
 /// The same for commands that look after a queue that is there: they make none.
@@ -193,19 +253,6 @@ fn lock(path: &Path) -> Result<File, Refused> {
     }
 }
 
-/// A pipeline that tells `observer`, or else the message tracking log, of what it does.
-fn pipeline(
-    configuration: &Configuration,
-    observer: Option<Arc<dyn Observe>>,
-) -> Result<(Pipeline, Logs), Refused> {
-    let logs = Logs::open(configuration.server.fqdn.as_str(), &configuration.server.logs);
-    let observer = observer.unwrap_or(logs.message_tracking());
-    let (settings, table, delivers) = rules(configuration, &logs)?;
-    let store = open_queue(configuration)?;
-    let pipeline = Pipeline::builder(settings, table, store).delivers(delivers).observer(observer);
-    Ok((pipeline.build(), logs))
-}
-
 /// What the pipeline goes by.
 fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, RoutingTable, Delivers), Refused> {
     let settings = configuration.transport_settings();
@@ -238,21 +285,15 @@ impl Credentials for Logins {
 
 async fn server(
     configuration: &Configuration,
+    connectors: Vec<(ReceiveConnector, TlsMaterial)>,
+    logons: FileVerifier,
     pipeline: &Pipeline,
     earlier: &Listening,
     logs: &Logs,
 ) -> Result<(Server, Listening), Refused> {
-    let enabled = || configuration.receive_connectors.iter().filter(|connector| connector.enabled);
-    let with_tls = |connector: &ReceiveConnector| match TlsMaterial::of(connector) {
-        Ok(tls) => Ok((connector.clone(), tls)),
-        Err(error) => Err(wrong(format!("receive connector {:?}: {error}", connector.name))),
-    };
-    let connectors = enabled().map(with_tls).collect::<Result<_, _>>()?;
-    let verifier = FileVerifier::new(enabled()).map_err(wrong)?;
     let mut settings = configuration.server_settings();
     settings.protocol_log = Some(logs.receive_protocol());
-    let server =
-        Server::succeed(earlier, connectors, settings, Arc::new(pipeline.clone()), Arc::new(verifier));
+    let server = Server::succeed(earlier, connectors, settings, Arc::new(pipeline.clone()), Arc::new(logons));
     let server = server.await.map_err(|error| match error {
         // Found when the configuration was read, and so by nobody here.
         BindError::Connectors(_) => wrong(error),
@@ -260,10 +301,4 @@ async fn server(
     })?;
     let listening = server.listening().map_err(|error| machine("the listeners")(&error))?;
     Ok((server, listening))
-}
-
-fn watched(configuration: &Configuration) -> Result<Vec<WatchedDirectory>, Refused> {
-    let directories = configuration.directories();
-    directories.iter().filter(|(kind, _)| *kind != "Drop").try_for_each(|(_, path)| create(path))?;
-    Ok(configuration.watched_directories())
 }

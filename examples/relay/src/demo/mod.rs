@@ -68,7 +68,7 @@ async fn tour() -> Result<bool, Error> {
 async fn tour_in(folder: &Path) -> Result<bool, Error> {
     let (configuration, ends) = set_up(folder).await?;
     let journal = Journal::default();
-    let house = House::open(&configuration, Some(Arc::new(journal.clone()))).await.map_err(|refused| {
+    let house = House::open(configuration, Some(Arc::new(journal.clone()))).await.map_err(|refused| {
         refused.say();
         "the relay does not start"
     })?;
