@@ -46,16 +46,11 @@ pub fn compose(
             .map_err(|error| BadmailReason::InvalidReceiver { text: error.to_string() })?;
         return replay::decode(&replayed, &replay::Rules::default())?.into_message(arrival);
     }
-    let rules = pickup::Rules { domain: Some(arrival.domain.clone()), ..pickup::Rules::default() };
-    let mut decoded = pickup::decode(file, &rules)?;
+    let mut rules = pickup::Rules { domain: Some(arrival.domain.clone()), ..pickup::Rules::default() };
+    rules.max_recipients = rules.max_recipients.max(to.len());
+    let decoded = pickup::decode_with(file, &rules, pickup::Given { from, to })?;
     if let Some(text) = decoded.rejected.first() {
         return Err(BadmailReason::NoValidRecipient { text: text.clone() }.into());
-    }
-    if let Some(from) = from {
-        decoded.envelope.reverse_path = from;
-    }
-    if !to.is_empty() {
-        decoded.envelope.recipients = to;
     }
     decoded.into_message(arrival)
 }

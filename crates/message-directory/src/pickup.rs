@@ -100,6 +100,22 @@ impl Default for Rules {
 /// A file without sender or recipient becomes `.bad`. Where there is a good sender, [`Badmail::return_to`] names it:
 /// too many recipients, none of them an address, too long a header.
 pub fn decode<'a>(file: &'a [u8], rules: &Rules) -> Result<Submission<'a>, Badmail> {
+    decode_with(file, rules, Given::default())
+}
+
+/// What stands beside a file, and counts instead of what its address fields say.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) from: Option<ReversePath>,
+    /// Nobody: those of the fields.
+    pub(crate) to: Vec<Recipient>,
+}
+
+pub(crate) fn decode_with<'a>(
+    file: &'a [u8],
+    rules: &Rules,
+    given: Given,
+) -> Result<Submission<'a>, Badmail> {
     if file.is_empty() {
         return Err(BadmailReason::Empty.into());
     }
@@ -117,7 +133,7 @@ pub fn decode<'a>(file: &'a [u8], rules: &Rules) -> Result<Submission<'a>, Badma
     };
     let (envelope, rejected) = match injected {
         Some(envelope) => (envelope, Vec::new()),
-        None => from_fields(&header, rules, &mut edits)?,
+        None => from_fields(&header, rules, given, &mut edits)?,
     };
     let count = envelope.recipients.len();
     if count > rules.max_recipients {
@@ -153,14 +169,21 @@ fn is_removed(field: &Field<'_>, dialect: Dialect) -> bool {
 fn from_fields(
     header: &HeaderBlock<'_>,
     rules: &Rules,
+    given: Given,
     edits: &mut Edits,
 ) -> Result<(Envelope, Vec<String>), Badmail> {
-    let fields = AddressFields::read(header, rules);
-    let sender = sender(fields.from, fields.sender, rules)?;
+    let mut fields = AddressFields::read(header, rules);
+    let sender = match given.from {
+        Some(from) => from,
+        None => ReversePath::Mailbox(sender(fields.from, fields.sender, rules)?),
+    };
+    if !given.to.is_empty() {
+        (fields.recipients, fields.rejected) = (given.to, Vec::new());
+    }
     if fields.recipients.is_empty() {
         return Err(match fields.rejected.into_iter().next() {
             Some(text) => {
-                Badmail::returned(BadmailReason::NoValidRecipient { text }, Some(&sender), Vec::new())
+                Badmail::returned(BadmailReason::NoValidRecipient { text }, sender.mailbox(), Vec::new())
             }
             None => BadmailReason::NoRecipient.into(),
         });
@@ -169,7 +192,7 @@ fn from_fields(
         edits.remove_named(header, "To");
         edits.add("To: Undisclosed Recipients:;\r\n");
     }
-    Ok((Envelope::new(ReversePath::Mailbox(sender), fields.recipients), fields.rejected))
+    Ok((Envelope::new(sender, fields.recipients), fields.rejected))
 }
 
 /// The table of [`decode`].

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod cases;
+mod compose;
 mod directory;
 mod drop_directory;
 mod inverse;
