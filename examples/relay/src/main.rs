@@ -30,7 +30,13 @@ fn main() -> ExitCode {
     };
     let quiet = matches!(
         arguments.command,
-        Some(Command::Demo | Command::Route(_) | Command::Connectors { .. } | Command::Queue(_))
+        Some(
+            Command::Demo
+                | Command::Route(_)
+                | Command::Connectors { .. }
+                | Command::Send(_)
+                | Command::Queue(_)
+        )
     );
     logging::start(arguments.log_format, if quiet { "warn" } else { "info" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
