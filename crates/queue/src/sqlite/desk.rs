@@ -34,6 +34,7 @@ const QUIET: u32 = 8;
 
 /// How far a group came.
 enum Ran {
+    /// It is committed.
     All,
     /// A job failed that had already changed something, and there is no savepoint to go back to.
     Halfway,
@@ -77,8 +78,8 @@ pub(super) struct Desk {
     /// How many pages the log has, and with how many it is carried over.
     log_pages: Arc<AtomicI32>,
     log_limit: i32,
-    /// To carry the log over once more changes nothing: all of it was, or there was no room for it, and nobody has committed since.
-    is_futile: bool,
+    /// How many pages the log had when it was carried over, or there was no room for that: with as many it is futile.
+    futile_at: Option<i32>,
     /// How many idle moments there were since the last commit.
     quiet: u32,
     damage: Damage,
@@ -130,7 +131,7 @@ impl Desk {
             log,
             log_pages,
             log_limit,
-            is_futile: false,
+            futile_at: None,
             quiet: 0,
             damage: Damage::default(),
             shelf,
@@ -328,30 +329,18 @@ impl Desk {
         let mut failed = BTreeSet::new();
         loop {
             *brought = Brought::default();
-            match self.run_all(group, brought, savepoints, &failed)? {
-                Ran::All => match self.end_transaction() {
-                    // Begun anew, the log needs no room on the disk that it has not.
-                    Err(Fault(QueueError::DiskFull { .. })) if !self.is_futile && self.carry_over() => {}
-                    ended => return ended,
-                },
-                Ran::Halfway => savepoints = true,
-                Ran::MetDamage => {}
-                Ran::Damaged(job) => {
+            match self.run_all(group, brought, savepoints, &failed) {
+                // Begun anew, the log needs no room on the disk that it has not.
+                Err(Fault(QueueError::DiskFull { .. })) if !self.is_futile() && self.carry_over() => {}
+                Err(fault) => return Err(fault),
+                Ok(Ran::All) => return Ok(()),
+                Ok(Ran::Halfway) => savepoints = true,
+                Ok(Ran::MetDamage) => {}
+                Ok(Ran::Damaged(job)) => {
                     failed.insert(job);
                 }
             }
         }
-    }
-
-    fn end_transaction(&mut self) -> Result<(), Fault> {
-        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        self.is_futile &= committed.is_err();
-        committed.map(drop).map_err(|error| match self.roll_back().and_then(|()| self.strike_what_failed()) {
-            Ok(()) => error.into(),
-            // Nobody knows what the next start finds.
-            Err(fault @ Fault(QueueError::Io { .. })) => fault,
-            Err(_) => QueueError::Io { code: 0 }.into(),
-        })
     }
 
     /// Runs the jobs that have not failed for good, in a transaction of their own.
@@ -406,7 +395,18 @@ impl Desk {
         if last_id != before {
             self.connection.prepare_cached("UPDATE counter SET last = ?1")?.execute([last_id])?;
         }
+        self.end_transaction()?;
         Ok(Ran::All)
+    }
+
+    fn end_transaction(&mut self) -> Result<(), Fault> {
+        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        committed.map(drop).map_err(|error| match self.roll_back().and_then(|()| self.strike_what_failed()) {
+            Ok(()) => error.into(),
+            // Nobody knows what the next start finds.
+            Err(fault @ Fault(QueueError::Io { .. })) => fault,
+            Err(_) => QueueError::Io { code: 0 }.into(),
+        })
     }
 
     fn roll_back(&self) -> Result<(), Fault> {
@@ -445,7 +445,7 @@ impl Desk {
         let Ok(now) = data_version(&self.connection) else { return false };
         let changed = std::mem::replace(&mut self.data_version, now) != now;
         if changed {
-            self.is_futile = false;
+            self.futile_at = None;
             self.shelf.look(&self.connection);
             self.shelf.visited();
         }

@@ -11,41 +11,29 @@ use postroad_queue::{MessageId, QueueError, QueueStore, Settlement, SqliteOption
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::mail::{body, claim, list, message, named, open, started_with_log};
+use crate::mail::{body, claim, list, message, named, open, started, started_with_log};
 
-const MESSAGES: usize = 100;
+const CHILD: &str = "POSTROAD_QUEUE_FULL_DISK";
 
 /// Another program filled it, and all that is left to do is to write down what was delivered. Meanwhile something wants to move into the
 /// tables, again and again.
 #[test]
 #[ignore = "needs root, for a disk of its own; .ci/run runs it"]
 fn without_any_room_what_is_delivered_can_be_written_down() {
-    const CHILD: &str = "POSTROAD_QUEUE_FULL_DISK";
-    if let Ok(path) = std::env::var(CHILD) {
-        return runtime().block_on(settle_without_room(Path::new(&path)));
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let status = Command::new("unshare")
-        .args(["--mount", "sh", "-c", "mount -t tmpfs -o size=32m none \"$1\" && shift && exec \"$@\"", "sh"])
-        .arg(folder.path())
-        .arg(std::env::current_exe().expect("this test"))
-        .args(["--exact", "full_disk::without_any_room_what_is_delivered_can_be_written_down"])
-        .args(["--nocapture", "--ignored"])
-        .env(CHILD, folder.path().join("queue.db"))
-        .status();
-    assert!(status.expect("run unshare (Debian's essential package util-linux)").success());
+    on_a_small_disk("full_disk::without_any_room_what_is_delivered_can_be_written_down", settle_without_room);
 }
 
 async fn settle_without_room(path: &Path) {
+    const MESSAGES: usize = 100;
     let store = started_with_log(path, 1 << 20).await;
     for number in 0..MESSAGES {
         store.enqueue(message("example.com", &body(number, 10_000))).await.expect("room");
     }
     // What has left leaves free pages in the database: whatever is written from now on has a place there.
-    come_and_go(&store).await;
+    come_and_go(&store, 25, 10_000).await;
     store.close();
     let store = started_with_log(path, 1 << 20).await;
-    come_and_go(&store).await;
+    come_and_go(&store, 25, 10_000).await;
     store.enqueue(named(1, "other.test", &body(1, 50_000))).await.expect("room");
     let leases = claim(&store, "example.com").await;
     assert_eq!(leases.len(), MESSAGES);
@@ -63,9 +51,59 @@ async fn settle_without_room(path: &Path) {
     assert_eq!(claim(&store, "other.test").await.len(), 1);
 }
 
-async fn come_and_go(store: &SqliteStore) {
-    for number in 0..MESSAGES / 4 {
-        store.enqueue(message("left.test", &body(number, 10_000))).await.expect("room");
+/// It died under load, and what lies in the log of fresh mail is more than SQLite keeps in memory: it writes some of that in the middle
+/// of the transaction.
+#[test]
+#[ignore = "needs root, for a disk of its own; .ci/run runs it"]
+fn without_any_room_a_server_that_died_starts_again_with_all_its_mail() {
+    on_a_small_disk(
+        "full_disk::without_any_room_a_server_that_died_starts_again_with_all_its_mail",
+        start_without_room,
+    );
+}
+
+async fn start_without_room(path: &Path) {
+    const MESSAGES: u32 = 50;
+    let store = started(path).await;
+    come_and_go(&store, 75, 100_000).await;
+    store.close();
+    // As long as somebody has it open the log is not carried over at the end, as it is not by kill -9.
+    let reader = Connection::open(path).expect("it opens");
+    reader.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
+    reader.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0)).expect("none");
+    let store = started(path).await;
+    come_and_go(&store, 65, 100_000).await;
+    for number in 0..MESSAGES {
+        let fresh = named(number, "example.com", &body(number as usize, 100_000));
+        store.enqueue(fresh).await.expect("room");
+    }
+    store.close();
+    drop(reader);
+    fill(&path.with_file_name("of another program"));
+    let store = started(path).await;
+    assert_eq!(claim(&store, "example.com").await.len(), MESSAGES as usize);
+}
+
+/// Runs this test again, alone, with a disk of 32 MB for its queue.
+fn on_a_small_disk(name: &str, test: impl AsyncFnOnce(&Path)) {
+    if let Ok(path) = std::env::var(CHILD) {
+        return runtime().block_on(test(Path::new(&path)));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let status = Command::new("unshare")
+        .args(["--mount", "sh", "-c", "mount -t tmpfs -o size=32m none \"$1\" && shift && exec \"$@\"", "sh"])
+        .arg(folder.path())
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--exact", name, "--nocapture", "--ignored"])
+        .env(CHILD, folder.path().join("queue.db"))
+        .status();
+    assert!(status.expect("run unshare (Debian's essential package util-linux)").success());
+}
+
+/// So many messages of so many bytes.
+async fn come_and_go(store: &SqliteStore, messages: usize, length: usize) {
+    for number in 0..messages {
+        store.enqueue(message("left.test", &body(number, length))).await.expect("room");
     }
     for lease in claim(store, "left.test").await {
         store.settle(lease, Settlement::all_leave()).await.expect("settled");
@@ -80,7 +118,6 @@ fn fill(path: &Path) {
     }
 }
 
-const CHILD: &str = "POSTROAD_QUEUE_WITHOUT_ITS_INDEX";
 const NAME: &str = "full_disk::without_room_for_the_index_of_the_log_a_commit_is_refused_and_not_found_again_or_the_log_is_begun_anew";
 
 /// SQLite wants more of it behind the 4,062nd frame, when it has written these.

@@ -116,8 +116,14 @@ impl Desk {
             Err(Fault(QueueError::Io { .. })) => self.suspect = true,
             Ok(false) | Err(_) => {}
         }
-        self.is_futile = matches!(carried, Ok(true) | Err(Fault(QueueError::DiskFull { .. })));
+        let is_futile = matches!(carried, Ok(true) | Err(Fault(QueueError::DiskFull { .. })));
+        self.futile_at = is_futile.then(|| self.log_pages.load(Ordering::Relaxed));
         carried == Ok(true)
+    }
+
+    /// Whether to carry it over once more changes nothing: nobody has committed since.
+    pub(super) fn is_futile(&self) -> bool {
+        self.futile_at == Some(self.log_pages.load(Ordering::Relaxed))
     }
 
     /// Gives whether all of it was carried over.

@@ -181,3 +181,14 @@ fn what_a_failed_commit_left_in_the_log_is_struck_out_or_its_caller_hears_that_i
     desk.connection.commit_hook(None::<fn() -> bool>).expect("let go");
     settled(&mut desk, Promise::Durable, intake(2)).expect("it goes on");
 }
+
+#[test]
+fn after_any_commit_it_is_worth_while_to_carry_the_log_over_once_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let mut desk = desk(&path);
+    settled(&mut desk, Promise::Visible, intake(2)).expect("room");
+    assert!(desk.carry_over() && desk.is_futile());
+    desk.connection.execute("UPDATE counter SET visits = visits + 1", []).expect("no job's");
+    assert!(!desk.is_futile());
+}
