@@ -42,12 +42,25 @@ pub(super) fn write_anew(file: &File, frames: usize) -> io::Result<u64> {
 }
 
 /// Voids the frame behind the first `frames`, where a commit follows these that is whole, and syncs that; gives whether there was one.
-/// What a commit left there that failed behind its writing would be found at the next start; one that broke off in the middle of it is
-/// found by nobody. Takes no room on the disk, but on one that writes nothing over in its place (btrfs, ZFS).
+/// What a commit left there that failed behind its writing would be found at the next start. Takes no room on the disk, but on one that
+/// writes nothing over in its place (btrfs, ZFS).
 pub(super) fn strike(file: &File, frames: u32) -> io::Result<bool> {
+    let Some(place) = place_of_next(file, frames)? else { return Ok(false) };
+    file.write_all_at(&[0; FRAME_HEADER], place)?;
+    file.sync_data()?;
+    Ok(true)
+}
+
+/// Whether a commit follows the first `frames` that is whole; one that broke off in the middle is found by nobody.
+pub(super) fn is_followed(file: &File, frames: u32) -> io::Result<bool> {
+    Ok(place_of_next(file, frames)?.is_some())
+}
+
+/// Where a whole commit begins behind the first `frames`.
+fn place_of_next(file: &File, frames: u32) -> io::Result<Option<u64>> {
     let mut header = [0; HEADER];
     if read_at(file, &mut header, 0)? < HEADER {
-        return Ok(false);
+        return Ok(None);
     }
     let mut round = Round::of(&header);
     let mut bytes = vec![0; FRAME_HEADER + round.page_size];
@@ -60,13 +73,11 @@ pub(super) fn strike(file: &File, frames: u32) -> io::Result<bool> {
     let mut next = place;
     while read_at(file, &mut bytes, next)? == bytes.len() && round.has(&bytes) {
         if four(&bytes, 4) != [0; 4] {
-            file.write_all_at(&[0; FRAME_HEADER], place)?;
-            file.sync_data()?;
-            return Ok(true);
+            return Ok(Some(place));
         }
         next += length;
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// What the frames have in common that were written since the log was last begun anew, as SQLite documents its file format.

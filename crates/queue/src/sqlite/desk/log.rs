@@ -1,9 +1,10 @@
 //! The write-ahead log in the writing thread's hands: when it is trusted, written anew, and carried over.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rusqlite::Row;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
@@ -40,56 +41,70 @@ impl Desk {
     /// Where it is not whole in memory either, what was written after that sync is nowhere: this ends the store as a failed sync of
     /// the database does, for SQLite counts on it still, in every process.
     fn write_the_log_anew(&mut self) -> Result<(), Fault> {
-        let written = self.while_nobody_writes(|log, frames| {
+        let (log, mut is_whole) = (self.open_log()?, true);
+        let written = self.while_nobody_writes(|frames| {
             let frames = usize::try_from(frames.unwrap_or(0)).unwrap_or(usize::MAX);
-            write_ahead_log::write_anew(log, frames)
-        })?;
-        written.map(drop).map_err(|error| {
-            if error.kind() == ErrorKind::InvalidData {
-                self.forsake();
-            }
-            QueueError::Io { code: error.raw_os_error().unwrap_or(0) }.into()
-        })
+            write_ahead_log::write_anew(&log, frames).map_err(|error| {
+                is_whole = error.kind() != ErrorKind::InvalidData;
+                Fault(QueueError::Io { code: error.raw_os_error().unwrap_or(0) })
+            })
+        });
+        if !is_whole {
+            self.forsake();
+        }
+        written.map(drop)
     }
 
     /// A commit that fails behind its writing, for want of room for SQLite's index of the log, is refused; and the next start would
     /// find it whole. So it is struck out, and only where that fails it is left open whether it took place. Where somebody else has
     /// committed since, his frames are in its place.
-    pub(super) fn strike_what_failed(&mut self) -> Result<(), Fault> {
-        let struck = self.while_nobody_writes(|log, frames| {
-            frames.map_or(Ok(false), |frames| write_ahead_log::strike(log, frames))
-        })?;
-        Ok(struck.map(drop)?)
+    ///
+    /// Most fail in the middle, and leave nothing whole: nobody has to be kept from writing for that. Nor is somebody waited for who
+    /// writes by now.
+    pub(super) fn strike_what_failed(&self) -> Result<(), Fault> {
+        let log = self.open_log()?;
+        if !write_ahead_log::is_followed(&log, self.count_frames()?)? {
+            return Ok(());
+        }
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let struck = self.while_nobody_writes(|frames| match frames {
+            Some(frames) => Ok(write_ahead_log::strike(&log, frames)?),
+            None => Ok(false),
+        });
+        self.connection.busy_timeout(self.options.busy_timeout)?;
+        struck.map(drop)
+    }
+
+    fn open_log(&self) -> Result<File, Fault> {
+        Ok(File::options().read(true).write(true).open(&self.log)?)
     }
 
     /// Works on the log's file, in which so many frames are known to be: those that SQLite counts on now, whoever committed them. Not
     /// known where others commit all the time.
-    fn while_nobody_writes<T>(
-        &self,
-        work: impl FnOnce(&File, Option<u32>) -> io::Result<T>,
-    ) -> Result<io::Result<T>, Fault> {
-        let log = File::options().read(true).write(true).open(&self.log)?;
+    fn while_nobody_writes<T>(&self, work: impl FnOnce(Option<u32>) -> Result<T, Fault>) -> Result<T, Fault> {
         let mut looks = 0;
         let frames = loop {
             let before = data_version(&self.connection)?;
             // Not to be had within a transaction.
-            let frames = self
-                .connection
-                .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
-                .query_row([], |row| row.get::<_, i64>(1))?;
+            let frames = self.count_frames()?;
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             looks += 1;
             if data_version(&self.connection)? == before {
-                break u32::try_from(frames).ok();
+                break Some(frames);
             }
             if looks == LOOKS {
                 break None;
             }
             self.roll_back()?;
         };
-        let done = work(&log, frames);
+        let done = work(frames);
         self.roll_back()?;
-        Ok(done)
+        done
+    }
+
+    /// How many frames of the log SQLite counts on now.
+    fn count_frames(&self) -> Result<u32, Fault> {
+        Ok(self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| row.get(1))?)
     }
 
     /// Ends the store, here and for all who have it open.

@@ -1,8 +1,10 @@
 //! What the writing thread makes of a commit or a sync that failed, and of a log that others wrote to.
 
 use std::fs;
+use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use std::time::Instant;
 
 use postroad_message::{Content, Envelope, Recipient, ReversePath, Timestamp};
 use tokio::sync::oneshot;
@@ -150,26 +152,13 @@ fn what_a_failed_commit_left_in_the_log_is_struck_out_or_its_caller_hears_that_i
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
     let mut desk = desk(&path);
-    settled(&mut desk, Promise::Visible, intake(2)).expect("room");
-    // What another commit would have written behind this one.
-    let copy = folder.path().join("copy.db");
-    let copied = |suffix: &str| {
-        let [from, to] = [&path, &copy].map(|path| format!("{}{suffix}", path.display()));
-        fs::copy(from, &to).expect("room");
-        to
-    };
-    copied("");
-    let longer = copied("-wal");
-    let other = connect(&copy);
-    other.execute("UPDATE counter SET visits = visits + 1", []).expect("written");
-    let (before, after) = (fs::read(&desk.log).expect("a log"), fs::read(longer).expect("a log"));
-    assert!(after.len() > before.len() && after.starts_with(&before));
-    fs::write(&desk.log, &after).expect("room");
+    let (before, after) = with_another_commit_behind(&mut desk, &path);
 
     desk.connection.commit_hook(Some(|| true)).expect("hooked");
     let refused = settled(&mut desk, Promise::Visible, intake(2)).expect_err("refused");
     assert!(matches!(refused, QueueError::Engine { .. }), "{refused}");
     let log = fs::read(&desk.log).expect("a log");
+    assert_eq!(log.len(), after.len());
     let (kept, struck) = log.split_at(before.len());
     assert!(kept == before && struck.starts_with(&[0; 24]), "its first frame is void");
 
@@ -180,6 +169,50 @@ fn what_a_failed_commit_left_in_the_log_is_struck_out_or_its_caller_hears_that_i
     fs::rename(&aside, &desk.log).expect("moved");
     desk.connection.commit_hook(None::<fn() -> bool>).expect("let go");
     settled(&mut desk, Promise::Durable, intake(2)).expect("it goes on");
+}
+
+/// A long `relay queue remove`, or `sqlite3`.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "how long the caller waits is what this is about")]
+fn a_commit_that_failed_is_answered_at_once_though_somebody_else_writes_by_then() {
+    for left_something in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("queue.db");
+        let mut desk = desk(&path);
+        if left_something {
+            with_another_commit_behind(&mut desk, &path);
+        }
+        let other = Arc::new(Mutex::new(connect(&path)));
+        let begins = Arc::clone(&other);
+        desk.connection.commit_hook(Some(|| true)).expect("hooked");
+        let begin = move || drop(begins.lock().expect("alone").execute_batch("BEGIN IMMEDIATE"));
+        desk.connection.rollback_hook(Some(begin)).expect("hooked");
+        let begun = Instant::now();
+        let refused = settled(&mut desk, Promise::Visible, intake(2)).expect_err("refused");
+        assert!(begun.elapsed() < desk.options.busy_timeout / 2, "everybody waits behind it");
+        let may_be_there = matches!(refused, QueueError::Io { .. });
+        assert_eq!(may_be_there, left_something, "{refused}");
+        assert!(!other.lock().expect("alone").is_autocommit(), "he writes still");
+    }
+}
+
+/// What the log was, and what it is: another commit like ours, of which SQLite does not know, lies behind the last.
+fn with_another_commit_behind(desk: &mut Desk, path: &Path) -> (Vec<u8>, Vec<u8>) {
+    settled(desk, Promise::Visible, intake(2)).expect("room");
+    let copy = path.with_file_name("copy.db");
+    let copied = |suffix: &str| {
+        let [from, to] = [path, &copy].map(|path| format!("{}{suffix}", path.display()));
+        fs::copy(from, &to).expect("room");
+        to
+    };
+    copied("");
+    let longer = copied("-wal");
+    let other = connect(&copy);
+    other.execute("UPDATE counter SET visits = visits + 1", []).expect("written");
+    let (before, after) = (fs::read(&desk.log).expect("a log"), fs::read(longer).expect("a log"));
+    assert!(after.len() > before.len() && after.starts_with(&before));
+    fs::write(&desk.log, &after).expect("room");
+    (before, after)
 }
 
 #[test]
