@@ -15,7 +15,7 @@ use crate::message_id::MessageId;
 /// What every call of a store gives: a box beside a sync to disk is nothing.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> + Send + 'a>>;
 
-/// How long a source key is remembered that nobody comes with and nobody forgets: its source has ended between deleting its file and
+/// How long a source key is remembered that nobody comes with or asks for, and nobody forgets: its source has ended between deleting its file and
 /// telling of it.
 pub const SOURCE_KEYS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -44,7 +44,8 @@ pub trait QueueStore: Send + Sync {
     /// Declares that the server `owner` starts: what it held under leases is free at once, because the one that
     /// held them is gone. Leases taken through this store bear that name from now on. The
     /// [`results`](Self::results) of messages of which nothing waits any more are forgotten, and the source keys that an earlier
-    /// start found [`SOURCE_KEYS_KEPT`] before `now` already, if no source has come with them since.
+    /// start found [`SOURCE_KEYS_KEPT`] before `now` already, if no source has come with them since, or
+    /// [asked](Self::known_source_keys) for them.
     ///
     /// What was lent is suspected of its end, and [`crashes`](Lease::crashes) is 1 at least; a delivery whose
     /// [trial](Self::begin_trial) had begun has one more.
@@ -79,7 +80,8 @@ pub trait QueueStore: Send + Sync {
     fn enqueue_all(&self, messages: Vec<NewMessage>) -> BoxFuture<'_, Vec<MessageId>>;
 
     /// Those of these source keys under which something was queued, and that were not forgotten: a source that was
-    /// interrupted asks before it lets go of a file that another may take. Cost: a look-up each.
+    /// interrupted asks before it lets go of a file that another may take. It counts as having come with them.
+    /// Cost: a look-up each, and where a start has found some a commit.
     fn known_source_keys(&self, source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>>;
 
     /// From how many bytes on a content should come in pieces, by a [`draft`](Self::draft): it lies elsewhere than most. `None`, which

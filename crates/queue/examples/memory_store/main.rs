@@ -74,7 +74,7 @@ impl QueueStore for MemoryStore {
     }
 
     fn known_source_keys(&self, mut source_keys: Vec<String>) -> BoxFuture<'_, Vec<String>> {
-        source_keys.retain(|key| self.tables().source_keys.contains_key(key));
+        source_keys.retain(|key| self.tables().came_before(key).is_some());
         now_ready(Ok(source_keys))
     }
 

@@ -67,9 +67,8 @@ impl Delivery {
 impl Tables {
     pub(crate) fn enqueue(&mut self, messages: Vec<NewMessage>) -> Result<Vec<MessageId>, QueueError> {
         for key in messages.iter().filter_map(|new| new.source_key.as_ref()) {
-            if let Some(known) = self.source_keys.get_mut(key) {
-                known.seen = None;
-                return Ok(known.ids.clone());
+            if let Some(ids) = self.came_before(key) {
+                return Ok(ids.to_vec());
             }
         }
         self.may_enqueue(&messages)?;
@@ -77,6 +76,13 @@ impl Tables {
         let ids: Vec<_> = messages.into_iter().map(|new| self.insert(new)).collect();
         self.source_keys.extend(keys.into_iter().map(|key| (key, Known { ids: ids.clone(), seen: None })));
         Ok(ids)
+    }
+
+    /// What was queued under a key; its source still comes with it.
+    pub(crate) fn came_before(&mut self, key: &str) -> Option<&[MessageId]> {
+        let known = self.source_keys.get_mut(key)?;
+        known.seen = None;
+        Some(&known.ids)
     }
 
     pub(crate) fn forget_old_source_keys(&mut self, now: Timestamp) {

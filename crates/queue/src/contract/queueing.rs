@@ -175,28 +175,31 @@ async fn a_source_may_try_again_with_one(store: &dyn QueueStore) -> Result<(), B
 
 async fn a_source_that_never_comes_again_is_forgotten(store: &dyn QueueStore) -> Result<(), Breach> {
     let clause = Clause::new("a source that never comes again is forgotten after thirty days", store);
-    let keys = || vec!["Pickup/gone.eml".to_owned(), "Pickup/stays.eml".to_owned()];
-    let mut ids = Vec::new();
-    for key in keys() {
+    let keyed = |key: &str| {
         let mut keyed = message(&[("a", &["jane@example.com"])])?;
-        keyed.source_key = Some(key);
-        ids.push(clause.ok(store.enqueue(keyed).await)?);
-    }
-    // The first of these finds them, and the last the second of them only since it came again.
-    const DAY: i64 = 24 * 60;
-    for (day, comes, known) in
-        [(100, false, 2), (130, true, 2), (131, false, 1), (160, false, 1), (162, false, 0)]
-    {
+        keyed.source_key = Some(key.to_owned());
+        Ok(keyed)
+    };
+    let known = async |key: &str| clause.ok(store.known_source_keys(vec![key.to_owned()]).await);
+    let start = async |day: i64| {
         clause.ok(store.stop().await)?;
-        clause.ok(store.start("contract", at(day * DAY)).await)?;
-        let found = clause.ok(store.known_source_keys(keys()).await)?;
-        clause.that(found.len() == known, "it is known so long, and no longer")?;
-        if comes {
-            let mut again = message(&[("a", &["jane@example.com"])])?;
-            again.source_key = keys().pop();
-            clause.that(ids.contains(&clause.ok(store.enqueue(again).await)?), "it is known")?;
-        }
+        clause.ok(store.start("contract", at(day * 24 * 60)).await)
+    };
+    let (gone, comes, asks) = ("Pickup/gone.eml", "Pickup/comes.eml", "Pickup/asks.eml");
+    clause.ok(store.enqueue(keyed(gone)?).await)?;
+    clause.ok(store.enqueue(keyed(asks)?).await)?;
+    let first = clause.ok(store.enqueue(keyed(comes)?).await)?;
+    for day in [100, 130, 160, 190] {
+        start(day).await?;
+        let again = clause.ok(store.enqueue(keyed(comes)?).await)?;
+        clause.that(again == first, "not where it comes again within these")?;
+        clause.that(known(asks).await? == [asks], "nor where it asks")?;
     }
+    clause.that(known(gone).await?.is_empty(), "nobody came with it")?;
+    start(191).await?;
+    start(222).await?;
+    let ended = [known(comes).await?, known(asks).await?].concat();
+    clause.that(ended.is_empty(), "nobody comes with them any more")?;
     clause.clear().await
 }
 

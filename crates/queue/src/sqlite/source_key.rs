@@ -1,7 +1,7 @@
 //! What sources know messages by, in the tables: a source that comes again with one of these has come before.
 
 use postroad_message::Timestamp;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::fault::Fault;
 use super::writer::{Damaged, Work};
@@ -16,9 +16,25 @@ pub(super) fn earlier(work: &Work<'_>, key: &str) -> Result<Option<Vec<MessageId
         .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((_, true)) = known {
-        work.connection.prepare_cached("UPDATE source_key SET seen = NULL WHERE key = ?1")?.execute([key])?;
+        came(work, key)?;
     }
     Ok(known.map(|(ids, _)| ids.split(' ').filter_map(|id| id.parse().ok()).collect()))
+}
+
+/// Those of these keys that are known, and whether a start has found each since its source came with it.
+pub(super) fn known(connection: &Connection, keys: Vec<String>) -> Result<Vec<(String, bool)>, Fault> {
+    let mut known = connection.prepare_cached("SELECT seen IS NOT NULL FROM source_key WHERE key = ?1")?;
+    let seen = keys.into_iter().map(|key| {
+        let seen = known.query_row([&key], |row| row.get(0)).optional()?;
+        Ok(seen.map(|seen| (key, seen)))
+    });
+    seen.filter_map(Result::transpose).collect()
+}
+
+/// Its source still comes with it: it is found anew by the next start.
+pub(super) fn came(work: &Work<'_>, key: &str) -> Result<(), Fault> {
+    work.connection.prepare_cached("UPDATE source_key SET seen = NULL WHERE key = ?1")?.execute([key])?;
+    Ok(())
 }
 
 /// Writes down what a source knows messages by, where that is new.

@@ -376,8 +376,16 @@ impl QueueStore for SqliteStore {
             // In this order: what moves into the tables meanwhile is found there.
             let (mut known, others) = self.shelf.known(source_keys);
             if !others.is_empty() {
-                let stored = move |connection: &_| view::known_source_keys(connection, others);
-                known.extend(self.reader.submit(stored).await?);
+                let stored = self.reader.submit(|connection| source_key::known(connection, others)).await?;
+                let seen: Vec<_> =
+                    stored.iter().filter(|(_, seen)| *seen).map(|(key, _)| key.clone()).collect();
+                if !seen.is_empty() {
+                    let come = move |work: &mut Work<'_>| {
+                        seen.iter().try_for_each(|key| source_key::came(work, key))
+                    };
+                    self.writer.submit(Promise::Visible, 0, come).await?;
+                }
+                known.extend(stored.into_iter().map(|(key, _)| key));
             }
             Ok(known)
         })

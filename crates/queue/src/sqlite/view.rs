@@ -36,18 +36,6 @@ pub(super) fn due(connection: &Connection, now: Timestamp) -> Result<Vec<(NextHo
     }
 }
 
-/// Those of these keys that the tables know.
-pub(super) fn known_source_keys(connection: &Connection, keys: Vec<String>) -> Result<Vec<String>, Fault> {
-    let mut exists = connection.prepare_cached("SELECT 1 FROM source_key WHERE key = ?1")?;
-    let mut known = Vec::new();
-    for key in keys {
-        if exists.exists([&key])? {
-            known.push(key);
-        }
-    }
-    Ok(known)
-}
-
 pub(super) fn list(connection: &Connection, filter: &Filter, now: Timestamp) -> Result<Vec<Listed>, Fault> {
     match list_all(connection, filter, now) {
         Err(Fault(QueueError::Corrupt { .. })) => list_beside_damage(connection, filter, now),
