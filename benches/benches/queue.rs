@@ -161,7 +161,7 @@ fn message() -> NewMessage {
     let sender = ReversePath::try_from("<joe@contoso.com>".to_owned()).expect("a mailbox");
     let recipient = Recipient::new(Address::parse("jane@example.com").expect("an address"));
     let due = Timestamp::from_unix_millis(0);
-    let delivery = NewDelivery { next_hop: next_hop(), recipients: vec![recipient], due };
+    let delivery = NewDelivery::new(next_hop(), vec![recipient], due);
     NewMessage::new(
         Envelope::new(sender, vec![]),
         Content::from(vec![b'x'; LENGTH]),

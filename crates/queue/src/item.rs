@@ -54,6 +54,7 @@ impl NewMessage {
 
 /// The recipients of a message that share a next hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NewDelivery {
     /// The queue it waits in.
     pub next_hop: NextHop,
@@ -61,6 +62,13 @@ pub struct NewDelivery {
     pub recipients: Vec<Recipient>,
     /// Not to be tried before this.
     pub due: Timestamp,
+}
+
+impl NewDelivery {
+    /// A delivery to these recipients, which are one at least.
+    pub fn new(next_hop: NextHop, recipients: Vec<Recipient>, due: Timestamp) -> Self {
+        Self { next_hop, recipients, due }
+    }
 }
 
 /// Which deliveries to lend.
@@ -138,6 +146,7 @@ impl Claim {
 
 /// Which deliveries that nobody works on may be lent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Eligible {
     /// Due, and neither they nor their queue suspended.
     Due,
@@ -151,6 +160,7 @@ pub enum Eligible {
 
 /// The answer to a [`Claim`].
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Claimed {
     /// What was lent.
     pub leases: Vec<Lease>,
@@ -158,9 +168,17 @@ pub struct Claimed {
     pub next_due: Option<Timestamp>,
 }
 
+impl Claimed {
+    /// For stores: these leases, and when more is due.
+    pub fn new(leases: Vec<Lease>, next_due: Option<Timestamp>) -> Self {
+        Self { leases, next_due }
+    }
+}
+
 /// One delivery, lent to whoever claimed it until it is settled or released, or the lease runs out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use = "a delivery is lent to nobody else before its lease is settled or released, or runs out"]
 pub struct Lease {
     /// Which delivery.
     pub delivery: DeliveryId,
@@ -232,6 +250,7 @@ impl Lease {
 /// message in `enqueue`. When the last recipient of a message leaves, its content does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use = "nothing is settled before the store is given it"]
 pub struct Settlement {
     /// Who stays.
     pub keep: Vec<Kept>,
@@ -280,6 +299,7 @@ impl Settlement {
 
 /// A recipient that stays in the queue. Those that differ in next hop or due time become deliveries of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kept {
     /// Index into the recipients of the lease's envelope.
     pub index: usize,

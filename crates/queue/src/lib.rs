@@ -25,11 +25,11 @@
 //!         Content::from(b"Subject: lunch\r\n\r\nAt one?\r\n".to_vec()),
 //!         minute(0),
 //!         "smtp",
-//!         vec![NewDelivery {
-//!             next_hop: next_hop.clone(),
-//!             recipients: recipients.into_iter().map(|address| address.map(Recipient::new)).collect::<Result<_, _>>()?,
-//!             due: minute(0),
-//!         }],
+//!         vec![NewDelivery::new(
+//!             next_hop.clone(),
+//!             recipients.into_iter().map(|address| address.map(Recipient::new)).collect::<Result<_, _>>()?,
+//!             minute(0),
+//!         )],
 //!     ))
 //!     .await?;
 //!

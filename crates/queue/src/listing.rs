@@ -73,6 +73,7 @@ pub enum State {
 
 /// A [`State`] without its particulars, to filter by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StateKind {
     /// [`State::Waiting`]
     Waiting,
@@ -166,12 +167,20 @@ impl Listed {
 
 /// A recipient and how its last attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct QueuedRecipient {
     /// Who.
     pub recipient: Recipient,
     /// How its last attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
+}
+
+impl QueuedRecipient {
+    /// For stores: one that was never tried.
+    pub fn new(recipient: Recipient) -> Self {
+        Self { recipient, last_failure: None }
+    }
 }
 
 /// One queue as listed: how many deliveries it has in each state, each counted once.
@@ -214,6 +223,7 @@ impl QueueSummary {
 
 /// How far an administrator's action came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct Changed {
     /// Deliveries that were changed.
     pub deliveries: u64,

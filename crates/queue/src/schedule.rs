@@ -67,6 +67,7 @@ impl Default for RetrySchedule {
 ///
 /// A count of 0 skips the phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExchangePhases {
     /// `QueueGlitchRetryCount`, 0 to 15.
     pub glitch_retry_count: u32,
@@ -117,6 +118,7 @@ impl Default for ExchangePhases {
 /// assert!(timers.is_expired(received_at, Timestamp::from_unix_millis(2 * 86_400_000)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MessageTimers {
     /// `MessageRetryInterval`: the wait after a refusal of this message alone (a 4xx), 15 minutes.
     pub message_retry_interval: Duration,

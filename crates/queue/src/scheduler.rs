@@ -10,6 +10,7 @@ use crate::schedule::RetrySchedule;
 
 /// How many deliveries may run at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Concurrency {
     /// `MaxOutboundConnections`: over all next hops.
     pub total: NonZeroUsize,
@@ -114,6 +115,7 @@ pub enum Contact {
 
 /// How a next hop stands, for a queue listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Standing {
     /// Slots in use.
     pub in_use: usize,

@@ -54,10 +54,9 @@ impl Intake {
 
         let mut messages = Vec::new();
         if !deliveries.is_empty() {
-            let waiting = deliveries.iter().map(|(next_hop, recipients)| NewDelivery {
-                next_hop: next_hop.clone(),
-                recipients: recipients.clone(),
-                due: shared.first_due(next_hop, at, at),
+            let waiting = deliveries.iter().map(|(next_hop, recipients)| {
+                let due = shared.first_due(next_hop, at, at);
+                NewDelivery::new(next_hop.clone(), recipients.clone(), due)
             });
             // The recipients stand with their deliveries.
             let recipients = std::mem::take(&mut envelope.recipients);

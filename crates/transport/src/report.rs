@@ -156,10 +156,10 @@ fn message(shared: &Shared, original: &Original<'_>, recipients: &[RecipientRepo
             tracing::warn!(to = %recipient.address, %failure, "no connector takes a report; it is given up");
         }
     }
-    let deliver = |(next_hop, indices): (NextHop, Vec<usize>)| NewDelivery {
-        due: shared.first_due(&next_hop, now, now),
-        next_hop,
-        recipients: indices.iter().filter_map(|index| recipients.get(*index).cloned()).collect(),
+    let deliver = |(next_hop, indices): (NextHop, Vec<usize>)| {
+        let due = shared.first_due(&next_hop, now, now);
+        let recipients = indices.iter().filter_map(|index| recipients.get(*index).cloned()).collect();
+        NewDelivery::new(next_hop, recipients, due)
     };
     let deliveries: Vec<NewDelivery> = plan.groups.into_iter().map(deliver).collect();
     if deliveries.is_empty() {

@@ -115,9 +115,7 @@ impl Tables {
             self.add(Delivery {
                 message: id,
                 next_hop: to.next_hop,
-                recipients: recipients
-                    .map(|recipient| QueuedRecipient { recipient, last_failure: None })
-                    .collect(),
+                recipients: recipients.map(QueuedRecipient::new).collect(),
                 due: to.due,
                 attempts: 0,
                 crashes: 0,
@@ -167,7 +165,7 @@ impl Tables {
         let ids: Vec<_> = fitting.into_iter().take(claim.limit).map(|(id, _)| *id).collect();
         let leases = ids.into_iter().filter_map(|id| self.lend(id, claim.lease_until, owner)).collect();
         let next_due = claim.next_hop.as_ref().and_then(|next_hop| self.due(claim.now).remove(next_hop));
-        Claimed { leases, next_due }
+        Claimed::new(leases, next_due)
     }
 
     fn fits(&self, claim: &Claim, id: DeliveryId, delivery: &Delivery) -> bool {

@@ -180,7 +180,7 @@ async fn set_aside(store: &dyn QueueStore) -> Result<(), Breach> {
         "and set aside still when he gives it back",
     )?;
     clause.ok(store.resume(Filter::message(bad), at(0)).await)?;
-    clause.claim_one(Claim::due(hop("a"), 9, at(0), at(5))).await?;
+    let _lent = clause.claim_one(Claim::due(hop("a"), 9, at(0), at(5))).await?;
     clause.that(
         store.set_aside(crate::MessageId::from_u64(1), "").await.is_err(),
         "an unknown message is an error",

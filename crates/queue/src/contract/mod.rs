@@ -50,6 +50,7 @@ pub enum Breach {
         /// The clause that was being run.
         clause: &'static str,
         /// What the store said.
+        #[source]
         error: QueueError,
     },
 }
@@ -58,6 +59,10 @@ pub enum Breach {
 /// clauses clear up after themselves.
 ///
 /// It cannot cut the power: that a durable call survives that is for the store's own tests.
+///
+/// # Errors
+///
+/// The first promise that was not kept, or the first call that failed. What the clauses queued may be there still.
 pub async fn check<F>(open: F) -> Result<(), Breach>
 where
     F: AsyncFn() -> Result<Box<dyn QueueStore>, QueueError>,
@@ -139,9 +144,7 @@ fn message(deliveries: &[(&str, &[&str])]) -> Result<NewMessage, Breach> {
     let recipients = |names: &[&str]| names.iter().map(|name| recipient(name)).collect::<Result<Vec<_>, _>>();
     let deliveries = deliveries
         .iter()
-        .map(|(name, names)| {
-            Ok(NewDelivery { next_hop: hop(name), recipients: recipients(names)?, due: at(0) })
-        })
+        .map(|(name, names)| Ok(NewDelivery::new(hop(name), recipients(names)?, at(0))))
         .collect::<Result<Vec<_>, ParseError>>();
     let sender = ReversePath::try_from("<joe@contoso.com>".to_owned());
     match (deliveries, sender) {

@@ -248,10 +248,8 @@ fn insert(work: &mut Work<'_>, message: &NewMessage, file: Option<(&str, i64)>) 
         .prepare_cached("INSERT INTO content (message, checksum, body) VALUES (?1, ?2, ?3)")?
         .execute((id, checksum, body))?;
     for (index, NewDelivery { next_hop, recipients, due }) in message.deliveries.iter().enumerate() {
-        let recipients: Vec<_> = recipients
-            .iter()
-            .map(|recipient| QueuedRecipient { recipient: recipient.clone(), last_failure: None })
-            .collect();
+        let recipients: Vec<_> =
+            recipients.iter().map(|recipient| QueuedRecipient::new(recipient.clone())).collect();
         let record = DeliveryRecord {
             message: id,
             next_hop,

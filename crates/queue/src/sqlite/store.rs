@@ -70,12 +70,22 @@ impl SqliteStore {
     ///
     /// Blocks while it reads; less than a second with 100,000 messages, but [`SqliteOptions::busy_timeout`] and a second at most
     /// beside others. Where what was left in the log cannot move, nothing is taken in before a later try succeeds. An older store is
-    /// migrated, unless a server of that version has it open: [`QueueError::Busy`]. Fails with [`QueueError::NewerSchema`] or [`QueueError::NotAQueue`] and touches nothing.
+    /// migrated.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::NewerSchema`] and [`QueueError::NotAQueue`], and nothing is touched. [`QueueError::Busy`] where somebody writes for
+    /// long, or a server of an older version has the older store open. [`QueueError::Io`] also where a sync of the database failed and
+    /// not all have closed it since. Else what the disk says: [`QueueError::DiskFull`], [`QueueError::ReadOnly`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, QueueError> {
         Self::open_with(path, SqliteOptions::default())
     }
 
     /// The same with other options.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, QueueError> {
         open(path.as_ref(), options).map_err(|Fault(error)| error)
     }
@@ -124,7 +134,8 @@ fn sync_folder(path: &Path) -> Result<(), Fault> {
 }
 
 impl SqliteStore {
-    /// Finishes what was submitted and waits until the files are closed; does nothing while other handles exist.
+    /// Finishes what was submitted and waits until the files are closed; does nothing while other handles exist. Blocks for as long
+    /// as the disk takes to sync the rest.
     pub fn close(self) {
         let Self { keeper, writer, reader, files, threads, .. } = self;
         drop((reader, keeper));

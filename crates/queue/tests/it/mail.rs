@@ -22,8 +22,7 @@ pub(crate) fn hop(name: &str) -> NextHop {
 pub(crate) fn message(destination: &str, body: &[u8]) -> NewMessage {
     let sender = ReversePath::try_from("<joe@contoso.com>".to_owned()).expect("a mailbox");
     let address = Address::parse(&format!("jane@{destination}")).expect("an address");
-    let delivery =
-        NewDelivery { next_hop: hop(destination), recipients: vec![Recipient::new(address)], due: at(0) };
+    let delivery = NewDelivery::new(hop(destination), vec![Recipient::new(address)], at(0));
     NewMessage::new(
         Envelope::new(sender, vec![]),
         Content::from(body.to_vec()),

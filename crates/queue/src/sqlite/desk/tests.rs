@@ -42,7 +42,7 @@ fn hop() -> NextHop {
 /// With so many bytes.
 fn intake(length: usize) -> Intake {
     let recipient = Recipient::new("jane@example.com".parse().expect("an address"));
-    let delivery = NewDelivery { next_hop: hop(), recipients: vec![recipient], due: START };
+    let delivery = NewDelivery::new(hop(), vec![recipient], START);
     let (envelope, content) = (Envelope::new(ReversePath::Null, vec![]), Content::from(vec![b'x'; length]));
     let message = NewMessage::new(envelope, content, START, "test", vec![delivery]);
     Intake::new(vec![message], Drafts::default(), Recent::new(0))

@@ -244,11 +244,11 @@ impl Accepted<'_> {
             Content::from(self.content.to_vec()),
             Timestamp::from_unix_millis(line.received_at),
             line.source,
-            vec![NewDelivery {
-                next_hop: NextHop::new(line.connector, line.destination),
-                recipients: line.recipients,
-                due: Timestamp::from_unix_millis(line.due),
-            }],
+            vec![NewDelivery::new(
+                NextHop::new(line.connector, line.destination),
+                line.recipients,
+                Timestamp::from_unix_millis(line.due),
+            )],
         );
         message.id = Some(MessageId::from_u64(line.id));
         message.source_key = line.source_key;

@@ -355,7 +355,7 @@ mod tests {
         let id = MessageId::from_u64(7);
         let recipient = Recipient::new("jane@example.com".parse().expect("an address"));
         let (next_hop, due) = (NextHop::new("Internet", "example.com"), Timestamp::from_unix_millis(0));
-        let delivery = NewDelivery { next_hop, recipients: vec![recipient], due };
+        let delivery = NewDelivery::new(next_hop, vec![recipient], due);
         let (envelope, content) = (Envelope::new(ReversePath::Null, vec![]), Content::from(b"\r\n".to_vec()));
         let mut message = NewMessage::new(envelope, content, due, "test", vec![delivery]);
         message.id = Some(id);
