@@ -173,6 +173,7 @@ impl DirectoryRow {
 /// Writes the connectors and then the directories: for a person, or as a JSON object each on a line.
 ///
 /// # Errors
+///
 /// Those of `output`.
 pub fn list(
     connectors: &[ConnectorRow],

@@ -24,6 +24,7 @@ pub enum AdminError {
         /// Which message.
         message: MessageId,
         /// Why.
+        #[source]
         error: EncodeError,
     },
     /// A file cannot be written.
@@ -32,11 +33,12 @@ pub enum AdminError {
         /// Which file.
         path: PathBuf,
         /// What the system said.
+        #[source]
         error: std::io::Error,
     },
     /// Nobody takes the output any more.
     #[error("the output: {0}")]
-    Output(#[from] std::io::Error),
+    Output(#[source] std::io::Error),
 }
 
 impl AdminError {

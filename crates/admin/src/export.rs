@@ -31,6 +31,11 @@ pub struct Exported {
 /// The files are what Replay reads; IMCEA addresses are made in `domain`. Nothing is overwritten, and a file has its name
 /// only when it is whole and synced. The messages stay in the queue: suspend them first, or two relays send them. A
 /// message that leaves meanwhile is passed over; one that fails does not stop the others.
+///
+/// # Errors
+///
+/// [`AdminError::Queue`] where the queue cannot be listed, and [`AdminError::File`] where the folder takes no more: a full disk, say. The
+/// files that were written by then stay.
 pub async fn export(
     store: &dyn QueueStore,
     filters: &[Filter],

@@ -9,7 +9,7 @@
 //! # use postroad_message::{Content, Envelope, Recipient, ReversePath};
 //! # use postroad_queue::SqliteStore;
 //! # use postroad_transport::{Pipeline, Settings, Submission, SystemWorld, World};
-//! use postroad_admin::{Command, Order, Progress, Selection, carry_out};
+//! use postroad_admin::{Command, Order, Progress, carry_out};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,8 +25,9 @@
 //! # let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
 //! # pipeline.submit(Submission::new(envelope, content, "app")).await?;
 //! // `pipeline` is that of postroad-transport, beside a relay or in it. What no connector takes waits among the unreachable.
-//! let selection = Selection { next_hop: Some("Unreachable Domain".to_owned()), ..Selection::default() };
-//! let order = Order { command: Command::Suspend { whole_queue: false }, selection, json: true };
+//! let mut order = Order::new(Command::Suspend { whole_queue: false });
+//! order.selection.next_hop = Some("Unreachable Domain".to_owned());
+//! order.json = true;
 //! let mut output = Vec::new();
 //! carry_out(&pipeline, &order, SystemWorld.now(), &mut output, &mut Progress::silent()).await?;
 //! assert_eq!(String::from_utf8(output)?, "{\"action\":\"suspend\",\"active\":0,\"deliveries\":1}\n");

@@ -18,6 +18,7 @@ use crate::table;
 
 /// One command, ready to be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Order {
     /// What to do.
     pub command: Command,
@@ -25,6 +26,13 @@ pub struct Order {
     pub selection: Selection,
     /// One JSON object a line instead of words for a person.
     pub json: bool,
+}
+
+impl Order {
+    /// This command with everything, in words for a person; set the rest on the value.
+    pub fn new(command: Command) -> Self {
+        Self { command, selection: Selection::default(), json: false }
+    }
 }
 
 /// What an administrator can do with the queue.
@@ -79,7 +87,12 @@ pub enum Ending {
 
 /// Carries out one command on the queue of a relay, running or not, and prints what came of it.
 ///
-/// The relay sees the change within a second. Fails where the queue cannot be read or written, or the output not taken.
+/// The relay sees the change within a second.
+///
+/// # Errors
+///
+/// [`AdminError`], where the queue cannot be read or written, no such queue is there, a file cannot be written, or the output is
+/// not taken. What was done before that stays done.
 pub async fn carry_out(
     pipeline: &Pipeline,
     order: &Order,
@@ -180,7 +193,7 @@ async fn list_queues(
     if json {
         return each_line(output, "queue", &rows);
     }
-    Ok(output.write_all(table::queues(&rows, now).as_bytes())?)
+    print(output, table::queues(&rows, now))
 }
 
 async fn list_messages(
@@ -197,9 +210,9 @@ async fn list_messages(
             return each_line(output, "message", &page);
         }
         if !std::mem::replace(&mut headed, true) {
-            output.write_all(table::messages_heading().as_bytes())?;
+            print(output, table::messages_heading())?;
         }
-        Ok(output.write_all(table::messages(&page, now).as_bytes())?)
+        print(output, table::messages(&page, now))
     })
     .await
 }
@@ -216,7 +229,7 @@ async fn show(
         if json {
             each_line(output, "message", &rows)?;
         } else {
-            output.write_all(table::message(&rows, now).as_bytes())?;
+            print(output, table::message(&rows, now))?;
         }
     }
     Ok(())
@@ -251,8 +264,9 @@ fn each_line<T: Serialize>(
         row: &'a T,
     }
     for row in rows {
-        serde_json::to_writer(&mut *output, &Line { r#type: kind, row }).map_err(std::io::Error::from)?;
-        output.write_all(b"\n")?;
+        let line = Line { r#type: kind, row };
+        serde_json::to_writer(&mut *output, &line).map_err(|error| AdminError::Output(error.into()))?;
+        print(output, "\n")?;
     }
     Ok(())
 }
@@ -288,6 +302,9 @@ fn one(
     object: &serde_json::Value,
     text: &str,
 ) -> Result<(), AdminError> {
-    let line = if json { format!("{object}\n") } else { text.to_owned() };
-    Ok(output.write_all(line.as_bytes())?)
+    print(output, if json { format!("{object}\n") } else { text.to_owned() })
+}
+
+fn print(output: &mut impl Write, text: impl AsRef<str>) -> Result<(), AdminError> {
+    output.write_all(text.as_ref().as_bytes()).map_err(AdminError::Output)
 }

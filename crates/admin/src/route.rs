@@ -8,6 +8,7 @@ use serde_json::json;
 
 /// Who sends how much.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Question {
     /// From whom.
     pub sender: Sender,
@@ -17,10 +18,21 @@ pub struct Question {
     pub json: bool,
 }
 
+impl Question {
+    /// From this sender, so many bytes, answered in words for a person; set `json` on the value where a program asks.
+    pub fn new(sender: Sender, size: u64) -> Self {
+        Self { sender, size, json: false }
+    }
+}
+
 /// The keys of a refused object between its result and its status, in the order of an explanation's.
 const NOWHERE: &str = r#""connector":null,"next_hop":null,"address_space":null,"delivery_type":null"#;
 
 /// One answer for each recipient, in their order; `-` stands for the lines of `input`.
+///
+/// # Errors
+///
+/// What `input` or `output` fail with; an address that cannot be read is an answer.
 pub fn explain(
     table: &RoutingTable,
     question: &Question,

@@ -117,6 +117,10 @@ pub struct RecipientRow {
 /// Every queue that has mail or is suspended, by name.
 ///
 /// A queue is in [`Status::Retry`] while its oldest delivery waits after a failure of the next hop itself.
+///
+/// # Errors
+///
+/// [`AdminError::Queue`]
 pub async fn queues(store: &dyn QueueStore, now: Timestamp) -> Result<Vec<QueueRow>, AdminError> {
     let mut rows = Vec::new();
     for summary in store.queues(now).await? {
@@ -129,6 +133,10 @@ pub async fn queues(store: &dyn QueueStore, now: Timestamp) -> Result<Vec<QueueR
 }
 
 /// Hands each delivery that fits any of the filters to `each`, by age, without holding all of them.
+///
+/// # Errors
+///
+/// [`AdminError::Queue`], and the first that `each` gives.
 pub async fn messages(
     store: &dyn QueueStore,
     filters: &[Filter],
@@ -149,6 +157,10 @@ pub async fn messages(
 }
 
 /// All deliveries of one message; empty where the queue does not have it.
+///
+/// # Errors
+///
+/// [`AdminError::Queue`]
 pub async fn message(
     store: &dyn QueueStore,
     message: MessageId,

@@ -9,6 +9,7 @@ use crate::error::AdminError;
 
 /// The mail that an action is about: what fits every field that is set. Nothing set means everything.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Selection {
     /// These messages; empty: any.
     pub messages: Vec<MessageId>,
@@ -34,7 +35,9 @@ impl Selection {
 
     /// The store's filters that together pick what this picks, each delivery once.
     ///
-    /// Fails with [`AdminError::NoSuchQueue`] where `next_hop` names none that has mail or is suspended.
+    /// # Errors
+    ///
+    /// [`AdminError::NoSuchQueue`] where `next_hop` names none that has mail or is suspended; [`AdminError::Queue`].
     pub async fn filters(&self, store: &dyn QueueStore, now: Timestamp) -> Result<Vec<Filter>, AdminError> {
         let mut all = Filter::all();
         all.connector.clone_from(&self.connector);
@@ -57,6 +60,10 @@ impl Selection {
     }
 
     /// The queues that `next_hop` and `connector` name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`filters`](Self::filters).
     pub async fn queues(&self, store: &dyn QueueStore, now: Timestamp) -> Result<Vec<NextHop>, AdminError> {
         let queues = store.queues(now).await?.into_iter().map(|summary| summary.next_hop);
         let found: Vec<NextHop> = queues.filter(|queue| self.names(queue)).collect();

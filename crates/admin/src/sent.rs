@@ -40,7 +40,9 @@ impl fmt::Display for Fate {
 
 /// The message of a file: with an envelope given beside it, as Replay takes files; else as Pickup does.
 ///
-/// Fails as [`compose`](postroad_message_directory::compose()) does.
+/// # Errors
+///
+/// Those of [`compose`](postroad_message_directory::compose()).
 pub fn compose(
     pipeline: &Pipeline,
     world: &impl World,
@@ -71,6 +73,10 @@ pub fn where_to(submitted: &Submitted) -> String {
 /// Waits until everybody has left the queue, for `span` at most; then says what became of each that was queued.
 ///
 /// The message must be [watched](postroad_transport::Submission::watched); its results are forgotten afterwards.
+///
+/// # Errors
+///
+/// The queue cannot be read. What was queued stays there.
 pub async fn wait(
     pipeline: &Pipeline,
     submitted: &Submitted,

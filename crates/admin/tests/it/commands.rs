@@ -13,12 +13,18 @@ use crate::support::{Queue, now, table};
 
 const SMART_HOST: &str = "Provider -> [192.0.2.1]";
 
+fn selection(set: impl FnOnce(&mut Selection)) -> Selection {
+    let mut selection = Selection::default();
+    set(&mut selection);
+    selection
+}
+
 fn of(message: MessageId) -> Selection {
-    Selection { messages: vec![message], ..Selection::default() }
+    selection(|to| to.messages = vec![message])
 }
 
 fn in_queue(name: &str) -> Selection {
-    Selection { next_hop: Some(name.to_owned()), ..Selection::default() }
+    selection(|to| to.next_hop = Some(name.to_owned()))
 }
 
 #[tokio::test]
@@ -37,21 +43,21 @@ async fn the_queues_are_listed_with_what_they_hold() {
 #[tokio::test]
 async fn the_messages_are_listed_as_far_as_they_fit() {
     let queue = Queue::new().await;
-    for (selection, fit) in [
+    for (which, fit) in [
         (Selection::default(), 3),
         (of(queue.letter), 2),
         (in_queue("[192.0.2.1]"), 2),
         (in_queue("PROVIDER -> [192.0.2.1]"), 2),
-        (Selection { messages: vec![queue.letter], ..in_queue("FAX") }, 1),
-        (Selection { messages: vec![queue.letter, queue.letter], ..Selection::default() }, 2),
-        (Selection { connector: Some("Fax".to_owned()), ..Selection::default() }, 1),
-        (Selection { sender: Some("<>".to_owned()), ..Selection::default() }, 1),
-        (Selection { recipient: Some("JANE@fabrikam.com".to_owned()), ..Selection::default() }, 1),
-        (Selection { state: Some(StateKind::Suspended), ..Selection::default() }, 0),
-        (Selection { older_than: Some(std::time::Duration::from_secs(3600)), ..Selection::default() }, 0),
+        (selection(|to| (to.messages, to.next_hop) = (vec![queue.letter], Some("FAX".to_owned()))), 1),
+        (selection(|to| to.messages = vec![queue.letter, queue.letter]), 2),
+        (selection(|to| to.connector = Some("Fax".to_owned())), 1),
+        (selection(|to| to.sender = Some("<>".to_owned())), 1),
+        (selection(|to| to.recipient = Some("JANE@fabrikam.com".to_owned())), 1),
+        (selection(|to| to.state = Some(StateKind::Suspended)), 0),
+        (selection(|to| to.older_than = Some(std::time::Duration::from_secs(3600))), 0),
     ] {
-        let rows = queue.json(Command::Messages, selection.clone()).await;
-        assert_eq!(rows.len(), fit, "{selection:?}");
+        let rows = queue.json(Command::Messages, which.clone()).await;
+        assert_eq!(rows.len(), fit, "{which:?}");
     }
     let (_, text) = queue.run(Command::Messages, of(queue.report)).await;
     assert!(text.contains("<> -> app@contoso.com"), "{text}");
@@ -74,7 +80,7 @@ async fn who_names_what_is_not_there_hears_of_it() {
     for command in
         [Command::Show, Command::Suspend { whole_queue: false }, Command::Remove { with_report: false }]
     {
-        let both = Selection { messages: vec![unknown, queue.report], ..Selection::default() };
+        let both = selection(|to| to.messages = vec![unknown, queue.report]);
         let (ending, _) = queue.run(command, both).await;
         assert_eq!(ending, Ending::NotThere(vec![unknown]));
     }

@@ -53,7 +53,8 @@ impl Queue {
         json: bool,
     ) -> Result<(Ending, String), AdminError> {
         let mut output = Vec::new();
-        let order = Order { command, selection, json };
+        let mut order = Order::new(command);
+        (order.selection, order.json) = (selection, json);
         let ending = carry_out(&self.pipeline, &order, now(), &mut output, &mut Progress::silent()).await?;
         Ok((ending, String::from_utf8(output).unwrap()))
     }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use postroad_admin::{Command, Ending, Order, Progress, Selection, carry_out};
+use postroad_admin::{AdminError, Command, Ending, Order, Progress, Selection, carry_out};
 use postroad_transport::{SystemWorld, World};
 
 use crate::arguments::{QueueCommand, Which};
@@ -23,7 +23,8 @@ pub(crate) async fn queue(asked: QueueCommand, file: Option<&Path>) -> Result<Ex
         QueueCommand::Remove { which, with_ndr } => (Command::Remove { with_report: with_ndr }, which),
         QueueCommand::Export { which, folder } => (Command::Export(folder), which),
     };
-    let order = Order { command, json: which.json, selection: selection(&which) };
+    let mut order = Order::new(command);
+    (order.selection, order.json) = (selection(&which), which.json);
     if order.selection.is_everything() && !which.all && !matches!(order.command, Command::List { .. }) {
         eprintln!("relay: say which mail: ids, an option such as --next-hop, or --all");
         return Err(Exit::Usage);
@@ -33,7 +34,7 @@ pub(crate) async fn queue(asked: QueueCommand, file: Option<&Path>) -> Result<Ex
     let mut output = std::io::BufWriter::new(std::io::stdout());
     let mut progress = Progress::on_terminal();
     let ended = carry_out(&pipeline, &order, SystemWorld.now(), &mut output, &mut progress).await;
-    Ok(match ended.and_then(|ending| Ok((ending, output.flush()?).0)) {
+    Ok(match ended.and_then(|ending| output.flush().map(|()| ending).map_err(AdminError::Output)) {
         Ok(Ending::Done) => Exit::Ok,
         Ok(Ending::NotThere(gone)) => {
             gone.iter().for_each(|id| eprintln!("relay: message {id} is not in the queue"));
@@ -49,13 +50,13 @@ pub(crate) async fn queue(asked: QueueCommand, file: Option<&Path>) -> Result<Ex
 }
 
 fn selection(which: &Which) -> Selection {
-    Selection {
-        messages: which.ids.clone(),
-        next_hop: which.next_hop.clone(),
-        connector: which.connector.clone(),
-        sender: which.sender.clone(),
-        recipient: which.recipient.clone(),
-        state: which.status,
-        older_than: which.older_than,
-    }
+    let mut selection = Selection::default();
+    selection.messages.clone_from(&which.ids);
+    selection.next_hop.clone_from(&which.next_hop);
+    selection.connector.clone_from(&which.connector);
+    selection.sender.clone_from(&which.sender);
+    selection.recipient.clone_from(&which.recipient);
+    selection.state = which.status;
+    selection.older_than = which.older_than;
+    selection
 }

@@ -26,5 +26,7 @@ fn prepare(asked: &RouteArguments, file: Option<&Path>) -> Result<(RoutingTable,
     };
     let configuration = configuration_of_relay(file)?;
     let table = house::routing_table(&configuration).map_err(|refused| refused.say())?;
-    Ok((table, Question { sender, size: asked.size, json: asked.json }))
+    let mut question = Question::new(sender, asked.size);
+    question.json = asked.json;
+    Ok((table, question))
 }
