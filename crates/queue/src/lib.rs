@@ -94,7 +94,8 @@
 //!
 //! # Where it runs
 //!
-//! On Unix; Linux is where it is tested. `.cargo/config.toml` of this repository builds SQLite with `LIBSQLITE3_FLAGS`, which make it somewhat
+//! The contract, the schedule and the scheduler are plain Rust. [`SqliteStore`] is the feature `sqlite`, which is on unless you say
+//! `default-features = false`: it compiles SQLite, and runs on Unix; Linux is where it is tested. `.cargo/config.toml` of this repository builds SQLite with `LIBSQLITE3_FLAGS`, which make it somewhat
 //! faster and do not reach your build: set them in your own, or do without.
 //!
 //! # Errors
@@ -111,6 +112,7 @@ pub mod listing;
 pub mod message_id;
 pub mod schedule;
 pub mod scheduler;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
 
@@ -121,5 +123,6 @@ pub use listing::{Changed, Filter, Listed, QueueSummary, QueuedRecipient, State,
 pub use message_id::{DeliveryId, InvalidId, MessageId};
 pub use schedule::{ExchangePhases, MessageTimers, RetrySchedule};
 pub use scheduler::{Concurrency, Contact, Scheduler, Slot, Standing};
+#[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::{BoxFuture, QueueStore, SOURCE_KEYS_KEPT};
