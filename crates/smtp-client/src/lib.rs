@@ -62,8 +62,9 @@
 //! |---|---|---|
 //! | `hickory` | yes | no [`HickoryResolver`]: [`SmtpClientBuilder::resolver`] has to be given |
 //! | `native-certs` | yes | nobody reads the system's trust anchors: [`SmtpClientBuilder::trust_anchors`] or [`SmtpClientBuilder::tls_configuration`] has to be given |
+//! | `ring` | yes | rustls compiles no cryptography: [`SmtpClientBuilder::crypto_provider`] or [`SmtpClientBuilder::tls_configuration`] has to be given |
 //!
-//! Where neither is there nor given, [`build`](SmtpClientBuilder::build) says so.
+//! Where it is neither there nor given, [`build`](SmtpClientBuilder::build) says so. [`rustls`] is re-exported for its types.
 //!
 //! # Which hosts, and in which order
 //!
@@ -162,11 +163,6 @@
 //!
 //! Passwords go over TLS, or in clear text where [`Authentication::clear_text_allowed`] says so; never after TLS was offered and
 //! could not be had. rustls takes its cryptography as a value; the process's default provider is neither read nor set.
-//!
-//! # Features
-//!
-//! All default. Without `ring`, `hickory` or `native-certs` a client has to be [given](SmtpClientBuilder) the cryptography of TLS, a resolver
-//! or trust anchors. `rustls` is re-exported.
 //!
 #![doc = include_str!("../INTEROP.md")]
 #![warn(missing_debug_implementations, clippy::missing_errors_doc, clippy::return_self_not_must_use)]
