@@ -125,20 +125,31 @@ pub(crate) async fn keep_current(material: TlsMaterial, mut stopped: watch::Rece
             () = tokio::time::sleep(LOOK) => {}
         }
         let looking = Arc::clone(&source);
-        let Ok(now) = tokio::task::spawn_blocking(move || looking.look()).await else { return };
+        let Some(now) = beside(&mut stopped, move || looking.look()).await else { return };
         if now != tried && now == before {
             let reloading = material.clone();
-            match tokio::task::spawn_blocking(move || reloading.reload()).await {
-                Ok(Ok(())) => tracing::info!(connector = source.connector, "certificates read anew"),
-                Ok(Err(error)) => {
+            match beside(&mut stopped, move || reloading.reload()).await {
+                Some(Ok(())) => tracing::info!(connector = source.connector, "certificates read anew"),
+                Some(Err(error)) => {
                     let files: Vec<_> = source.files().collect();
                     tracing::error!(connector = source.connector, ?files, %error,
                         "changed certificates cannot be used; those before stay in force");
                 }
-                Err(_) => return,
+                None => return,
             }
             tried = now.clone();
         }
         before = now;
+    }
+}
+
+/// What a disk says that may take its time; `None` where the server is told to stop meanwhile.
+async fn beside<T: Send + 'static>(
+    stopped: &mut watch::Receiver<bool>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::select! {
+        () = told_to_stop(stopped) => None,
+        done = tokio::task::spawn_blocking(work) => done.ok(),
     }
 }

@@ -215,6 +215,24 @@ async fn where_no_name_decides_the_certificate_of_tls_certificate_name_is_shown(
     assert!(TlsMaterial::of(&unknown).is_ok());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_certificate_that_hangs_does_not_keep_the_server_from_its_end() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
+    let house = implicit(&authority, &folder, |_| ()).await;
+    let slow = folder.path().join("slow.pem");
+    assert!(std::process::Command::new("mkfifo").arg(&slow).status().expect("mkfifo").success());
+    let shown = folder.path().join("hub01.pem");
+    fs::rename(&slow, &shown).expect("in its place");
+    // Opens as soon as the server does, which found it changed.
+    let hanging = tokio::task::spawn_blocking(|| fs::OpenOptions::new().write(true).open(shown));
+    let hanging = hanging.await.expect("opened").expect("read by the server");
+    house.stop.send(()).expect("it runs");
+    // Sooner than by the end of `shutdown_grace`, which is 30 s.
+    tokio::time::timeout(Duration::from_secs(20), house.served).await.expect("in time").expect("it ends");
+    drop(hanging);
+}
+
 #[tokio::test]
 async fn versions_below_the_least_are_not_spoken() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
