@@ -7,8 +7,8 @@ use std::sync::Arc;
 use postroad_address_space::{Domain, Mailbox};
 use postroad_message::{Content, Envelope};
 use postroad_smtp_server::{
-    AuthMechanism, BoxFuture, Client, PermissionGroup, ReceiveConnector, Refusal, Secret, Server,
-    ServerSettings, Submit, TlsMaterial, Verification, Verify,
+    AuthMechanism, BoxFuture, Client, PasswordVerdict, PermissionGroup, ReceiveConnector, Refusal, Secret,
+    Server, ServerSettings, Submit, TlsMaterial, Verify,
 };
 
 /// Keeps nothing: a real one writes the message down before it says yes.
@@ -33,9 +33,18 @@ impl Submit for Print {
 struct OneUser(Secret);
 
 impl Verify for OneUser {
-    fn verify<'a>(&'a self, _: &'a Client, name: &'a str, password: Secret) -> BoxFuture<'a, Verification> {
+    fn verify<'a>(
+        &'a self,
+        _: &'a Client,
+        name: &'a str,
+        password: Secret,
+    ) -> BoxFuture<'a, PasswordVerdict> {
         let right = name == "app" && password.matches(&self.0);
-        Box::pin(std::future::ready(if right { Verification::Accepted } else { Verification::Rejected }))
+        Box::pin(std::future::ready(if right {
+            PasswordVerdict::Accepted
+        } else {
+            PasswordVerdict::Rejected
+        }))
     }
 }
 

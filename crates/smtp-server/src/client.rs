@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use postroad_message::TlsFacts;
 
-use crate::tls::ClientCertificate;
+use crate::tls::PeerCertificate;
 
 /// One connection's other end, and what it has proved so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Client {
     /// How the connection is protected.
     pub tls: Option<TlsFacts>,
     /// Its certificate, where one was asked for and is believed.
-    pub certificate: Option<ClientCertificate>,
+    pub certificate: Option<PeerCertificate>,
     /// Who logged on.
     pub user: Option<String>,
     /// Whether it may send to anywhere: by its address, or because somebody with that right logged on.

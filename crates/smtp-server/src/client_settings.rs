@@ -7,6 +7,7 @@ use crate::receive_connector::ReceiveConnector;
 
 /// One way in, in the words of mail programs. Its `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientSettings {
     /// The server's name, which its certificate is for.
     pub server: String,
@@ -20,6 +21,7 @@ pub struct ClientSettings {
 
 /// How TLS begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Encryption {
     /// Not at all.
     None,

@@ -210,6 +210,7 @@ impl<'a> Connection<'a> {
                     return Ok(End::Closed);
                 }
                 Output::AwaitVerdict => return Err(io::Error::other("a verdict was forgotten")),
+                other => return Err(io::Error::other(format!("nobody here does {other:?}"))),
             }
         }
     }
@@ -226,7 +227,7 @@ impl<'a> Connection<'a> {
             Slow::No => Duration::ZERO,
             Slow::Logon => connector.auth_tarpit_interval,
             Slow::Refusal if self.client.may_relay || self.client.user.is_some() => Duration::ZERO,
-            Slow::Refusal => connector.tarpit_interval,
+            _ => connector.tarpit_interval,
         };
         if !wait.is_zero() {
             self.flush(stream).await?;

@@ -8,7 +8,7 @@ use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use postroad_smtp_protocol::sasl::{Hash, ScramVerifier, Secret, prepare_name, prepare_password};
 
-use crate::verify::Verification;
+use crate::verify::PasswordVerdict;
 
 /// Why a credentials file cannot be used. Whoever wrote it mends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -135,7 +135,7 @@ impl Credentials {
     }
 
     /// Compares; a name that is not there takes as long as one that is. Takes tens of milliseconds of a processor.
-    pub fn verify(&self, username: &str, password: &Secret, key: &Secret) -> Verification {
+    pub fn verify(&self, username: &str, password: &Secret, key: &Secret) -> PasswordVerdict {
         self.verify_within(username, password, key, &mut Vec::new())
     }
 
@@ -146,15 +146,15 @@ impl Credentials {
         password: &Secret,
         key: &Secret,
         memory: &mut Vec<Block>,
-    ) -> Verification {
+    ) -> PasswordVerdict {
         let username = prepare_name(username);
         let known = self.0.get(username.as_ref());
         let nobody = Kept::Argon2id(NOBODY.to_owned());
         let kept = known.or_else(|| self.stand_in(&username, key)).unwrap_or(&nobody);
         match (kept.matches(password, memory), known) {
-            (Some(true), Some(_)) => Verification::Accepted,
-            (Some(_), _) => Verification::Rejected,
-            (None, _) => Verification::Unavailable,
+            (Some(true), Some(_)) => PasswordVerdict::Accepted,
+            (Some(_), _) => PasswordVerdict::Rejected,
+            (None, _) => PasswordVerdict::Unavailable,
         }
     }
 
@@ -227,12 +227,12 @@ mod tests {
             let credentials = Credentials::parse(&format!("jane = \"{hash}\"\n# a comment\n")).unwrap();
             let verify =
                 |name: &str, password: &str| credentials.verify(name, &Secret::new(password), &key());
-            assert_eq!(verify("jane", "secret"), Verification::Accepted);
-            assert_eq!(verify("ja\u{ad}ne", "sec\u{ad}ret"), Verification::Accepted, "SASLprep");
+            assert_eq!(verify("jane", "secret"), PasswordVerdict::Accepted);
+            assert_eq!(verify("ja\u{ad}ne", "sec\u{ad}ret"), PasswordVerdict::Accepted, "SASLprep");
             for (name, password) in
                 [("jane", "Secret"), ("jane", ""), ("joe", "secret"), ("Jane", "secret"), ("", "")]
             {
-                assert_eq!(verify(name, password), Verification::Rejected, "{name} {password}");
+                assert_eq!(verify(name, password), PasswordVerdict::Rejected, "{name} {password}");
             }
             assert_eq!(format!("{credentials:?}"), "Credentials(1 names)");
         }
@@ -292,7 +292,7 @@ mod tests {
         for password in ["a", "b", "c", ""] {
             assert_eq!(
                 credentials.verify("stranger", &Secret::new(password), &key()),
-                Verification::Rejected
+                PasswordVerdict::Rejected
             );
         }
     }

@@ -15,7 +15,7 @@ use crate::logon_queue::{Leave, LogonQueue};
 use crate::receive_connector::ReceiveConnector;
 use crate::source::Source;
 use crate::submit::BoxFuture;
-use crate::verify::{Verification, Verify};
+use crate::verify::{PasswordVerdict, Verify};
 
 /// Passwords that are hashed at once, each on a processor and in 19 MiB; others wait.
 const AT_ONCE: usize = 4;
@@ -120,30 +120,30 @@ impl Verify for FileVerifier {
         client: &'a Client,
         username: &'a str,
         password: Secret,
-    ) -> BoxFuture<'a, Verification> {
+    ) -> BoxFuture<'a, PasswordVerdict> {
         Box::pin(async move {
             let Some(file) = self.files.get(&client.connector).map(Arc::clone) else {
-                return Verification::Rejected;
+                return PasswordVerdict::Rejected;
             };
             let source = Source::from(client.peer.ip());
             let (Some(leave), Some(key)) = (self.leave(source).await, lasting_key()) else {
-                return Verification::Unavailable;
+                return PasswordVerdict::Unavailable;
             };
             let username = username.to_owned();
             let (spare, queue) = (Arc::clone(&self.memory), Arc::clone(&self.queue));
             let verified = tokio::task::spawn_blocking(move || {
                 let _leave = leave;
-                let Some(credentials) = file.current_or_told() else { return Verification::Unavailable };
+                let Some(credentials) = file.current_or_told() else { return PasswordVerdict::Unavailable };
                 let locked = || spare.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut memory = locked().pop().unwrap_or_default();
                 let verified = credentials.verify_within(&username, &password, &key, &mut memory);
                 locked().push(memory);
-                if verified != Verification::Unavailable {
-                    queue.ended(source, verified == Verification::Accepted);
+                if verified != PasswordVerdict::Unavailable {
+                    queue.ended(source, verified == PasswordVerdict::Accepted);
                 }
                 verified
             });
-            verified.await.unwrap_or(Verification::Unavailable)
+            verified.await.unwrap_or(PasswordVerdict::Unavailable)
         })
     }
 
@@ -201,7 +201,8 @@ mod tests {
         std::fs::write(&path, format!("jane = \"{}\"\n", hash_password(b"secret").unwrap())).unwrap();
         let (verifier, client) = verifier(&path);
         for password in ["wrong", "secret", "worse", "secret"] {
-            let expected = if password == "secret" { Verification::Accepted } else { Verification::Rejected };
+            let expected =
+                if password == "secret" { PasswordVerdict::Accepted } else { PasswordVerdict::Rejected };
             assert_eq!(verifier.verify(&client, "jane", Secret::new(password)).await, expected);
         }
         let spare = verifier.memory.lock().unwrap();
@@ -218,14 +219,14 @@ mod tests {
         let (verifier, client) = verifier(&path);
         let try_one =
             async |name: &str, password: &str| verifier.verify(&client, name, Secret::new(password)).await;
-        assert_eq!(try_one("jane", "old").await, Verification::Accepted);
+        assert_eq!(try_one("jane", "old").await, PasswordVerdict::Accepted);
         std::fs::write(&path, line("jane", b"new") + &line("joe", b"x")).unwrap();
-        assert_eq!(try_one("jane", "old").await, Verification::Rejected);
-        assert_eq!(try_one("jane", "new").await, Verification::Accepted);
+        assert_eq!(try_one("jane", "old").await, PasswordVerdict::Rejected);
+        assert_eq!(try_one("jane", "new").await, PasswordVerdict::Accepted);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(try_one("jane", "new").await, Verification::Unavailable);
+        assert_eq!(try_one("jane", "new").await, PasswordVerdict::Unavailable);
         let stranger = Client::new("Other", client.peer, client.local);
-        assert_eq!(verifier.verify(&stranger, "jane", Secret::new("new")).await, Verification::Rejected);
+        assert_eq!(verifier.verify(&stranger, "jane", Secret::new("new")).await, PasswordVerdict::Rejected);
     }
 
     #[test]
@@ -258,7 +259,7 @@ mod tests {
         std::fs::write(&path, mixed).unwrap();
         assert_eq!(verifier.scram(&client, "jane").await, None);
         assert_eq!(verifier.mechanisms(&client), ["PLAIN", "LOGIN"]);
-        assert_eq!(verifier.verify(&client, "jane", Secret::new("secret")).await, Verification::Accepted);
+        assert_eq!(verifier.verify(&client, "jane", Secret::new("secret")).await, PasswordVerdict::Accepted);
     }
 
     #[cfg(unix)]
@@ -291,7 +292,8 @@ mod tests {
         let (verifier, client) = verifier(&path);
         let mut guesser = client.clone();
         guesser.peer = "127.0.0.2:1".parse().unwrap();
-        verifier.verify(&guesser, "jane", Secret::new("wrong")).await;
+        let guessed = verifier.verify(&guesser, "jane", Secret::new("wrong")).await;
+        assert_eq!(guessed, PasswordVerdict::Rejected);
         let mut busy = Vec::new();
         for _ in 0..AT_ONCE {
             busy.push(verifier.queue.leave(client.peer.ip().into()).await);
@@ -308,7 +310,7 @@ mod tests {
             try_one(&client, "secret"),
             free_one
         );
-        use Verification::{Accepted, Rejected};
+        use PasswordVerdict::{Accepted, Rejected};
         assert_eq!(*order.lock().unwrap(), [Accepted, Rejected, Rejected]);
     }
 
@@ -323,8 +325,8 @@ mod tests {
             busy.push(verifier.queue.leave(client.peer.ip().into()).await);
         }
         let waited = verifier.verify(&client, "jane", Secret::new("secret")).await;
-        assert_eq!(waited, Verification::Unavailable);
+        assert_eq!(waited, PasswordVerdict::Unavailable);
         drop(busy);
-        assert_eq!(verifier.verify(&client, "jane", Secret::new("secret")).await, Verification::Accepted);
+        assert_eq!(verifier.verify(&client, "jane", Secret::new("secret")).await, PasswordVerdict::Accepted);
     }
 }

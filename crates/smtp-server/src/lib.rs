@@ -147,7 +147,6 @@ pub use server_settings::ServerSettings;
 pub use source::Source;
 pub use submit::{BoxFuture, IncomingMessage, Refusal, Submit};
 pub use tls::{
-    ClientCertificate, Cryptography, InvalidCertificateName, TlsCertificateName, TlsMaterial,
-    TlsMaterialError,
+    Cryptography, InvalidCertificateName, PeerCertificate, TlsCertificateName, TlsMaterial, TlsMaterialError,
 };
-pub use verify::{Logon, LogonStep, NobodyLogsOn, Verification, Verify};
+pub use verify::{Logon, LogonStep, NobodyLogsOn, PasswordVerdict, Verify};

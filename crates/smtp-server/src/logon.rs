@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::parameters::AuthMechanism;
 use crate::relay_right;
 use crate::service::Service;
-use crate::verify::{Logon, LogonStep, Verification, Verify};
+use crate::verify::{Logon, LogonStep, PasswordVerdict, Verify};
 
 /// What a connection knows of its logons.
 #[derive(Default)]
@@ -183,9 +183,9 @@ async fn serve(
                 return Step::Refused(Refused::ActsForAnother);
             }
             match verify.verify(client, &username, password).await {
-                Verification::Accepted => Step::Accepted(username),
-                Verification::Rejected => Step::Refused(Refused::Wrong),
-                Verification::Unavailable => Step::Unavailable,
+                PasswordVerdict::Accepted => Step::Accepted(username),
+                PasswordVerdict::Rejected => Step::Refused(Refused::Wrong),
+                PasswordVerdict::Unavailable => Step::Unavailable,
             }
         }
         ServerStep::Fetch(username) => {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 /// The text is none of the words that the parameter takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected one of: {}", expected.join(", "))]
+#[non_exhaustive]
 pub struct UnknownKeyword {
     /// Every word that the parameter takes.
     pub expected: &'static [&'static str],
@@ -16,6 +17,7 @@ macro_rules! keywords {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum $name { $($(#[$variant_doc])* $variant),+ }
 
         impl $name {

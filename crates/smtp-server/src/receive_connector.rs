@@ -15,11 +15,19 @@ use crate::tls::TlsCertificateName;
 
 /// A certificate and its key, for `tls_certificates`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificateFiles {
     /// Certificate chain, PEM, the server's own first.
     pub certificate: PathBuf,
     /// Private key, PEM.
     pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    /// These two.
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { certificate: certificate.into(), key: key.into() }
+    }
 }
 
 /// One receive connector as plain data: no socket, no certificate, no secret.

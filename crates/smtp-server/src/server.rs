@@ -1,5 +1,6 @@
 //! The listeners: binds, accepts, admits, and stops within a bound.
 
+use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -57,6 +58,13 @@ struct Door {
 struct Reception {
     service: Service,
     admission: Arc<Admission>,
+}
+
+/// Where it listens.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("bindings", &self.local_addrs()).finish_non_exhaustive()
+    }
 }
 
 impl Server {

@@ -7,7 +7,9 @@ use crate::submit::BoxFuture;
 
 /// The answer to a name and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
+#[must_use]
+#[non_exhaustive]
+pub enum PasswordVerdict {
     /// It is the right one.
     Accepted,
     /// It is not, or there is no such name: the two look alike from outside.
@@ -35,7 +37,7 @@ pub trait Verify: Send + Sync {
         client: &'a Client,
         username: &'a str,
         password: Secret,
-    ) -> BoxFuture<'a, Verification>;
+    ) -> BoxFuture<'a, PasswordVerdict>;
 
     /// What this client is offered, upper case, the strongest first. Asked when a session begins and again inside TLS, so it
     /// answers from memory. A client takes the strongest that it knows: offer nothing that a user could fail by.
@@ -100,7 +102,7 @@ pub enum LogonStep {
 pub struct NobodyLogsOn;
 
 impl Verify for NobodyLogsOn {
-    fn verify<'a>(&'a self, _: &'a Client, _: &'a str, _: Secret) -> BoxFuture<'a, Verification> {
-        Box::pin(std::future::ready(Verification::Rejected))
+    fn verify<'a>(&'a self, _: &'a Client, _: &'a str, _: Secret) -> BoxFuture<'a, PasswordVerdict> {
+        Box::pin(std::future::ready(PasswordVerdict::Rejected))
     }
 }

@@ -184,7 +184,7 @@ fn certificate_files(folder: &Path) -> impl Fn(&Value<'_>) -> Reading<Certificat
             let message = format!("a certificate needs its key, as in {PAIR}");
             return refuse(value.span, ProblemKind::Missing, message);
         };
-        Ok(CertificateFiles { certificate: path(certificate)?, key: path(key)? })
+        Ok(CertificateFiles::new(path(certificate)?, path(key)?))
     }
 }
 

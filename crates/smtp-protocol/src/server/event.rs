@@ -10,6 +10,7 @@ use crate::server::verdict::{Refusal, Verdict};
 use crate::xclient::Attributes;
 
 /// What a session is told.
+#[non_exhaustive]
 pub enum Input<'a> {
     /// These bytes came. Only after [`Output::Receive`], which keeps what is held small.
     Received(&'a [u8]),
@@ -39,6 +40,7 @@ impl fmt::Debug for Input<'_> {
 
 /// What a session wants.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Output {
     /// Write this, sooner or later, but before reading.
     Transmit {
@@ -61,6 +63,7 @@ pub enum Output {
 
 /// Replies that cost an attacker time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Slow {
     /// Send at once.
     #[default]

@@ -61,6 +61,7 @@ pub struct Settings {
 
 /// How `SIZE` stands in the EHLO reply (RFC 1870).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SizeKeyword {
     /// With the limit.
     WithLimit,

@@ -47,11 +47,11 @@ impl Pair {
                         self.server.handle(server::Input::Received(&std::mem::take(&mut to_server)));
                     }
                     server::Output::Receive => break,
-                    server::Output::AwaitVerdict => unreachable!("every event was judged"),
                     server::Output::Close => {
                         server_closed = true;
                         break;
                     }
+                    other => unreachable!("every event was judged, and yet {other:?}"),
                 }
             }
             match self.client.poll() {

@@ -239,7 +239,7 @@ impl Play {
                     self.closed = true;
                     return;
                 }
-                Output::AwaitVerdict => panic!("a verdict is missing"),
+                other => panic!("nobody here does {other:?}"),
             }
         }
     }

@@ -18,14 +18,14 @@ use crate::tls::served_certificates::dns_names;
 /// A client's certificate that leads to one of the authorities in `tls_client_ca_file`, and is valid now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ClientCertificate {
+pub struct PeerCertificate {
     /// The DNS names it is for, in lower case; a wildcard as it stands.
     pub names: Vec<String>,
     /// The certificate itself, DER: for an embedder who knows it by its fingerprint.
     pub der: Vec<u8>,
 }
 
-impl ClientCertificate {
+impl PeerCertificate {
     /// What is known of a certificate that was verified.
     pub fn new(der: impl Into<Vec<u8>>) -> Self {
         let der = der.into();
@@ -114,11 +114,11 @@ impl ClientCertVerifier for Lenient {
 pub(crate) fn verified(
     connection: &ServerConnection,
     verifier: Option<&dyn ClientCertVerifier>,
-) -> Option<ClientCertificate> {
+) -> Option<PeerCertificate> {
     let (leaf, intermediates) = connection.peer_certificates()?.split_first()?;
     let judged = verifier.map(|verifier| verifier.verify_client_cert(leaf, intermediates, UnixTime::now()));
     match judged.transpose() {
-        Ok(_) => Some(ClientCertificate::new(leaf.as_ref())),
+        Ok(_) => Some(PeerCertificate::new(leaf.as_ref())),
         Err(error) => {
             tracing::debug!(%error, "the client's certificate is not believed");
             None

@@ -10,7 +10,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use crate::parameters::{TlsClientCertificates, TlsMinimumVersion};
 use crate::receive_connector::ReceiveConnector;
-use crate::tls::client_certificates::{self, ClientCertificate};
+use crate::tls::client_certificates::{self, PeerCertificate};
 use crate::tls::cryptography::Cryptography;
 use crate::tls::served_certificates::{self, ServedCertificates};
 use crate::tls::watch::{Look, Source};
@@ -217,7 +217,7 @@ impl InForce {
     }
 
     /// How an established connection is protected, and who its client has proved to be.
-    pub(crate) fn facts(&self, tls: &ServerConnection) -> (TlsFacts, Option<ClientCertificate>) {
+    pub(crate) fn facts(&self, tls: &ServerConnection) -> (TlsFacts, Option<PeerCertificate>) {
         let version = match tls.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -268,8 +268,7 @@ mod tests {
             let file = |named: bool| named.then(|| "nowhere.pem".into());
             (connector.tls_certificate, connector.tls_key) = (file(certificate), file(key));
             if further {
-                let [certificate, key] = ["shop.pem", "shop.key"].map(Into::into);
-                connector.tls_certificates = vec![CertificateFiles { certificate, key }];
+                connector.tls_certificates = vec![CertificateFiles::new("shop.pem", "shop.key")];
             }
             TlsMaterial::of(&connector).map(|material| material.is_some())
         };

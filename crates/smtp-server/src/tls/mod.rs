@@ -13,6 +13,6 @@ mod served_certificates;
 pub(crate) mod watch;
 
 pub use certificate_name::{InvalidCertificateName, TlsCertificateName};
-pub use client_certificates::ClientCertificate;
+pub use client_certificates::PeerCertificate;
 pub use cryptography::Cryptography;
 pub use material::{TlsMaterial, TlsMaterialError};

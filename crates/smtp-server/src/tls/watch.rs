@@ -38,7 +38,7 @@ impl Source {
     /// Where the connector's certificate and key lie; `None` where it names none. Half of a pair is none of both.
     pub(crate) fn of(connector: &ReceiveConnector) -> Result<Option<Self>, TlsMaterialError> {
         let first = match (connector.tls_certificate.clone(), connector.tls_key.clone()) {
-            (Some(certificate), Some(key)) => CertificateFiles { certificate, key },
+            (Some(certificate), Some(key)) => CertificateFiles::new(certificate, key),
             (None, None) if connector.tls_certificates.is_empty() => return Ok(None),
             _ => return Err(TlsMaterialError::Half),
         };

@@ -101,7 +101,7 @@ async fn what_an_embedder_brings_stands_for_files() {
 async fn a_binding_that_cannot_be_had_is_named_with_the_cause() {
     let house = House::with(connector("Default")).await;
     let second = changed(|c| c.bindings = vec![house.address]);
-    let refused = bind(vec![(second, TlsMaterial::none())]).await.err().expect("the port is taken");
+    let refused = bind(vec![(second, TlsMaterial::none())]).await.expect_err("the port is taken");
     let said = refused.to_string();
     assert!(said.starts_with(&format!("cannot listen on {}: ", house.address)), "{said}");
     let BindError::Listen { binding, error } = refused else { panic!("{said}") };

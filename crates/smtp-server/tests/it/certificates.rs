@@ -97,10 +97,8 @@ impl Authority {
 
 impl Identity {
     fn write(&self, folder: &Path, name: &str) -> CertificateFiles {
-        let files = CertificateFiles {
-            certificate: folder.join(format!("{name}.pem")),
-            key: folder.join(format!("{name}.key")),
-        };
+        let files =
+            CertificateFiles::new(folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
         fs::write(&files.key, &self.key_pem).expect("written");
         fs::write(&files.certificate, &self.pem).expect("written");
         files

@@ -7,8 +7,8 @@ use std::time::Duration;
 use postroad_address_space::{Domain, Mailbox};
 use postroad_message::{Content, Envelope, Recipient, ReversePath};
 use postroad_smtp_server::{
-    BoxFuture, Client, PermissionGroup, ReceiveConnector, Refusal, Secret, Server, ServerSettings, Submit,
-    TlsMaterial, Verification, Verify,
+    BoxFuture, Client, PasswordVerdict, PermissionGroup, ReceiveConnector, Refusal, Secret, Server,
+    ServerSettings, Submit, TlsMaterial, Verify,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 #[cfg(target_os = "linux")]
@@ -69,9 +69,13 @@ impl Verify for Jane {
         _: &'a Client,
         username: &'a str,
         password: Secret,
-    ) -> BoxFuture<'a, Verification> {
+    ) -> BoxFuture<'a, PasswordVerdict> {
         let right = username == "jane" && password.matches(&Secret::new("secret"));
-        Box::pin(std::future::ready(if right { Verification::Accepted } else { Verification::Rejected }))
+        Box::pin(std::future::ready(if right {
+            PasswordVerdict::Accepted
+        } else {
+            PasswordVerdict::Rejected
+        }))
     }
 
     fn is_known(&self, _: &Client, username: &str) -> bool {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postroad_smtp_server::{
-    AuthMechanism, BearerToken, BoxFuture, Client, Logon, LogonStep, Secret, TlsMaterial, Verification,
+    AuthMechanism, BearerToken, BoxFuture, Client, Logon, LogonStep, PasswordVerdict, Secret, TlsMaterial,
     Verify,
 };
 use tokio::sync::oneshot;
@@ -19,8 +19,8 @@ struct Riddler {
 }
 
 impl Verify for Riddler {
-    fn verify<'a>(&'a self, _: &'a Client, _: &'a str, _: Secret) -> BoxFuture<'a, Verification> {
-        Box::pin(std::future::ready(Verification::Rejected))
+    fn verify<'a>(&'a self, _: &'a Client, _: &'a str, _: Secret) -> BoxFuture<'a, PasswordVerdict> {
+        Box::pin(std::future::ready(PasswordVerdict::Rejected))
     }
 
     fn mechanisms(&self, client: &Client) -> Vec<String> {

@@ -7,8 +7,8 @@ use postroad_address_space::{Domain, Mailbox};
 use postroad_message::{Content, Envelope};
 use postroad_smtp_protocol::sasl::Secret;
 use postroad_smtp_server::{
-    AuthMechanism, BoxFuture, Client, NobodyLogsOn, PermissionGroup, ReceiveConnector, Refusal, Server,
-    ServerSettings, Submit, TlsMaterial, Verification, Verify,
+    AuthMechanism, BoxFuture, Client, NobodyLogsOn, PasswordVerdict, PermissionGroup, ReceiveConnector,
+    Refusal, Server, ServerSettings, Submit, TlsMaterial, Verify,
 };
 use tokio::task::JoinHandle;
 
@@ -120,9 +120,9 @@ impl Verify for Login {
         _: &'a Client,
         username: &'a str,
         password: Secret,
-    ) -> BoxFuture<'a, Verification> {
+    ) -> BoxFuture<'a, PasswordVerdict> {
         let right = username == self.username && password.matches(&self.password);
-        let answer = if right { Verification::Accepted } else { Verification::Rejected };
+        let answer = if right { PasswordVerdict::Accepted } else { PasswordVerdict::Rejected };
         Box::pin(std::future::ready(answer))
     }
 }
