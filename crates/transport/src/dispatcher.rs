@@ -84,7 +84,7 @@ impl Pipeline {
     /// [`Settings::shutdown_grace`](crate::Settings::shutdown_grace). Ends unasked where the queue has closed: only another
     /// start helps then. Mail whose connector is gone, or that was unreachable, is routed anew beside the first deliveries.
     ///
-    /// Call it once, after [`Pipeline::recover`].
+    /// Call it once, after [`Pipeline::recover`]. Dropped, it ends what is in flight at once: the next start takes it up, as after a crash.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
         let shared = &self.shared;
         let mut force = shared.in_force();

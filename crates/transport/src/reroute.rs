@@ -109,9 +109,13 @@ pub(crate) async fn deliveries(
     let mut ids = Vec::new();
     loop {
         let page = shared.store.list(filter.clone(), shared.world.now()).await?;
-        let Some(last) = page.last() else { return Ok(ids) };
-        filter.after = Some(last.delivery);
         ids.extend(page.iter().filter(|listed| fits(listed)).map(|listed| listed.delivery));
+        match page.last() {
+            // Behind a page that is not full is nothing; to look for it takes as long as the whole queue is large, and there may be ten
+            // thousand next hops.
+            Some(last) if page.len() >= PAGE => filter.after = Some(last.delivery),
+            _ => return Ok(ids),
+        }
     }
 }
 

@@ -127,6 +127,8 @@ impl Pipeline {
     ///
     /// It is looked at once in an interval, and before that where the operating system hints at a new file.
     ///
+    /// Dropped before that, it leaves files that it had claimed to the next start.
+    ///
     /// Blocking calls run beside the runtime's own threads. A directory that is missing is logged once, and looked for
     /// again at every poll.
     pub async fn watch(self, watched: WatchedDirectory, shutdown: impl Future<Output = ()> + Send) {

@@ -8,6 +8,8 @@ use postroad_transport::{Delivers, SubmitError};
 
 use postroad_connector::{Connector, ForeignConnector, RoutingTable, SendConnector, Topology};
 
+use tokio::task::JoinSet;
+
 use crate::support::{Relay, delivered, message, table};
 
 #[tokio::test(start_paused = true)]
@@ -126,6 +128,20 @@ async fn one_failure_to_route_anew_asks_for_one_more_look_and_what_stays_is_not_
     let calls = relay.calls.lock().unwrap();
     let count = |what: &str| calls.iter().filter(|call| **call == what).count();
     assert_eq!((count("queues"), count("release")), (2, 1), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_mail_without_a_way_is_routed_anew_however_much_it_is() {
+    let relay = Relay::new([]);
+    let mut submitted = JoinSet::new();
+    for number in 0..501 {
+        let (pipeline, to) = (relay.pipeline.clone(), format!("{number}@nowhere.test"));
+        submitted.spawn(async move { pipeline.submit(message("app@contoso.com", &[&to])).await.unwrap() });
+    }
+    submitted.join_all().await;
+    relay.pipeline.replace_routing_table(table(&[("Everybody", &["*"])])).await.unwrap();
+    let waiting = relay.waiting().await;
+    assert_eq!(waiting.iter().filter(|listed| &*listed.next_hop.connector == "Everybody").count(), 501);
 }
 
 #[tokio::test(start_paused = true)]
