@@ -1,5 +1,7 @@
 //! [`SqliteStore`]: the contract, kept by a few threads over a database, a log and a folder of large contents.
 
+mod large;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,9 +12,8 @@ use std::thread::JoinHandle;
 use postroad_message::{Content, Envelope, NextHop, Outcome, Recipient, Timestamp};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
-use super::content_file::{ContentFiles, Drafts};
+use super::content_file::ContentFiles;
 use super::draft::Incoming;
 use super::enqueue::Intake;
 use super::fault::Fault;
@@ -24,7 +25,7 @@ use super::options::SqliteOptions;
 use super::owner;
 use super::reader::Reader;
 use super::recent::Recent;
-use super::writer::{Labour, Promise, Work, Writer};
+use super::writer::{Promise, Work, Writer};
 use super::{lease, manage, result, schema, source_key, view};
 use crate::draft::ContentDraft;
 use crate::error::QueueError;
@@ -162,84 +163,6 @@ impl SqliteStore {
             }
             result
         })
-    }
-}
-
-impl SqliteStore {
-    /// Writes large contents into their files first, then does what `labour` makes of these.
-    fn write_with<T, W>(
-        &self,
-        large: Vec<Option<Content>>,
-        labour: impl FnOnce(Drafts) -> W + Send + 'static,
-        kind: fn(&W) -> (Promise, usize),
-    ) -> BoxFuture<'_, T>
-    where
-        T: Send + 'static,
-        W: Labour<T> + 'static,
-    {
-        if large.iter().all(Option::is_none) {
-            let labour = labour(Drafts::default());
-            let (promise, weight) = kind(&labour);
-            return self.writer.submit(promise, weight, labour);
-        }
-        let (reply, written) = oneshot::channel();
-        let (writer, writing) = (self.writer.clone(), self.files.writing());
-        self.files.run(move |folder| {
-            let answer = match folder.draft(&large) {
-                Ok(drafts) => {
-                    let labour = labour(drafts);
-                    let (promise, weight) = kind(&labour);
-                    Ok(writer.submit(promise, weight, labour))
-                }
-                Err(Fault(error)) => Err(error),
-            };
-            drop(writing);
-            let _ = reply.send(answer);
-        });
-        Box::pin(async move { written.await.unwrap_or(Err(QueueError::Closed))?.await })
-    }
-
-    async fn read_file(
-        &self,
-        message: MessageId,
-        name: String,
-        checksum: i64,
-        size: u64,
-    ) -> Result<Content, QueueError> {
-        let (reply, read) = oneshot::channel();
-        self.files.run(move |folder| {
-            let _ = reply.send(folder.read(&name, size, checksum));
-        });
-        let content = match read.await {
-            Ok(read) => read.map_err(|Fault(error)| error)?,
-            Err(_) => return Err(QueueError::Closed),
-        };
-        match content {
-            Some(content) => Ok(content),
-            None => {
-                // Gone with its message, between our two looks?
-                let known =
-                    self.reader.submit(move |connection| manage::is_known(connection, message)).await?;
-                Err(if known {
-                    QueueError::Corrupt { message: Some(message) }
-                } else {
-                    QueueError::UnknownMessage { message }
-                })
-            }
-        }
-    }
-
-    /// Removes, beside the other work, the content files that a crash left without a message.
-    fn sweep(&self) {
-        let (path, patience) = (Arc::clone(&self.path), self.options.busy_timeout);
-        let neighbours = Arc::clone(&self.neighbours);
-        self.files.run(move |folder| {
-            let swept = schema::open_reader(&path, patience)
-                .and_then(|connection| folder.sweep(|name| manage::has_file(&connection, name)));
-            // What cannot be removed costs room and no mail; the next start tries again.
-            let _ = swept;
-            drop(neighbours);
-        });
     }
 }
 
