@@ -70,10 +70,14 @@ impl Configuration {
                 What::DataDirectory(path) => data_directory_fault(path)?,
                 What::TrustAnchors(path) => anchors_fault(path)?,
                 What::Certificate(certificate, key) => file_fault(certificate).or_else(|| {
-                    pair_fault(certificate, key.as_deref()?, |wrong| *wrong == TlsMaterialError::Certificate)
+                    pair_fault(certificate, key.as_deref()?, |wrong| {
+                        matches!(wrong, TlsMaterialError::Certificate { .. })
+                    })
                 })?,
                 What::Key(key, certificate) => file_fault(key).or_else(|| {
-                    pair_fault(certificate.as_deref()?, key, |wrong| *wrong != TlsMaterialError::Certificate)
+                    pair_fault(certificate.as_deref()?, key, |wrong| {
+                        !matches!(wrong, TlsMaterialError::Certificate { .. })
+                    })
                 })?,
                 What::Lifetime(certificate) => lifetime_fault(certificate)?,
                 What::Certificates(pairs) => pairs.iter().find_map(certificates_fault)?,
@@ -194,10 +198,9 @@ fn pair_fault(
 }
 
 fn certificates_fault(pair: &CertificateFiles) -> Option<String> {
-    let file = pair.certificate.display();
-    file_fault(&pair.certificate).or_else(|| file_fault(&pair.key)).or_else(|| {
-        pair_fault(&pair.certificate, &pair.key, |_| true).map(|wrong| format!("{file}: {wrong}"))
-    })
+    file_fault(&pair.certificate)
+        .or_else(|| file_fault(&pair.key))
+        .or_else(|| pair_fault(&pair.certificate, &pair.key, |_| true))
 }
 
 fn name_fault(connector: &ReceiveConnector) -> Option<String> {
@@ -208,8 +211,9 @@ fn name_fault(connector: &ReceiveConnector) -> Option<String> {
 fn authorities_fault(connector: &ReceiveConnector) -> Option<String> {
     let wrong = TlsMaterial::of(connector).err()?;
     let file = connector.tls_client_ca_file.as_deref()?;
-    file_fault(file)
-        .or_else(|| (wrong == TlsMaterialError::ClientAuthorities).then(|| plain(&wrong.to_string())))
+    file_fault(file).or_else(|| {
+        matches!(wrong, TlsMaterialError::ClientAuthorities { .. }).then(|| plain(&wrong.to_string()))
+    })
 }
 
 fn logins_fault(file: &Path) -> Option<String> {

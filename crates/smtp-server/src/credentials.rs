@@ -1,7 +1,9 @@
 //! The credentials file: who may log on, with what is kept of each password, and never a password.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::{Output, PasswordHash};
@@ -11,26 +13,50 @@ use postroad_smtp_protocol::sasl::{Hash, ScramVerifier, Secret, prepare_name, pr
 use crate::verify::PasswordVerdict;
 
 /// Why a credentials file cannot be used. Whoever wrote it mends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialsError {
     /// It cannot be read.
-    #[error("the credentials file cannot be read")]
-    Unreadable,
+    #[error("the credentials file {} cannot be read: {kind}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        kind: ErrorKind,
+    },
     /// It is not lines `name = "hash"`.
-    #[error("the credentials file is not TOML lines of the form name = \"hash\"")]
-    Syntax,
+    #[error("{0}: the credentials file is not TOML lines of the form name = \"hash\"")]
+    Syntax(Place),
     /// One of the hashes is none; a plain password is none.
     #[error(
-        "the credentials file holds a value that is neither an argon2id hash nor a SCRAM-SHA-256 verifier: make one with hash-password"
+        "{0}: the credentials file holds a value that is neither an argon2id hash nor a SCRAM-SHA-256 verifier: make one with hash-password"
     )]
-    NotAHash,
-    /// Two names are one, by SASLprep.
-    #[error("the credentials file holds two names that are one to whoever types them")]
-    SameName,
+    NotAHash(Place),
+    /// Two names are one, by SASLprep; the place of one of them.
+    #[error("{0}: the credentials file holds two names that are one to whoever types them")]
+    SameName(Place),
     /// No randomness could be had for a salt.
     #[error("the password could not be hashed")]
     Hashing,
+}
+
+/// A line of a credentials file. Printed as `users.toml:3`, or `line 3` of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The file, where there is one.
+    pub path: Option<PathBuf>,
+    /// From 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{}:{}", path.display(), self.line),
+            None => write!(f, "line {}", self.line),
+        }
+    }
 }
 
 /// Hashes a password with argon2id and a fresh salt (19 MiB, two passes): what stands in a credentials file.
@@ -88,23 +114,41 @@ enum Kept {
 
 impl Credentials {
     /// Reads TOML lines `name = "hash"`.
+    ///
+    /// # Errors
+    ///
+    /// The first line that cannot be used.
     pub fn parse(text: &str) -> Result<Self, CredentialsError> {
-        let document = toml_span::parse(text).map_err(|_| CredentialsError::Syntax)?;
-        let table = document.as_table().ok_or(CredentialsError::Syntax)?;
-        let mut found = BTreeMap::new();
-        for (name, value) in table {
-            let kept = Kept::parse(value.as_str().ok_or(CredentialsError::Syntax)?)?;
-            if found.insert(prepare_name(&name.name).into_owned(), kept).is_some() {
-                return Err(CredentialsError::SameName);
-            }
-        }
-        Ok(Self(found))
+        Self::parse_of(None, text)
     }
 
     /// Reads a file, which blocks.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or a line of it cannot be used.
     pub fn read(path: &Path) -> Result<Self, CredentialsError> {
-        let text = std::fs::read_to_string(path).map_err(|_| CredentialsError::Unreadable)?;
-        Self::parse(&text)
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CredentialsError::Unreadable { path: path.to_owned(), kind: error.kind() })?;
+        Self::parse_of(Some(path), &text)
+    }
+
+    fn parse_of(path: Option<&Path>, text: &str) -> Result<Self, CredentialsError> {
+        let place = |at: toml_span::Span| {
+            let before = text.as_bytes().iter().take(at.start);
+            Place { path: path.map(Path::to_owned), line: 1 + before.filter(|byte| **byte == b'\n').count() }
+        };
+        let document = toml_span::parse(text).map_err(|error| CredentialsError::Syntax(place(error.span)))?;
+        let table = document.as_table().ok_or_else(|| CredentialsError::Syntax(place(document.span)))?;
+        let mut found = BTreeMap::new();
+        for (name, value) in table {
+            let text = value.as_str().ok_or_else(|| CredentialsError::Syntax(place(name.span)))?;
+            let kept = Kept::parse(text).ok_or_else(|| CredentialsError::NotAHash(place(name.span)))?;
+            if found.insert(prepare_name(&name.name).into_owned(), kept).is_some() {
+                return Err(CredentialsError::SameName(place(name.span)));
+            }
+        }
+        Ok(Self(found))
     }
 
     /// Whether it has this name.
@@ -168,14 +212,13 @@ impl Credentials {
 }
 
 impl Kept {
-    fn parse(text: &str) -> Result<Self, CredentialsError> {
+    /// `None` of what is neither.
+    fn parse(text: &str) -> Option<Self> {
         if text.starts_with("$argon2id$") && PasswordHash::new(text).is_ok() {
-            return Ok(Self::Argon2id(text.to_owned()));
+            return Some(Self::Argon2id(text.to_owned()));
         }
-        match text.parse::<ScramVerifier>() {
-            Ok(verifier) if verifier.hash() == Hash::Sha256 => Ok(Self::Scram(verifier)),
-            _ => Err(CredentialsError::NotAHash),
-        }
+        let verifier: ScramVerifier = text.parse().ok()?;
+        (verifier.hash() == Hash::Sha256).then_some(Self::Scram(verifier))
     }
 
     /// Whether it was made of that password, compared in constant time; `None` where it is of a kind that we cannot make.
@@ -240,15 +283,17 @@ mod tests {
 
     #[test]
     fn a_plain_password_in_the_file_is_refused() {
+        let at = |line| Place { path: None, line };
         for (text, error) in [
-            ("jane = \"secret\"", CredentialsError::NotAHash),
-            ("jane = 1", CredentialsError::Syntax),
-            ("jane", CredentialsError::Syntax),
-            ("jane = \"$argon2id$rubbish\"", CredentialsError::NotAHash),
-            ("jane = \"SCRAM-SHA-256$1:c2FsdA==$AA==:AA==\"", CredentialsError::NotAHash),
+            ("jane = \"secret\"", CredentialsError::NotAHash(at(1))),
+            ("# users\n\njane = \"secret\"\n", CredentialsError::NotAHash(at(3))),
+            ("jane = 1", CredentialsError::Syntax(at(1))),
+            ("# users\njane", CredentialsError::Syntax(at(2))),
+            ("jane = \"$argon2id$rubbish\"", CredentialsError::NotAHash(at(1))),
+            ("jane = \"SCRAM-SHA-256$1:c2FsdA==$AA==:AA==\"", CredentialsError::NotAHash(at(1))),
             (
                 "jane = \"SCRAM-SHA-1$4096:c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAA=\"",
-                CredentialsError::NotAHash,
+                CredentialsError::NotAHash(at(1)),
             ),
         ] {
             assert_eq!(Credentials::parse(text), Err(error), "{text}");
@@ -256,7 +301,14 @@ mod tests {
         assert!(PasswordHash::new(NOBODY).is_ok());
         let verifier = scram_verifier(b"secret").unwrap();
         let twice = format!("\"j\u{e4}ne\" = \"{verifier}\"\n\"ja\u{308}ne\" = \"{verifier}\"\n");
-        assert_eq!(Credentials::parse(&twice), Err(CredentialsError::SameName));
+        assert!(matches!(Credentials::parse(&twice), Err(CredentialsError::SameName(_))));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.toml");
+        let missing = CredentialsError::Unreadable { path: path.clone(), kind: ErrorKind::NotFound };
+        assert_eq!(Credentials::read(&path), Err(missing));
+        std::fs::write(&path, "\njane = \"secret\"").unwrap();
+        let told = Credentials::read(&path).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("{}:2: ", path.display())), "{told}");
     }
 
     #[test]

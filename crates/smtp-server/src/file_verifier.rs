@@ -47,6 +47,10 @@ type Stamp = (Option<SystemTime>, u64);
 
 impl FileVerifier {
     /// Reads the file of each connector that names one, which blocks.
+    ///
+    /// # Errors
+    ///
+    /// The first file that cannot be read or used.
     pub fn new<'a>(
         connectors: impl IntoIterator<Item = &'a ReceiveConnector>,
     ) -> Result<Self, CredentialsError> {
@@ -80,7 +84,11 @@ impl FileVerifier {
 
 impl CachedFile {
     fn current(&self) -> Result<Arc<Credentials>, CredentialsError> {
-        let metadata = std::fs::metadata(&self.path).map_err(|_| CredentialsError::Unreadable)?;
+        let unreadable = |error: std::io::Error| CredentialsError::Unreadable {
+            path: self.path.clone(),
+            kind: error.kind(),
+        };
+        let metadata = std::fs::metadata(&self.path).map_err(unreadable)?;
         let stamp = (metadata.modified().ok(), metadata.len());
         if let Some((read, credentials)) = &*self.cached()
             && *read == stamp

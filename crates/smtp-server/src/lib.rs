@@ -128,7 +128,7 @@ pub use bind_error::{BindError, ConnectorFault};
 pub use client::Client;
 pub use client_settings::{ClientSettings, Encryption};
 pub use contradiction::{Contradiction, validate_together};
-pub use credentials::{Credentials, CredentialsError, hash_password, scram_verifier};
+pub use credentials::{Credentials, CredentialsError, Place, hash_password, scram_verifier};
 pub use file_verifier::FileVerifier;
 pub use ip_range::{InvalidIpRange, IpRange};
 pub use listening::Listening;

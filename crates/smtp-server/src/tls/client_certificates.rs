@@ -48,14 +48,14 @@ pub(crate) fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsMaterialError> {
     let mut roots = RootCertStore::empty();
-    let pem = CertificateDer::pem_file_iter(authorities).map_err(|_| TlsMaterialError::ClientAuthorities)?;
-    for certificate in pem {
-        let certificate = certificate.map_err(|_| TlsMaterialError::ClientAuthorities)?;
-        roots.add(certificate).map_err(|_| TlsMaterialError::ClientAuthorities)?;
+    let none = || TlsMaterialError::ClientAuthorities { path: Some(authorities.to_owned()) };
+    let pem = std::fs::read(authorities).map_err(TlsMaterialError::unreadable(authorities))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        roots.add(certificate.map_err(|_| none())?).map_err(|_| none())?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|_| TlsMaterialError::ClientAuthorities)
+        .map_err(|_| none())
 }
 
 /// The same check, put off until after the handshake.

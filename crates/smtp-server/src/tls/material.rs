@@ -1,6 +1,8 @@
 //! What a connector needs to speak TLS: PEM files in, a rustls configuration out, nothing installed for the process.
 
-use std::path::Path;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use postroad_message::TlsFacts;
@@ -47,23 +49,49 @@ pub(crate) struct InForce {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsMaterialError {
-    /// The file cannot be read, or holds no PEM certificate.
-    #[error("no certificate could be read: expected PEM, the server's own first")]
-    Certificate,
-    /// The file cannot be read, or holds no PEM private key.
-    #[error("no private key could be read: expected PEM (PKCS#8, PKCS#1 or SEC1), not encrypted")]
-    Key,
+    /// A file cannot be read.
+    #[error("{} cannot be read: {kind}", path.display())]
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        kind: io::ErrorKind,
+    },
+    /// There is no PEM certificate in it.
+    #[error("{}no certificate could be read: expected PEM, the server's own first", In(path))]
+    Certificate {
+        /// The file; `None` of what was given in memory.
+        path: Option<PathBuf>,
+    },
+    /// There is no PEM private key in it.
+    #[error("{}no private key could be read: expected PEM (PKCS#8, PKCS#1 or SEC1), not encrypted", In(path))]
+    Key {
+        /// The file; `None` of what was given in memory.
+        path: Option<PathBuf>,
+    },
     /// The two do not belong together, or are of a kind that is not supported.
-    #[error("the certificate and the private key do not belong together or are of an unsupported kind")]
-    Mismatch,
+    #[error(
+        "{}the certificate and the private key do not belong together or are of an unsupported kind",
+        In(path)
+    )]
+    Mismatch {
+        /// The certificate's file; `None` of what was given in memory.
+        path: Option<PathBuf>,
+    },
     /// `tls_certificate_name` names none of those that were read.
     #[error(
         "no certificate in `tls_certificate` and `tls_certificates` has this issuer and subject: `openssl x509 -noout -issuer -subject` shows theirs"
     )]
     CertificateName,
-    /// The file of authorities for client certificates cannot be read, or holds none.
-    #[error("no authority for client certificates could be read: expected PEM certificates of authorities")]
-    ClientAuthorities,
+    /// There is no authority for client certificates in the file, or no file is named.
+    #[error(
+        "{}no authority for client certificates could be read: expected PEM certificates of authorities",
+        In(path)
+    )]
+    ClientAuthorities {
+        /// The file.
+        path: Option<PathBuf>,
+    },
     /// The provider has neither of the TLS versions, or makes no tickets.
     #[error("the provider of cryptography is of no use: {0}")]
     Provider(rustls::Error),
@@ -73,6 +101,21 @@ pub enum TlsMaterialError {
     /// The feature `ring` was left out, and [`Cryptography`] was not given.
     #[error("there is no cryptography: give a provider of it, or build with the feature `ring`")]
     NoProvider,
+}
+
+impl TlsMaterialError {
+    pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Unreadable { path: path.to_owned(), kind: error.kind() }
+    }
+}
+
+/// The file before what is wrong in it.
+struct In<'a>(&'a Option<PathBuf>);
+
+impl fmt::Display for In<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |path| write!(f, "{}: ", path.display()))
+    }
 }
 
 impl TlsMaterial {
@@ -89,11 +132,19 @@ impl TlsMaterial {
     /// Everything the connector names: certificates, authorities, the least version. None where it names no certificate.
     ///
     /// Reads files, which blocks. A running server looks at them again every second; see [`reload`](Self::reload).
+    ///
+    /// # Errors
+    ///
+    /// Half a certificate, a file that cannot be read or used, or no [`Cryptography`].
     pub fn of(connector: &ReceiveConnector) -> Result<Self, TlsMaterialError> {
         Self::of_by(connector, Cryptography::usual)
     }
 
     /// As [`of`](Self::of), by this cryptography, also when the files are read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of).
     pub fn of_with(
         connector: &ReceiveConnector,
         cryptography: Cryptography,
@@ -112,6 +163,10 @@ impl TlsMaterial {
     }
 
     /// Reads both files, which blocks: one certificate, TLS 1.2 and 1.3, no client certificates.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of).
     pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, TlsMaterialError> {
         let mut connector = ReceiveConnector::new("");
         connector.tls_certificate = Some(certificate.to_owned());
@@ -120,25 +175,37 @@ impl TlsMaterial {
     }
 
     /// As [`from_pem_files`](Self::from_pem_files), from memory.
+    ///
+    /// # Errors
+    ///
+    /// What was given is no certificate with its key, or there is no [`Cryptography`].
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsMaterialError> {
         let cryptography = Cryptography::usual().ok_or(TlsMaterialError::NoProvider)?;
         Self::from_pem_with(certificate, key, &cryptography)
     }
 
     /// As [`from_pem`](Self::from_pem), by this cryptography.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem).
     pub fn from_pem_with(
         certificate: &[u8],
         key: &[u8],
         cryptography: &Cryptography,
     ) -> Result<Self, TlsMaterialError> {
-        let certified = served_certificates::parse(certificate, key, &cryptography.provider)?;
+        let certified = served_certificates::parse(certificate, key, None, &cryptography.provider)?;
         let served = ServedCertificates::new(certified, [])?;
         Ok(Self::new(InForce::new(served, None, TlsMinimumVersion::Tls12, cryptography)?, Origin::Memory))
     }
 
-    /// Reads the files again, now, and puts them in force for the handshakes to come. An error leaves what was.
+    /// Reads the files again, now, and puts them in force for the handshakes to come.
     ///
     /// For an embedder who knows that they changed; a running server finds out by itself. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of). What was in force stays.
     pub fn reload(&self) -> Result<(), TlsMaterialError> {
         let Some(shared) = &self.0 else { return Ok(()) };
         let Origin::Files(files) = &shared.origin else { return Ok(()) };
@@ -252,10 +319,14 @@ mod tests {
         assert!(TlsMaterial::from_pem(certificate.as_bytes(), key.as_bytes()).is_ok());
         let other = rcgen::generate_simple_self_signed(["mail.contoso.com".to_owned()]).unwrap();
         for (certificate, key, error) in [
-            ("", key.as_str(), TlsMaterialError::Certificate),
-            (key.as_str(), key.as_str(), TlsMaterialError::Certificate),
-            (certificate.as_str(), certificate.as_str(), TlsMaterialError::Key),
-            (certificate.as_str(), other.signing_key.serialize_pem().as_str(), TlsMaterialError::Mismatch),
+            ("", key.as_str(), TlsMaterialError::Certificate { path: None }),
+            (key.as_str(), key.as_str(), TlsMaterialError::Certificate { path: None }),
+            (certificate.as_str(), certificate.as_str(), TlsMaterialError::Key { path: None }),
+            (
+                certificate.as_str(),
+                other.signing_key.serialize_pem().as_str(),
+                TlsMaterialError::Mismatch { path: None },
+            ),
         ] {
             assert_eq!(TlsMaterial::from_pem(certificate.as_bytes(), key.as_bytes()).err(), Some(error));
         }
@@ -321,7 +392,11 @@ mod tests {
         let material = TlsMaterial::from_pem_files(&certificate, &key).unwrap();
         let before = material.in_force().unwrap();
         std::fs::write(&certificate, "half of a").unwrap();
-        assert_eq!(material.reload(), Err(TlsMaterialError::Certificate));
+        let path = Some(certificate.clone());
+        assert_eq!(material.reload(), Err(TlsMaterialError::Certificate { path }));
+        std::fs::remove_file(&certificate).unwrap();
+        let (path, kind) = (certificate.clone(), io::ErrorKind::NotFound);
+        assert_eq!(material.reload(), Err(TlsMaterialError::Unreadable { path, kind }));
         assert!(Arc::ptr_eq(&before, &material.in_force().unwrap()));
         std::fs::write(&certificate, made.cert.pem()).unwrap();
         assert_eq!(material.reload(), Ok(()));

@@ -29,7 +29,8 @@ impl ServedCertificates {
         let first = Arc::new(first);
         let mut by_name: HashMap<String, Vec<_>> = HashMap::new();
         for certified in std::iter::once(Arc::clone(&first)).chain(others.into_iter().map(Arc::new)) {
-            let leaf = certified.end_entity_cert().map_err(|_| TlsMaterialError::Certificate)?;
+            let leaf =
+                certified.end_entity_cert().map_err(|_| TlsMaterialError::Certificate { path: None })?;
             for name in dns_names(leaf) {
                 by_name.entry(name).or_default().push(Arc::clone(&certified));
             }
@@ -64,25 +65,28 @@ pub(crate) fn read(
     key: &Path,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsMaterialError> {
-    let certificate = std::fs::read(certificate).map_err(|_| TlsMaterialError::Certificate)?;
-    let key = std::fs::read(key).map_err(|_| TlsMaterialError::Key)?;
-    parse(&certificate, &key, provider)
+    let read = |path: &Path| std::fs::read(path).map_err(TlsMaterialError::unreadable(path));
+    parse(&read(certificate)?, &read(key)?, Some((certificate, key)), provider)
 }
 
 /// As [`read`], from PEM.
 pub(crate) fn parse(
     certificate: &[u8],
     key: &[u8],
+    files: Option<(&Path, &Path)>,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsMaterialError> {
+    let no_certificate = || TlsMaterialError::Certificate { path: files.map(|(path, _)| path.to_owned()) };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate)
         .collect::<Result<_, _>>()
-        .map_err(|_| TlsMaterialError::Certificate)?;
+        .map_err(|_| no_certificate())?;
     if chain.is_empty() {
-        return Err(TlsMaterialError::Certificate);
+        return Err(no_certificate());
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsMaterialError::Key)?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|_| TlsMaterialError::Mismatch)
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| TlsMaterialError::Key { path: files.map(|(_, path)| path.to_owned()) })?;
+    CertifiedKey::from_der(chain, key, provider)
+        .map_err(|_| TlsMaterialError::Mismatch { path: files.map(|(path, _)| path.to_owned()) })
 }
 
 /// The DNS names a certificate is for, in lower case; none where it cannot be read.
@@ -102,7 +106,8 @@ mod tests {
         let made = |names: &[&str]| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
             let made = rcgen::generate_simple_self_signed(names).unwrap();
-            parse(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes(), &provider).unwrap()
+            parse(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes(), None, &provider)
+                .unwrap()
         };
         let others = [made(&["*.contoso.com"]), made(&["Mail.Contoso.com", "shop.test"])];
         let served = ServedCertificates::new(made(&["hub01.contoso.com"]), others).unwrap();

@@ -75,7 +75,7 @@ impl Source {
         let verifier = match (self.client_certificates, &self.client_authorities) {
             (TlsClientCertificates::None, _) => None,
             (wanted, Some(file)) => Some((client_certificates::verifier(file, provider)?, wanted)),
-            (_, None) => return Err(TlsMaterialError::ClientAuthorities),
+            (_, None) => return Err(TlsMaterialError::ClientAuthorities { path: None }),
         };
         InForce::new(served, verifier, self.minimum, cryptography).map(|read| InForce { look, ..read })
     }
