@@ -68,6 +68,10 @@ impl fmt::Display for Place {
 /// assert!(line.starts_with("\"app@contoso.com\" = \"$argon2id$v=19$"));
 /// # Ok::<(), postroad_smtp_server::CredentialsError>(())
 /// ```
+///
+/// # Errors
+///
+/// No randomness could be had for a salt.
 pub fn hash_password(password: &[u8]) -> Result<String, CredentialsError> {
     let prepared = prepare_password(password);
     let hash = Argon2::default().hash_password(prepared.expose()).map_err(|_| CredentialsError::Hashing)?;
@@ -83,6 +87,10 @@ pub fn hash_password(password: &[u8]) -> Result<String, CredentialsError> {
 /// assert!(line.starts_with("\"app@contoso.com\" = \"SCRAM-SHA-256$16384:"));
 /// # Ok::<(), postroad_smtp_server::CredentialsError>(())
 /// ```
+///
+/// # Errors
+///
+/// No randomness could be had for a salt.
 pub fn scram_verifier(password: &[u8]) -> Result<String, CredentialsError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|_| CredentialsError::Hashing)?;

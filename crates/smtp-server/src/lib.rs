@@ -92,6 +92,7 @@
 //! # Features
 //!
 //! `ring` (default): the cryptography of TLS where no other is [given](Cryptography). `rustls` is re-exported.
+#![warn(missing_debug_implementations, clippy::missing_errors_doc, clippy::return_self_not_must_use)]
 
 mod admission;
 mod bind_error;

@@ -27,6 +27,10 @@ pub fn may_relay(connector: &ReceiveConnector, peer: IpAddr, logged_on: bool) ->
 ///
 /// `IMCEASMTP` and `IMCEAX500` are for nobody. Without relay right a local part that some server behind us might read as a
 /// route (`user%elsewhere`, `elsewhere!user`, `"user@elsewhere"`) is refused too.
+///
+/// # Errors
+///
+/// What the client is told in place of a 250.
 pub fn judge(
     connector: &ReceiveConnector,
     settings: &ServerSettings,

@@ -151,6 +151,10 @@ impl Server {
     }
 
     /// Its sockets, for a server that shall [`succeed`](Self::succeed) it. They listen until both are dropped.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors for them.
     #[cfg(unix)]
     pub fn listening(&self) -> io::Result<Listening> {
         use std::os::fd::AsFd;
