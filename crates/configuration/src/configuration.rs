@@ -14,7 +14,7 @@ use postroad_transport::{Settings, WatchedDirectory};
 
 use crate::credential::Credential;
 use crate::on_disk::Needed;
-use crate::problem::{Problem, ProblemKind, Severity};
+use crate::problem::{Problem, ProblemKind, Problems, Severity};
 use crate::read;
 use crate::sections::dns::Dns;
 use crate::sections::pickup::Pickup;
@@ -82,7 +82,7 @@ impl Configuration {
     ///     "/etc/postroad/relay.toml:3:1: error: [server] siet: no such key; did you mean site?"
     /// );
     /// ```
-    pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<Problem>> {
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Problems> {
         read::parse(text, file)
     }
 
@@ -90,9 +90,9 @@ impl Configuration {
     ///
     /// # Errors
     /// As [`Configuration::parse`]; a file that cannot be read, or is not UTF-8, is one problem of the whole file.
-    pub fn read(file: &Path) -> Result<Self, Vec<Problem>> {
+    pub fn read(file: &Path) -> Result<Self, Problems> {
         let whole_file = |message: String| {
-            vec![Problem {
+            Problems(vec![Problem {
                 file: file.display().to_string().into(),
                 line: 0,
                 column: 0,
@@ -102,7 +102,7 @@ impl Configuration {
                 key: String::new(),
                 message,
                 also_at: None,
-            }]
+            }])
         };
         let bytes = std::fs::read(file).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
         let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");

@@ -12,9 +12,10 @@
 //!     name = "Internet"
 //!     address_spaces = ["*"]
 //! "#;
-//! let relay = Configuration::parse(text, Path::new("relay.toml")).expect("nothing is wrong with it");
+//! let relay = Configuration::parse(text, Path::new("relay.toml"))?;
 //! assert_eq!(relay.connectors[0].name(), "Internet");
 //! assert_eq!(relay.server.name, "hub01");
+//! # Ok::<(), postroad_configuration::Problems>(())
 //! ```
 //!
 //! A configuration is whole or not at all. What is wrong is told all at once, in the order of the file, as a
@@ -35,13 +36,11 @@
 //! ignore_starttls = true
 //! "#;
 //! let problems = Configuration::parse(text, Path::new("relay.toml")).unwrap_err();
-//! let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-//! assert_eq!(told, [
-//!     "relay.toml:7:1: error: [[send_connector]] smarthosts: no such key; did you mean smart_hosts?",
-//!     "relay.toml:8:8: error: [[send_connector]] port: must be 0 to 65535, not 70000",
-//!     "relay.toml:10:1: error: [[send_connector]] ignore_starttls: require_tls and ignore_starttls are both true: \
-//!      nothing could ever be sent; set one to false (see 9:1)",
-//! ]);
+//! assert_eq!(problems.to_string(), "\
+//! relay.toml:7:1: error: [[send_connector]] smarthosts: no such key; did you mean smart_hosts?
+//! relay.toml:8:8: error: [[send_connector]] port: must be 0 to 65535, not 70000
+//! relay.toml:10:1: error: [[send_connector]] ignore_starttls: require_tls and ignore_starttls are both true: \
+//! nothing could ever be sent; set one to false (see 9:1)");
 //! ```
 //!
 //! # What a relay.toml says
@@ -90,7 +89,7 @@
 //!
 //! # Errors, warnings, and what is not available yet
 //!
-//! A [`Problem`] knows its file, line, column, section and key, and says what would be right; where two parameters
+//! What is refused is refused by [`Problems`], an error that prints one a line. A [`Problem`] knows its file, line, column, section and key, and says what would be right; where two parameters
 //! contradict it tells both places. A line that is no TOML is told and left out, so that the next mistake is told too.
 //! A key whose part of the relay is not built yet is checked like the others; a value that asks for that part is
 //! refused with the words "not available yet", its default is taken.
@@ -116,7 +115,7 @@ mod sections;
 pub use configuration::Configuration;
 pub use credential::{Credential, CredentialError, SecretSource};
 pub use file_watch::FileWatch;
-pub use problem::{Place, Problem, ProblemKind, Severity};
+pub use problem::{Place, Problem, ProblemKind, Problems, Severity};
 pub use reading::quantity::{QuantityError, parse_size, parse_span};
 pub use sections::dns::{Dns, DnsValidation};
 pub use sections::pickup::Pickup;

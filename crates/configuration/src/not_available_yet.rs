@@ -112,7 +112,7 @@ mod tests {
         let text = format!("{header}\n{} = {value}\n", row.key);
         let problems = match Configuration::parse(&text, Path::new("relay.toml")) {
             Ok(relay) => relay.warnings,
-            Err(problems) => problems,
+            Err(problems) => problems.into(),
         };
         problems.into_iter().filter(|problem| problem.key == row.key).collect()
     }

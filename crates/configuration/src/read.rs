@@ -10,7 +10,7 @@ use toml_span::Span;
 use crate::configuration::Configuration;
 use crate::credential::Credential;
 use crate::on_disk;
-use crate::problem::{Problem, ProblemKind, Severity};
+use crate::problem::{ProblemKind, Problems, Severity};
 use crate::reading::document::Document;
 use crate::reading::fault::plain;
 use crate::reading::gather::{Finding, Gather, Places};
@@ -35,7 +35,7 @@ pub(crate) struct Written {
     pub(crate) credential_names: Vec<String>,
 }
 
-pub(crate) fn parse(text: &str, file: &Path) -> Result<Configuration, Vec<Problem>> {
+pub(crate) fn parse(text: &str, file: &Path) -> Result<Configuration, Problems> {
     let name = file.display().to_string();
     let document = Document::new(text, &Source::new(&name, text));
     let mut gather = Gather::new(Source::new(&name, text), !document.faults.is_empty());
@@ -57,7 +57,7 @@ pub(crate) fn parse(text: &str, file: &Path) -> Result<Configuration, Vec<Proble
             let needed = on_disk::needed(&configuration, &written, &gather);
             Ok(Configuration { needed, warnings: gather.finish(), ..configuration })
         }
-        _ => Err(gather.finish()),
+        _ => Err(Problems(gather.finish())),
     }
 }
 

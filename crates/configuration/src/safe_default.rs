@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::configuration::Configuration;
-use crate::problem::Problem;
+use crate::problem::Problems;
 
 impl Configuration {
     /// The text of the safe default: SMTP on 127.0.0.1:2525 for this machine alone, Pickup, Replay and Drop below
@@ -19,11 +19,12 @@ impl Configuration {
     /// use std::path::Path;
     /// use postroad_configuration::Configuration;
     ///
-    /// let relay = Configuration::safe_default(Path::new("/tmp/here")).expect("it is tested");
+    /// let relay = Configuration::safe_default(Path::new("/tmp/here"))?;
     /// assert_eq!(relay.server.data_directory, Path::new("/tmp/here/relay-data"));
-    /// assert_eq!(relay.receive_connectors[0].bindings, ["127.0.0.1:2525".parse().unwrap()]);
+    /// assert_eq!(relay.receive_connectors[0].bindings, ["127.0.0.1:2525".parse()?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn safe_default(folder: &Path) -> Result<Self, Vec<Problem>> {
+    pub fn safe_default(folder: &Path) -> Result<Self, Problems> {
         Self::parse(Self::SAFE_DEFAULT, &folder.join("safe_default.toml"))
     }
 }

@@ -81,7 +81,7 @@ fn told(text: &str) {
                 problems.iter().any(postroad_configuration::Problem::is_error),
                 "refused without an error: {text:?}"
             );
-            problems
+            problems.into()
         }
     };
     let lines = text.lines().count() + 1;

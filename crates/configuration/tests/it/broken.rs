@@ -30,7 +30,7 @@ fn problems(file: &Path) -> Vec<Problem> {
         Ok(configuration) => configuration.warnings,
         Err(problems) => {
             assert!(problems.iter().any(Problem::is_error), "{}: refused without an error", file.display());
-            problems
+            problems.into()
         }
     }
 }
