@@ -39,11 +39,14 @@ pub enum SecretSource {
 pub enum CredentialError {
     /// The file cannot be read.
     #[error("credential {name:?}: cannot read {}: {reason}", file.display())]
+    #[non_exhaustive]
     Unreadable {
         /// The credential.
         name: String,
         /// Its file.
         file: PathBuf,
+        /// What kind of failure it is.
+        kind: io::ErrorKind,
         /// What the system said.
         reason: String,
     },
@@ -88,6 +91,9 @@ impl Credential {
     }
 
     /// Reads the secret now: from the disk or from the environment.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read, or it is no password. The next call reads it anew.
     pub fn load(&self) -> Result<sasl::Credential, CredentialError> {
         let secret = match &self.source {
             SecretSource::PasswordFile(file) => self.one_line(file, self.read(file)?)?,
@@ -115,6 +121,7 @@ impl Credential {
         let unreadable = |error: io::Error| CredentialError::Unreadable {
             name: self.name.clone(),
             file: file.clone(),
+            kind: error.kind(),
             reason: error.to_string(),
         };
         let mut bytes = Vec::new();

@@ -63,6 +63,7 @@ impl Configuration {
     /// is an error;
     /// what only makes mail wait (a missing Drop directory, program, password or client certificate) is a warning, and so are a
     /// certificate that has ended or ends within two weeks, and a key or a password that others on this machine may read.
+    #[must_use]
     pub fn check_disk(&self) -> Vec<Problem> {
         let missing = self.needed.iter().filter_map(|needed| {
             let message = match &needed.what {

@@ -55,13 +55,22 @@ pub enum DropError {
         quota: u64,
     },
     /// The message itself cannot be read, for whatever its content lies in said so: the directory has nothing to do with it.
-    #[error("the content cannot be read: {0}")]
-    Unreadable(String),
+    #[error("the content cannot be read: {reason}")]
+    #[non_exhaustive]
+    Unreadable {
+        /// What kind of failure it is.
+        kind: io::ErrorKind,
+        /// What the system said.
+        reason: String,
+    },
     /// Anything else: an I/O error, no descriptors.
     #[error("the Drop directory {}: {reason}", .path.display())]
+    #[non_exhaustive]
     Io {
         /// The directory.
         path: PathBuf,
+        /// What kind of failure it is.
+        kind: io::ErrorKind,
         /// What the system said.
         reason: String,
     },
@@ -70,12 +79,12 @@ pub enum DropError {
 impl DropError {
     /// The same as a passing failure, of this next hop but for [`Unreadable`](Self::Unreadable): `Outcome::Deferred` takes it.
     pub fn failure(&self) -> Failure {
-        let scope = if matches!(self, Self::Unreadable(_)) { Scope::Message } else { Scope::NextHop };
+        let scope = if matches!(self, Self::Unreadable { .. }) { Scope::Message } else { Scope::NextHop };
         let (status, fault) = match self {
             Self::Missing(_) | Self::Denied(_) => (EnhancedStatus::transient(3, 5), Fault::Configuration),
             Self::ReadOnly(_) => (EnhancedStatus::transient(3, 2), Fault::Local),
             Self::Full(_) | Self::OverQuota { .. } => (EnhancedStatus::transient(3, 1), Fault::Local),
-            Self::Unreadable(_) | Self::Io { .. } => (EnhancedStatus::transient(3, 0), Fault::Local),
+            Self::Unreadable { .. } | Self::Io { .. } => (EnhancedStatus::transient(3, 0), Fault::Local),
         };
         Failure::new(status, fault, scope, Phase::File, self.to_string())
     }
@@ -88,6 +97,7 @@ impl DropDirectory {
     }
 
     /// DropDirectoryQuota: the most bytes that all files there may have together; `None` is unlimited.
+    #[must_use]
     pub fn quota(self, quota: Option<u64>) -> Self {
         Self { quota, ..self }
     }
@@ -98,6 +108,10 @@ impl DropDirectory {
     }
 
     /// Writes one file, durable when this returns. `number`: what its name is made of, the same at each attempt.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not there for sure. The same `number` is to be tried again: what this attempt left is found by it.
     pub fn write(&self, number: u128, file: &[u8]) -> Result<PathBuf, DropError> {
         let mut written = self.write_all([(number, &Content::from(file.to_vec()))]);
         written.pop().unwrap_or_else(|| Err(DropError::Missing(self.path.clone())))
@@ -142,6 +156,10 @@ impl DropDirectory {
     }
 
     /// Removes temporary files that a crash left behind, not those that another process is writing. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be listed.
     pub fn sweep(&self) -> Result<usize, DropError> {
         let entries = std::fs::read_dir(&self.path).map_err(|error| self.error(&error))?;
         let mut swept = 0;
@@ -172,7 +190,7 @@ impl DropDirectory {
             io::ErrorKind::PermissionDenied => DropError::Denied(path),
             io::ErrorKind::ReadOnlyFilesystem => DropError::ReadOnly(path),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DropError::Full(path),
-            _ => DropError::Io { path, reason: error.to_string() },
+            _ => DropError::Io { path, kind: error.kind(), reason: error.to_string() },
         }
     }
 }
@@ -254,7 +272,7 @@ impl Temporary {
             if written.is_ok() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
         });
         written.map_err(|error| directory.error(&error))?;
-        read.map_err(|error| DropError::Unreadable(error.to_string()))?;
+        read.map_err(|error| DropError::Unreadable { kind: error.kind(), reason: error.to_string() })?;
         Ok(filled)
     }
 

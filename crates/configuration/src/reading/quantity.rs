@@ -29,6 +29,9 @@ pub enum QuantityError {
 /// assert_eq!(parse_span("1.00:00:30"), Ok(Duration::from_secs(86_430)));
 /// assert!(parse_span("15").is_err());
 /// ```
+///
+/// # Errors
+/// The text is no span, or one of more than can be counted.
 pub fn parse_span(text: &str) -> Result<Duration, QuantityError> {
     let text = text.trim();
     if text.contains(':') { clock_span(text) } else { unit_span(text) }
@@ -42,6 +45,9 @@ pub fn parse_span(text: &str) -> Result<Duration, QuantityError> {
 /// assert_eq!(parse_size("64 KB"), Ok(65_536));
 /// assert_eq!(parse_size("1234567"), Ok(1_234_567));
 /// ```
+///
+/// # Errors
+/// The text is no size, or one of more than can be counted.
 pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
     let (number, unit) = number_and_unit(text.trim());
     let shift = match unit.to_ascii_uppercase().as_str() {

@@ -63,7 +63,7 @@ impl DropDeliver {
         let number = u128::from(job.message.as_u64()) << 64 | u128::from(job.delivery.as_u64());
         let path = match Arc::clone(&directory).write(number, file).await {
             Some(Ok(path)) => path,
-            Some(Err(error @ DropError::Unreadable(_))) => return Err(error.failure()),
+            Some(Err(error @ DropError::Unreadable { .. })) => return Err(error.failure()),
             Some(Err(error)) => {
                 if directory.trouble().is_news(&fault(&error)) {
                     tracing::error!(connector = job.connector.name(), why = %error, "mail waits for the Drop directory");
