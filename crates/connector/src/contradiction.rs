@@ -51,13 +51,16 @@ impl std::error::Error for Contradiction {}
 /// printed one a line. The same connectors give the same answer again.
 ///
 /// ```
+/// use postroad_address_space::AddressSpace;
 /// use postroad_connector::{RoutingTable, SendConnector, Topology};
 ///
-/// let named = |name| SendConnector::new(name, vec!["SMTP:*;1".parse().unwrap()]).into();
+/// let space: AddressSpace = "SMTP:*;1".parse()?;
+/// let named = |name| SendConnector::new(name, vec![space.clone()]).into();
 /// let found = RoutingTable::build(vec![named("Out"), named("out")], Topology::new("Hub01"), vec![]).unwrap_err();
 /// assert_eq!(found[0].parameters(), ["name"]);
 /// let error: Box<dyn std::error::Error> = found.into(); // so that `?` does
 /// assert!(error.to_string().contains("name"), "{error}");
+/// # Ok::<(), postroad_address_space::ParseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contradictions(pub(crate) Vec<Contradiction>);

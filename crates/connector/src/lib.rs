@@ -82,31 +82,31 @@
 //! What contradicts itself, or is not available yet, is refused by [`RoutingTable::build`], all at once, each with the
 //! parameters involved.
 
-pub mod accepted_domains;
+mod accepted_domains;
 mod attachment;
-pub mod authentication;
-pub mod connector;
-pub mod contradiction;
-pub mod delivery_agent;
-pub mod delivery_type;
-pub mod error;
-pub mod explanation;
+mod authentication;
+mod connector;
+mod contradiction;
+mod delivery_agent;
+mod delivery_type;
+mod error;
+mod explanation;
 #[cfg(feature = "serde")]
 mod explanation_json;
 mod explanation_text;
-pub mod foreign;
+mod foreign;
 mod named;
 mod not_available_yet;
-pub mod partition;
-pub mod prospect;
+mod partition;
+mod prospect;
 mod reach;
-pub mod routing_table;
-pub mod selection;
-pub mod send;
-pub mod sender;
-pub mod smart_host;
-pub mod tls;
-pub mod topology;
+mod routing_table;
+mod selection;
+mod send;
+mod sender;
+mod smart_host;
+mod tls;
+mod topology;
 
 pub use accepted_domains::AcceptedDomains;
 pub use attachment::Tier;

@@ -84,19 +84,19 @@
 //! open without sharing counts as busy, a link is judged by a look before it is opened, and between the look for a free name
 //! and the rename somebody may take it.
 
-pub mod badmail;
-pub mod badmail_directory;
-pub mod compose;
-pub mod directory;
+mod badmail;
+mod badmail_directory;
+mod compose;
+mod directory;
 pub mod drop;
-pub mod drop_directory;
+mod drop_directory;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod injected;
+mod injected;
 pub mod pickup;
-pub mod rate;
+mod rate;
 pub mod replay;
-pub mod submission;
+mod submission;
 
 mod claimed;
 mod fields;

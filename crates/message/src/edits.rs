@@ -10,7 +10,7 @@ use crate::header::{Field, HeaderBlock, HeaderEnd};
 /// however many rooms have a wish. Body bytes are never touched.
 ///
 /// ```
-/// use postroad_message::{edits::Edits, header::HeaderBlock};
+/// use postroad_message::{Edits, HeaderBlock};
 /// let content = b"Bcc: boss@contoso.com\r\nSubject: Tea\r\n\r\nAt four.\r\n";
 /// let header = HeaderBlock::scan(content);
 /// let mut edits = Edits::of(&header);
@@ -27,6 +27,7 @@ use crate::header::{Field, HeaderBlock, HeaderEnd};
 /// Where the content has no blank line after its fields and a field is put in, the blank line is put in too:
 /// otherwise the first body line, which may start with a blank or hold a colon, would join the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Edits {
     remove: Vec<Range<usize>>,
     prepend: Vec<u8>,

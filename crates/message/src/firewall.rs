@@ -11,7 +11,7 @@ pub const FOREST_PREFIX: &str = "X-MS-Exchange-Forest-";
 /// Takes out organisation and forest fields, as every way does that leads in from, or out to, strangers.
 ///
 /// ```
-/// use postroad_message::{firewall, header::HeaderBlock};
+/// use postroad_message::{HeaderBlock, firewall};
 /// let content = b"X-MS-Exchange-Organization-SCL: -1\r\nSubject: Trust me\r\n\r\n";
 /// let edits = firewall::organization(&HeaderBlock::scan(content));
 /// assert_eq!(edits.apply(content), b"Subject: Trust me\r\n\r\n");

@@ -17,14 +17,15 @@ use memchr::{memchr, memchr_iter};
 /// * a line that starts with a blank belongs to the field before it, even when it holds nothing else.
 ///
 /// ```
-/// use postroad_message::header::HeaderBlock;
+/// use postroad_message::HeaderBlock;
 /// let content = b"Subject: a long\r\n story\r\nTo: jane@contoso.com\r\n\r\nHello\r\n";
 /// let header = HeaderBlock::scan(content);
 /// assert_eq!(header.len(), 2);
-/// let subject = header.field("subject").expect("there is one");
+/// let subject = header.field("subject").ok_or("there is none")?;
 /// assert_eq!(subject.value(), b" a long\r\n story");
 /// assert_eq!(subject.unfolded().as_ref(), b"a long story");
 /// assert_eq!(&content[header.body_start()..], b"Hello\r\n");
+/// # Ok::<(), &str>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct HeaderBlock<'a> {

@@ -18,8 +18,8 @@
 //!
 //! # Changing a header without touching the rest
 //!
-//! A header is found, never rewritten. [`header::HeaderBlock`] gives byte ranges; [`trace`], [`repair`] and [`firewall`]
-//! answer with [`edits::Edits`]; applying them copies the content once:
+//! A header is found, never rewritten. [`HeaderBlock`] gives byte ranges; [`trace`], [`repair`] and [`firewall`]
+//! answer with [`Edits`]; applying them copies the content once:
 //!
 //! ```text
 //!   content ──► HeaderBlock::scan ──► firewall::organization ──► Edits ─┐ merge
@@ -30,7 +30,7 @@
 //!
 //! ```
 //! use postroad_address_space::Domain;
-//! use postroad_message::{firewall, header::HeaderBlock, repair, trace, Timestamp};
+//! use postroad_message::{HeaderBlock, Timestamp, firewall, repair, trace};
 //! let now = Timestamp::from_unix_millis(1_711_903_005_000);
 //! let content = b"X-MS-Exchange-Organization-SCL: -1\r\nSubject: Tea\r\n\r\nAt four.\r\n";
 //! let header = HeaderBlock::scan(content);
@@ -57,24 +57,24 @@
 //!   tells what a new RFC would ask for.
 
 pub mod content;
-pub mod deliver_by;
-pub mod edits;
-pub mod envelope;
+mod deliver_by;
+mod edits;
+mod envelope;
 pub mod firewall;
-pub mod header;
+mod header;
 pub mod line_end;
-pub mod next_hop;
-pub mod outcome;
-pub mod recipient;
+mod next_hop;
+mod outcome;
+mod recipient;
 pub mod repair;
 pub mod seven_bit;
-pub mod shape;
-pub mod status;
-pub mod timestamp;
+mod shape;
+mod status;
+mod timestamp;
 pub mod trace;
 pub mod xtext;
 
-pub use content::{Content, ContentSource, Rest};
+pub use content::{Content, ContentSource};
 pub use deliver_by::{DeliverBy, NoSuchPriority, Priority, WhenLate};
 pub use edits::Edits;
 pub use envelope::{Body, Envelope, Return, ReversePath};

@@ -12,7 +12,7 @@ use crate::timestamp::Timestamp;
 /// Puts in `Date:` where it is missing, or in place of one that cannot be read (RFC 5322 section 3.6.1).
 ///
 /// ```
-/// use postroad_message::{header::HeaderBlock, repair, Timestamp};
+/// use postroad_message::{HeaderBlock, Timestamp, repair};
 /// let content = b"Subject: Tea\r\nDate: tomorrow\r\n\r\n";
 /// let edits = repair::date(&HeaderBlock::scan(content), Timestamp::from_unix_millis(1_711_903_005_000));
 /// assert_eq!(edits.apply(content), b"Subject: Tea\r\nDate: Sun, 31 Mar 2024 16:36:45 +0000\r\n\r\n");

@@ -26,7 +26,7 @@ pub(crate) fn lost(count: u64) -> String {
 /// record = field *( "," field ) CRLF
 /// field  = *safe / DQUOTE *( safe / "," / ";" / 2DQUOTE ) DQUOTE
 /// ```
-pub fn row(at: Timestamp, values: &[Value]) -> String {
+pub(crate) fn row(at: Timestamp, values: &[Value]) -> String {
     let mut line = at.to_string();
     for value in values {
         line.push(',');

@@ -55,16 +55,16 @@
 //! Exchange Server documentation, and "Set-TransportService" for the limits. Ours are `#Software: postroad`, the queue's id as
 //! internal-message-id, `.JSON`.
 
-pub mod csv;
+mod csv;
 mod folder;
 mod json;
-pub mod layout;
-pub mod log;
+mod layout;
+mod log;
 mod message_tracking;
 mod protocol;
 mod rotation;
-pub mod settings;
-pub mod value;
+mod settings;
+mod value;
 mod waiting;
 mod writer;
 

@@ -153,8 +153,8 @@ fn proxy(proxy: &FrontEndProxy) -> Proxy {
 
 fn eight_bit_content(connector: &SendConnector) -> EightBitContent {
     match connector.eight_bit_content {
-        connector::send::EightBitContent::Convert => EightBitContent::Convert,
-        connector::send::EightBitContent::SendAsItIs => EightBitContent::SendAsItIs,
+        connector::EightBitContent::Convert => EightBitContent::Convert,
+        connector::EightBitContent::SendAsItIs => EightBitContent::SendAsItIs,
         // Also whatever may be added: nothing arrives damaged.
         _ => EightBitContent::ConvertUnlessSigned,
     }

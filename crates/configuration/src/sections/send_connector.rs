@@ -4,10 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use postroad_address_space::{AddressSpace, Domain};
-use postroad_connector::send::{ConnectorType, EightBitContent, ErrorPolicy, ProtocolLoggingLevel, Usage};
 use postroad_connector::{
-    AcceptedDomains, Rule, SendConnector, SmartHostAuthMechanism, SmartHostType, TlsAuthLevel,
-    TlsCertificateName,
+    AcceptedDomains, ConnectorType, EightBitContent, ErrorPolicy, ProtocolLoggingLevel, Rule, SendConnector,
+    SmartHostAuthMechanism, SmartHostType, TlsAuthLevel, TlsCertificateName, Usage,
 };
 use toml_span::value::Value;
 

@@ -165,7 +165,7 @@ fn of_the_connectors() {
         "port": send.port => 25;
         "fqdn": send.fqdn => None;
         "force_helo": send.force_helo => false;
-        "eight_bit_content": send.eight_bit_content => postroad_connector::send::EightBitContent::ConvertUnlessSigned;
+        "eight_bit_content": send.eight_bit_content => postroad_connector::EightBitContent::ConvertUnlessSigned;
         "require_tls": send.require_tls => false;
         "ignore_starttls": send.ignore_starttls => false;
         "tls_auth_level": send.tls_auth_level => None;
