@@ -25,6 +25,10 @@ pub enum Address {
 
 impl Address {
     /// Reads a typed address or a bare SMTP mailbox.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let Some(colon) = type_end(text) else {
             return Mailbox::parse(text).map(Self::Smtp);

@@ -54,6 +54,10 @@ pub enum EncapsulationError {
 /// Writes `IMCEA` type `-` encoded-address `@` domain (MS-OXCMAIL, encapsulation).
 ///
 /// An X.400 address is written as it is printed; [`encapsulate_text`] keeps a text as it stands.
+///
+/// # Errors
+///
+/// SMTP and X500 addresses, types that cannot be told apart again, and what would be longer than [`Limits::EXCHANGE`].
 pub fn encapsulate(address: &Address, domain: &Domain) -> Result<Mailbox, EncapsulationError> {
     match address {
         Address::Smtp(_) => Err(EncapsulationError::ForbiddenType),
@@ -63,6 +67,10 @@ pub fn encapsulate(address: &Address, domain: &Domain) -> Result<Mailbox, Encaps
 }
 
 /// Encapsulates the text of an address without looking into it.
+///
+/// # Errors
+///
+/// As [`encapsulate`].
 pub fn encapsulate_text(
     address_type: &str,
     text: &str,
@@ -72,6 +80,10 @@ pub fn encapsulate_text(
 }
 
 /// Encapsulates with other limits than Exchange's ordinary ones.
+///
+/// # Errors
+///
+/// As [`encapsulate`], by these limits.
 pub fn encapsulate_within(
     limits: Limits,
     address_type: &str,

@@ -17,6 +17,7 @@ impl ParseError {
     }
 
     /// The same refusal, seen from a text in which ours begins `by` bytes in.
+    #[must_use]
     pub fn shifted(self, by: usize) -> Self {
         Self { kind: self.kind, offset: self.offset + by }
     }

@@ -21,6 +21,10 @@ pub struct OtherAddress {
 
 impl OtherAddress {
     /// Joins a type and an address. `SMTP` and `X400` are refused: they have grammars of their own.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the two, with its byte.
     pub fn new(address_type: &str, value: &str) -> Result<Self, ParseError> {
         let address_type = check_type(address_type)?;
         if matches!(&*address_type, "SMTP" | "X400") {

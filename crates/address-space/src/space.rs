@@ -32,17 +32,20 @@ pub struct Leniency {
 
 impl Leniency {
     /// Takes Exchange 2007's scope word, as in `Local:SMTP:contoso.com;1`; see [`AddressSpace::has_local_scope`].
+    #[must_use]
     pub fn local_scope(self) -> Self {
         Self { local_scope: true, ..self }
     }
 
     /// Takes `X400:c=US;a=Fabrikam;P=Contoso`, which has `;` but no cost, at the cost 1.
+    #[must_use]
     pub fn missing_cost(self) -> Self {
         Self { missing_cost: true, ..self }
     }
 
     /// Takes Exchange 5.5's `*` (any run of characters) and `%` (one character) anywhere in an SMTP domain and in the
     /// values of an X400 space, as in `*contoso.%%` or `X400:c=US;a=Fabri*;1`; a country is still written whole.
+    #[must_use]
     pub fn wildcards(self) -> Self {
         Self { wildcards: true, ..self }
     }
@@ -62,11 +65,19 @@ pub(crate) enum Pattern {
 
 impl AddressSpace {
     /// Reads an address space, strictly: a cost is 1 to 100, and must be there if a space that is not SMTP holds `;`.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte. What a leniency would take is a kind of its own.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Self::parse_with(text, Leniency::default())
     }
 
     /// Reads an address space with the leniencies named.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), but for the leniencies.
     pub fn parse_with(text: &str, leniency: Leniency) -> Result<Self, ParseError> {
         let start = text.len() - text.trim_start().len();
         let text = text.trim_start();

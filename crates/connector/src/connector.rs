@@ -77,6 +77,7 @@ impl Connector {
     }
 
     /// Everything in this connector that cannot be true at once, or is out of range.
+    #[must_use]
     pub fn validate(&self) -> Vec<Contradiction> {
         match self {
             Self::Send(connector) => connector.validate(),

@@ -79,6 +79,7 @@ impl DeliveryAgentConnector {
     }
 
     /// Everything in this connector that cannot be true at once, or is out of range.
+    #[must_use]
     pub fn validate(&self) -> Vec<Contradiction> {
         let mut rules = Vec::new();
         contradiction::common(&self.name, &self.address_spaces, &mut rules);

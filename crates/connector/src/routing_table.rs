@@ -80,6 +80,10 @@ pub enum Warning<'a> {
 
 impl RoutingTable {
     /// Builds the table, or names everything that contradicts itself, all at once.
+    ///
+    /// # Errors
+    ///
+    /// All contradictions, at least one. The same connectors are refused again.
     pub fn build(
         mut connectors: Vec<Connector>,
         topology: Topology,
@@ -197,6 +201,7 @@ impl RoutingTable {
     }
 
     /// What is legal and still will not work, for someone to look at: enabled connectors whose mail cannot go on.
+    #[must_use]
     pub fn warnings(&self) -> Vec<Warning<'_>> {
         let usable = self.connectors.iter().zip(&self.prospects).filter(|(connector, _)| connector.enabled());
         usable.filter_map(|(connector, prospect)| self.warning(connector, prospect)).collect()

@@ -273,6 +273,7 @@ impl SendConnector {
     }
 
     /// Everything in this connector that cannot be true at once, is out of range, or asks for a part that is not built.
+    #[must_use]
     pub fn validate(&self) -> Vec<Contradiction> {
         let mut rules = Vec::new();
         contradiction::common(&self.name, &self.address_spaces, &mut rules);

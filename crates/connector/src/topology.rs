@@ -60,6 +60,7 @@ impl Topology {
     }
 
     /// Everything in the topology that cannot be true at once.
+    #[must_use]
     pub fn validate(&self) -> Vec<Contradiction> {
         let mut found = Vec::new();
         let mut refuse = |rule| found.push(Contradiction::new(Subject::Topology, rule));

@@ -71,10 +71,10 @@ impl Circumstances {
 /// use postroad_message::{Envelope, Outcome, Receipt, Recipient, ReversePath};
 /// let mut jane = Recipient::new(Address::parse("jane@contoso.com")?);
 /// jane.notify = Some(postroad_message::Notify { success: true, failure: true, delay: false });
-/// let from = |path: &str| Envelope::new(ReversePath::try_from(path.to_owned()).unwrap(), vec![]);
+/// let from = |path| Envelope::new(path, vec![]);
 /// let relayed = Outcome::Relayed(Receipt::default());
-/// assert_eq!(owed(&from("<app@contoso.com>"), &jane, &relayed, Circumstances::default()), Some(Action::Relayed));
-/// assert_eq!(owed(&from("<>"), &jane, &relayed, Circumstances::default()), None);
+/// assert_eq!(owed(&from("app@contoso.com".parse()?), &jane, &relayed, Circumstances::default()), Some(Action::Relayed));
+/// assert_eq!(owed(&from(ReversePath::Null), &jane, &relayed, Circumstances::default()), None);
 /// # Ok::<(), postroad_address_space::ParseError>(())
 /// ```
 pub fn owed(

@@ -80,6 +80,7 @@ impl RecipientReport {
     }
 
     /// The same, with the moment of the last attempt.
+    #[must_use]
     pub fn last_attempt(self, at: Timestamp) -> Self {
         Self { last_attempt: Some(at), ..self }
     }

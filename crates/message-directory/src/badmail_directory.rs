@@ -61,6 +61,7 @@ impl BadmailDirectory {
 
     /// MaxBadMailFolderSize: the most bytes that all files there may have together, with those that would come. 0 keeps
     /// nothing, `None` everything (KB884068).
+    #[must_use]
     pub fn max_size(self, max_size: Option<u64>) -> Self {
         Self { max_size, ..self }
     }
@@ -72,6 +73,10 @@ impl BadmailDirectory {
 
     /// Writes the three files, durable when this returns, and gives the path of the `.BAD` one; `None` where the cap allows
     /// no more. A failure is this machine's: what was to be kept must stay where it is.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
     pub fn keep(&self, triplet: &Triplet<'_>) -> io::Result<Option<PathBuf>> {
         let mut properties = String::new();
         for (field, value) in triplet.properties {

@@ -42,6 +42,10 @@ impl Claimed {
 
     /// All bytes. [`Skipped::Busy`] if someone wrote meanwhile, or gave the name to another file before it became ours: release
     /// it then.
+    ///
+    /// # Errors
+    ///
+    /// Besides `Busy`: too large, or what the disk says.
     pub fn read(&mut self) -> Result<Vec<u8>, Skipped> {
         let mut bytes = Vec::new();
         self.read_into(&mut bytes)?;
@@ -49,6 +53,10 @@ impl Claimed {
     }
 
     /// The same into a buffer that others were read into before.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
     pub fn read_into(&mut self, bytes: &mut Vec<u8>) -> Result<(), Skipped> {
         bytes.clear();
         let (size, limit) = (self.facts.size, self.max_file_size);
@@ -67,17 +75,29 @@ impl Claimed {
     }
 
     /// The queue has it, durably: the file goes.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says: the file may come again, with the same [`identity`](Self::identity).
     pub fn settle(self) -> io::Result<()> {
         if self.is_still_there()? { std::fs::remove_file(&self.path) } else { Ok(()) }
     }
 
     /// It cannot become a message: it stays as `.bad`. Returns where.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says: it stays as `.tmp`.
     pub fn refuse(self, now: Timestamp) -> io::Result<PathBuf> {
         rename(&self.path, &self.stem, "bad", now)
     }
 
     /// It cannot become a message, and is kept as IIS keeps such files; where the cap allows no more, or that directory
     /// cannot be written, it stays as `.bad`, as [`refuse`](Self::refuse) leaves it. Returns where it is.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says: it stays as `.tmp`.
     pub fn refuse_to(
         self,
         badmail: &BadmailDirectory,
@@ -100,6 +120,10 @@ impl Claimed {
     }
 
     /// Not now: it gets its `.eml` name back, for the next poll. One that vanished needs none.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says: it stays as `.tmp`.
     pub fn release(self, now: Timestamp) -> io::Result<()> {
         match rename(&self.path, &self.stem, "eml", now) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -150,6 +150,7 @@ impl Directory {
     }
 
     /// Files larger than this, bytes, are not read.
+    #[must_use]
     pub fn max_file_size(self, limit: u64) -> Self {
         Self { max_file_size: limit, ..self }
     }
@@ -158,6 +159,7 @@ impl Directory {
     ///
     /// A file that was written elsewhere and moved in has rested already. A last write in the future, by a clock that
     /// jumped, stops nothing.
+    #[must_use]
     pub fn quiet_for(self, span: Duration) -> Self {
         Self { quiet_for: span, ..self }
     }
@@ -171,6 +173,10 @@ impl Directory {
     ///
     /// Files that another process holds are left to it. Where others watch the same directory, ask the queue first which of
     /// the [left-over files](Self::left_over) it has: those given back are anybody's.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be listed.
     pub fn recover(&self, now: Timestamp) -> Result<usize, DirectoryError> {
         let names = self.left_over()?;
         let released = names.iter().filter_map(|name| self.reclaim(name).ok()?.release(now).ok());
@@ -178,6 +184,10 @@ impl Directory {
     }
 
     /// The names of all `.tmp` files, those that another process holds among them.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be listed.
     pub fn left_over(&self) -> Result<Vec<OsString>, DirectoryError> {
         let mut names = Vec::new();
         for entry in self.entries()? {
@@ -191,6 +201,10 @@ impl Directory {
 
     /// Makes a left-over `.tmp` ours, under the name it has. One that a crash left with both of its names loses this one, and
     /// counts as [`Skipped::Vanished`]: it waits under the other.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not ours; it stays where it was.
     pub fn reclaim(&self, name: &OsStr) -> Result<Claimed, Skipped> {
         let path = self.path.join(name);
         let file = file_system::open(&path).map_err(skipped)?;
@@ -221,6 +235,10 @@ impl Directory {
     ///
     /// Costs one look at each name, at most 20,000 looks at files, and memory for `limit` of them. Where so many do not hold
     /// what is wanted, as nobody's links may, the next poll looks at others: [`Poll::more`] says so.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be listed.
     pub fn poll(&mut self, limit: usize, now: Timestamp) -> Result<Poll, DirectoryError> {
         let mut found = Poll::default();
         let mut oldest: BinaryHeap<Candidate> = BinaryHeap::with_capacity(limit.min(MOST_LOOKED_AT) + 1);
@@ -296,6 +314,10 @@ impl Directory {
     }
 
     /// Makes a file ours: locked, and named `.tmp`.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not ours; it stays where it was.
     pub fn claim(&self, candidate: &Candidate, now: Timestamp) -> Result<Claimed, Skipped> {
         let path = self.path.join(&candidate.name);
         let file = file_system::open(&path).map_err(|error| match file_system::look(&path) {

@@ -33,21 +33,19 @@ impl Rules {
 /// blank, and so has no header, gets the blank line before it that keeps it a body.
 ///
 /// ```
-/// use postroad_address_space::{Address, Domain, Mailbox};
-/// use postroad_message::{Content, Envelope, Recipient, ReversePath};
+/// use postroad_address_space::{Address, Domain};
+/// use postroad_message::{Content, Envelope, Recipient};
 /// use postroad_message_directory::drop::{self, Rules};
-/// let envelope = Envelope::new(
-///     ReversePath::Mailbox(Mailbox::parse("jane@contoso.com")?),
-///     vec![Recipient::new(Address::parse("FAX:+1 425")?)],
-/// );
-/// let content = Content::from(b"Subject: Tea\r\n\r\nAt four.\r\n".to_vec());
-/// let file = drop::encode(&envelope, &content, &Rules::new(Domain::parse("contoso.com")?)).expect("nothing odd in it");
+/// let fax = Recipient::new(Address::parse("FAX:+1 425")?);
+/// let envelope = Envelope::new("jane@contoso.com".parse()?, vec![fax]);
+/// let content = Content::from("Subject: Tea\r\n\r\nAt four.\r\n");
+/// let file = drop::encode(&envelope, &content, &Rules::new(Domain::parse("contoso.com")?))?;
 /// assert_eq!(
 ///     String::from_utf8_lossy(file.head()),
 ///     "X-Sender: <jane@contoso.com>\r\nX-Receiver: <IMCEAFAX-+2B1+20425@contoso.com>\r\n\
 ///      X-CreatedBy: postroad\r\nX-EndOfInjectedXHeaders: 100\r\nSubject: Tea\r\n\r\nAt four.\r\n",
 /// );
-/// # Ok::<(), postroad_address_space::ParseError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use crate::status::EnhancedStatus;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
+#[must_use]
 pub enum Outcome {
     /// Someone else answers for it now, reports included.
     Delivered(Receipt),

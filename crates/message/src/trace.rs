@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 /// use postroad_message::trace::{Protocol, Received, Source};
 /// use postroad_message::Timestamp;
 /// let hop = Received::new(
-///     Source::smtp("app01.contoso.com", Some("192.0.2.37".parse().unwrap()), Protocol::default().with_tls()),
+///     Source::smtp("app01.contoso.com", Some("192.0.2.37".parse()?), Protocol::default().with_tls()),
 ///     "hub01.contoso.com",
 ///     Timestamp::from_unix_millis(1_711_903_005_000),
 /// )
@@ -25,6 +25,7 @@ use crate::timestamp::Timestamp;
 ///      \tby hub01.contoso.com with ESMTPS id 4A2F;\r\n\
 ///      \tSun, 31 Mar 2024 16:36:45 +0000\r\n",
 /// );
+/// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 ///
 /// `Display` writes the whole field, folded, with its CRLF: ready for [`Edits::prepend`](crate::edits::Edits::prepend).
@@ -73,6 +74,7 @@ impl<'a> Source<'a> {
     }
 
     /// The same, over a connection of which these facts are known. No effect on files.
+    #[must_use]
     pub fn over(self, facts: Option<&'a TlsFacts>) -> Self {
         match self {
             Self::Smtp { hello, peer, protocol, .. } => Self::Smtp { hello, peer, protocol, tls: facts },
@@ -111,16 +113,19 @@ impl Protocol {
     }
 
     /// After STARTTLS or over implicit TLS.
+    #[must_use]
     pub fn with_tls(self) -> Self {
         Self { tls: true, ..self }
     }
 
     /// After AUTH.
+    #[must_use]
     pub fn with_authentication(self) -> Self {
         Self { authenticated: true, ..self }
     }
 
     /// With SMTPUTF8.
+    #[must_use]
     pub fn with_utf8(self) -> Self {
         Self { utf8: true, ..self }
     }
@@ -152,12 +157,14 @@ impl<'a> Received<'a> {
     }
 
     /// Names the message as the queue does.
+    #[must_use]
     pub fn id(self, id: &'a str) -> Self {
         Self { id: Some(id), ..self }
     }
 
     /// Names the recipient. Only where there is one: others must not learn of each other here
     /// (RFC 5321 section 7.6).
+    #[must_use]
     pub fn recipient(self, recipient: Option<&'a Mailbox>) -> Self {
         Self { recipient, ..self }
     }

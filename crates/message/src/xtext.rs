@@ -13,6 +13,10 @@ pub struct InvalidXtext {
 /// `xtext = *( xchar / hexchar )`, `hexchar = "+" 2(%x30-39 / %x41-46)`; lower-case digits are read too.
 ///
 /// The decoded bytes must be UTF-8; control characters are kept, so whoever writes the text encodes it again.
+///
+/// # Errors
+///
+/// A byte that may not stand there, a `+` without two digits, or bytes that are no UTF-8.
 pub fn decode(text: &str) -> Result<String, InvalidXtext> {
     let mut decoded = Vec::with_capacity(text.len());
     let bytes = text.as_bytes();

@@ -49,6 +49,7 @@ impl<T> AddressSpaceMap<T> {
     /// assert_eq!(texts, ["SMTP:contoso.com;1 1", "SMTP:*.org;1 3"]);
     /// # Ok::<(), ParseError>(())
     /// ```
+    #[must_use]
     pub fn rebuilt(
         &self,
         mut keeps: impl FnMut(&AddressSpace, &T) -> bool,

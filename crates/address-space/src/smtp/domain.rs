@@ -42,6 +42,10 @@ struct Labels {
 
 impl Domain {
     /// Reads a domain name; one trailing dot is allowed.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let name = text.strip_suffix('.').unwrap_or(text);
         if !name.is_ascii() {

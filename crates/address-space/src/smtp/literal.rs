@@ -20,6 +20,10 @@ pub struct AddressLiteral {
 
 impl AddressLiteral {
     /// Reads a literal with its brackets.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let bad = |offset| ParseError::new(ParseErrorKind::BadAddressLiteral, offset);
         let inner = text.strip_prefix('[').ok_or_else(|| bad(0))?;

@@ -29,6 +29,10 @@ pub enum MailDomain {
 
 impl Mailbox {
     /// Reads a bare mailbox: no angle brackets, no display name, no space around it.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let at = local_part(text)?;
         let (local_part, rest) = text.split_at(at);
@@ -37,6 +41,10 @@ impl Mailbox {
     }
 
     /// Joins a local part, which must be one that [`Mailbox::parse`] takes, with a domain.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the local part, with its byte.
     pub fn new(local_part: &str, domain: MailDomain) -> Result<Self, ParseError> {
         match self::local_part(&format!("{local_part}@")) {
             Ok(at) if at == local_part.len() => Ok(Self { local_part: local_part.into(), domain }),
@@ -63,6 +71,10 @@ impl Mailbox {
 
 impl MailDomain {
     /// Reads a domain name, or an address literal in its brackets.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         if text.starts_with('[') {
             AddressLiteral::parse(text).map(Self::Literal)

@@ -58,18 +58,30 @@ pub enum Admd<'a> {
 
 impl OrAddress {
     /// Reads either form: RFC 2156 if the text begins with `/`, else RFC 1685 with `;`.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Self::read(text, if text.starts_with('/') { Form::Dollar } else { Form::Doubling(b';') })
     }
 
     /// Reads the form of RFC 1685: `G=Jane;S=Doe;O=Research ;; Sales;C=US`, or with `/` throughout if it begins with one.
     /// The delimiter is doubled within a value, `=` within the type of a domain-defined attribute.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse_rfc1685(text: &str) -> Result<Self, ParseError> {
         Self::read(text, Form::Doubling(if text.starts_with('/') { b'/' } else { b';' }))
     }
 
     /// Reads the form of RFC 2156: `/G=Jane/S=Doe/O=Research $/ Sales/PRMD=Contoso/ADMD= /C=US/`. `;` parts attributes
     /// too, and `$` quotes `/`, `;`, `=` and itself.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the text, with its byte.
     pub fn parse_rfc2156(text: &str) -> Result<Self, ParseError> {
         Self::read(text, Form::Dollar)
     }
