@@ -12,6 +12,12 @@
 //!
 //! Everything panics when it fails: this is a test harness, and the panic is the test's message.
 
+#![allow(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "whoever calls is a test, and reads the panic"
+)]
+
 pub mod application;
 pub mod background;
 pub mod certificate;
