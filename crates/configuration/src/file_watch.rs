@@ -8,7 +8,7 @@ type Stamp = Option<(SystemTime, u64)>;
 
 /// One file, looked at every second or so.
 #[derive(Clone, Debug)]
-pub struct FileWatch {
+pub(crate) struct FileWatch {
     file: PathBuf,
     read: Stamp,
     before: Stamp,
@@ -16,21 +16,21 @@ pub struct FileWatch {
 
 impl FileWatch {
     /// A file that is read at this moment.
-    pub fn new(file: &Path) -> Self {
+    pub(crate) fn new(file: &Path) -> Self {
         let now = stamp(file);
         Self { file: file.to_owned(), read: now, before: now }
     }
 
     /// Whether it should be read again: it changed, and has been at rest since the last look, so that an editor has
     /// finished with it.
-    pub fn has_changed(&mut self) -> bool {
+    pub(crate) fn has_changed(&mut self) -> bool {
         let now = stamp(&self.file);
         let at_rest = std::mem::replace(&mut self.before, now) == now;
         at_rest && now != self.read
     }
 
     /// It is read again at this moment.
-    pub fn is_read(&mut self) {
+    pub(crate) fn is_read(&mut self) {
         self.read = stamp(&self.file);
     }
 }

@@ -1,20 +1,15 @@
 //! From a configuration to a running relay: every part is made here once, and joined.
 
-use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use postroad_configuration::{Configuration, Credential, QueueStore};
+use postroad_configuration::{Configuration, OpenError, Opened, QueueStore};
 use postroad_connector::RoutingTable;
 use postroad_queue::SqliteStore;
-use postroad_smtp_client as smtp_client;
 use postroad_smtp_server::{BindError, FileVerifier, Listening, ReceiveConnector, Server, TlsMaterial};
-use postroad_transport::{
-    AgentDeliver, Credentials, Delivers, Doors, DropDeliver, Lmtp, Logs, Observe, Pipe, Pipeline, Settings,
-    SmtpDeliver, SystemWorld, WatchedDirectory,
-};
+use postroad_transport::{Doors, DropDeliver, Logs, Observe, Pipeline, WatchedDirectory};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -26,7 +21,8 @@ pub(crate) struct House {
     server: Server,
     watched: Vec<WatchedDirectory>,
     listening: Listening,
-    reader: Reader,
+    data_directory: PathBuf,
+    logs: Logs,
     /// Held as long as the relay runs: two of them on one queue would deliver twice.
     _lock: File,
 }
@@ -58,6 +54,12 @@ fn wrong(why: impl std::fmt::Display) -> Refused {
     Refused(Exit::Configuration, why.to_string())
 }
 
+impl From<OpenError> for Refused {
+    fn from(error: OpenError) -> Self {
+        if error.is_transient() { Self(Exit::Temporary, error.to_string()) } else { wrong(error) }
+    }
+}
+
 impl House {
     /// Makes every part: opens the queue, and binds the listeners. Whoever drops this is not kept by a file that hangs.
     pub(crate) async fn open(
@@ -68,27 +70,31 @@ impl House {
             let data = &configuration.server.data_directory;
             create(data)?;
             let lock = lock(&data.join("relay.lock"))?;
-            let logs = Logs::open(configuration.server.fqdn.as_str(), &configuration.server.logs);
-            let reader = Reader { data_directory: data.clone(), logs };
             configuration.drop_directories().values().for_each(DropDeliver::sweep);
             let store = open_queue(&configuration)?;
-            Ok((lock, store, reader.read(configuration)?, reader))
+            let logs = Logs::open(configuration.server.fqdn.as_str(), &configuration.server.logs);
+            Ok::<_, Refused>((lock, store, configuration.open(&logs)?, logs))
         });
-        let (lock, store, ready, reader) = opened.await?;
-        let Ready { configuration, rules: (settings, table, delivers), logons, connectors } = ready;
-        let observer = observer.unwrap_or(reader.logs.message_tracking());
+        let (lock, store, opened, logs) = opened.await?;
+        let Opened { configuration, settings, routing_table, delivers, receive_connectors, verifier, .. } =
+            opened;
+        let observer = observer.unwrap_or(logs.message_tracking());
         let pipeline =
-            Pipeline::builder(settings, table, store).delivers(delivers).observer(observer).build();
-        let earlier = Listening::default();
-        let (server, listening) =
-            server(&configuration, connectors, logons, &pipeline, &earlier, &reader.logs).await?;
+            Pipeline::builder(settings, routing_table, store).delivers(delivers).observer(observer).build();
+        let (served, earlier) = ((receive_connectors, verifier), Listening::default());
+        let (server, listening) = server(&configuration, served, &pipeline, &earlier, &logs).await?;
         let watched = configuration.watched_directories();
-        Ok(Self { pipeline, server, watched, listening, reader, _lock: lock })
+        let data_directory = configuration.server.data_directory;
+        Ok(Self { pipeline, server, watched, listening, data_directory, logs, _lock: lock })
     }
 
     /// Reads for this relay what a changed configuration names.
-    pub(crate) fn reader(&self) -> Reader {
-        self.reader.clone()
+    pub(crate) fn reader(&self) -> impl Fn(Configuration) -> Result<Opened, Refused> + use<> {
+        let (data_directory, logs) = (self.data_directory.clone(), self.logs.clone());
+        move |changed| match changed.server.data_directory == data_directory {
+            true => Ok(changed.open(&logs)?),
+            false => Err(wrong("data_directory cannot change while the relay runs: restart it")),
+        }
     }
 
     /// Where it listens.
@@ -105,8 +111,8 @@ impl House {
     /// finishes what is in flight: first no more comes in, then what is out comes home. A configuration that comes is put in
     /// force whole or not at all; sessions under the old one end as they began, and no client is refused meanwhile. Fails where
     /// a part of the relay broke off.
-    pub(crate) async fn run(self, mut told: mpsc::Receiver<Ready>) -> Result<(), String> {
-        let Self { pipeline, server, watched, mut listening, reader, _lock } = self;
+    pub(crate) async fn run(self, mut told: mpsc::Receiver<Opened>) -> Result<(), String> {
+        let Self { pipeline, server, watched, mut listening, logs, _lock, .. } = self;
         let mut doors = Doors::open(&pipeline, server, watched);
         let (stop, mut stopped) = watch::channel(false);
         let end = async move { drop(stopped.wait_for(|stop| *stop).await) };
@@ -117,7 +123,7 @@ impl House {
             tokio::select! {
                 told = told.recv() => match told {
                     None => break,
-                    Some(changed) => match reload(changed, &pipeline, &listening, &reader.logs).await {
+                    Some(changed) => match reload(changed, &pipeline, &listening, &logs).await {
                         Ok((next, sockets)) => {
                             listening = sockets;
                             let mut before = std::mem::replace(&mut doors, next);
@@ -146,41 +152,6 @@ fn broken(why: impl std::fmt::Display) -> String {
     why.to_string()
 }
 
-/// A configuration, and what came of reading every file that it names.
-pub(crate) struct Ready {
-    configuration: Configuration,
-    rules: (Settings, RoutingTable, Delivers),
-    connectors: Vec<(ReceiveConnector, TlsMaterial)>,
-    logons: FileVerifier,
-}
-
-/// Reads what configurations of one relay name.
-#[derive(Clone)]
-pub(crate) struct Reader {
-    data_directory: PathBuf,
-    logs: Logs,
-}
-
-impl Reader {
-    /// Reads files and makes directories, which may take as long as their disk likes.
-    pub(crate) fn read(&self, configuration: Configuration) -> Result<Ready, Refused> {
-        if configuration.server.data_directory != self.data_directory {
-            return Err(wrong("data_directory cannot change while the relay runs: restart it"));
-        }
-        let rules = rules(&configuration, &self.logs)?;
-        let enabled = || configuration.receive_connectors.iter().filter(|connector| connector.enabled);
-        let with_tls = |connector: &ReceiveConnector| match TlsMaterial::of(connector) {
-            Ok(tls) => Ok((connector.clone(), tls)),
-            Err(error) => Err(wrong(format!("receive connector {:?}: {error}", connector.name))),
-        };
-        let connectors = enabled().map(with_tls).collect::<Result<_, _>>()?;
-        let logons = FileVerifier::new(enabled()).map_err(wrong)?;
-        let directories = configuration.directories();
-        directories.iter().filter(|(kind, _)| *kind != "Drop").try_for_each(|(_, path)| create(path))?;
-        Ok(Ready { configuration, rules, connectors, logons })
-    }
-}
-
 /// On a thread of its own: a file on a share that hangs keeps that thread, and nothing else.
 pub(crate) async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
@@ -191,15 +162,17 @@ pub(crate) async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 
 
 /// Puts a changed configuration in force: what can fail comes first, and leaves everything as it was.
 async fn reload(
-    ready: Ready,
+    opened: Opened,
     pipeline: &Pipeline,
     earlier: &Listening,
     logs: &Logs,
 ) -> Result<(Doors, Listening), Refused> {
-    let Ready { configuration, rules: (settings, table, delivers), connectors, logons } = ready;
-    let (server, listening) = server(&configuration, connectors, logons, pipeline, earlier, logs).await?;
+    let Opened { configuration, settings, routing_table, delivers, receive_connectors, verifier, .. } =
+        opened;
+    let served = (receive_connectors, verifier);
+    let (server, listening) = server(&configuration, served, pipeline, earlier, logs).await?;
     logs.configure(&configuration.server.logs);
-    pipeline.put_in_force(settings, table, delivers);
+    pipeline.put_in_force(settings, routing_table, delivers);
     Ok((Doors::open(pipeline, server, configuration.watched_directories()), listening))
 }
 
@@ -212,9 +185,10 @@ pub(crate) fn routing_table(configuration: &Configuration) -> Result<RoutingTabl
 pub(crate) fn pipeline_beside(configuration: &Configuration) -> Result<Pipeline, Refused> {
     create(&configuration.server.data_directory)?;
     let logs = Logs::open(configuration.server.fqdn.as_str(), &configuration.server.logs);
-    let (settings, table, delivers) = rules(configuration, &logs)?;
-    let (store, tracking) = (open_queue(configuration)?, logs.message_tracking());
-    Ok(Pipeline::builder(settings, table, store).delivers(delivers).observer(tracking).build())
+    let settings = configuration.transport_settings();
+    let delivers = configuration.delivers(&settings, &logs).map_err(OpenError::Client)?;
+    let pipeline = Pipeline::builder(settings, routing_table(configuration)?, open_queue(configuration)?);
+    Ok(pipeline.delivers(delivers).observer(logs.message_tracking()).build())
 }
 
 /// The same for commands that look after a queue that is there: they make none.
@@ -253,47 +227,17 @@ fn lock(path: &Path) -> Result<File, Refused> {
     }
 }
 
-/// What the pipeline goes by.
-fn rules(configuration: &Configuration, logs: &Logs) -> Result<(Settings, RoutingTable, Delivers), Refused> {
-    let settings = configuration.transport_settings();
-    let logins = Logins(configuration.credentials.clone());
-    let client = configuration.client_builder().protocol_log(logs.send_protocol()).build();
-    let client = client.map_err(|error| machine("the SMTP client")(&error))?;
-    let smtp = SmtpDeliver::new(client, settings.names(), logins);
-    let domain = configuration.server.default_domain().clone();
-    let lmtp = Lmtp::new(settings.names(), configuration.smtp_client, SystemWorld);
-    let pipe = Pipe::new(domain.clone());
-    let agent = AgentDeliver::new().register("lmtp", lmtp).register("pipe", pipe);
-    let drop = DropDeliver::new(configuration.drop_directories(), domain);
-    Ok((settings, routing_table(configuration)?, Delivers::new(smtp, drop, agent)))
-}
-
-/// Reads passwords when they are needed, so that a changed file counts at once.
-struct Logins(BTreeMap<String, Credential>);
-
-impl Credentials for Logins {
-    fn credential(&self, name: &str) -> Option<smtp_client::Credential> {
-        match self.0.get(name)?.load() {
-            Ok(credential) => Some(credential),
-            Err(error) => {
-                tracing::error!(%error, "mail for connectors with this credential waits");
-                None
-            }
-        }
-    }
-}
-
 async fn server(
     configuration: &Configuration,
-    connectors: Vec<(ReceiveConnector, TlsMaterial)>,
-    logons: FileVerifier,
+    (connectors, verifier): (Vec<(ReceiveConnector, TlsMaterial)>, FileVerifier),
     pipeline: &Pipeline,
     earlier: &Listening,
     logs: &Logs,
 ) -> Result<(Server, Listening), Refused> {
     let mut settings = configuration.server_settings();
     settings.protocol_log = Some(logs.receive_protocol());
-    let server = Server::succeed(earlier, connectors, settings, Arc::new(pipeline.clone()), Arc::new(logons));
+    let server =
+        Server::succeed(earlier, connectors, settings, Arc::new(pipeline.clone()), Arc::new(verifier));
     let server = server.await.map_err(|error| match error {
         // Found when the configuration was read, and so by nobody here.
         BindError::Connectors(_) => wrong(error),

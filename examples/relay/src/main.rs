@@ -28,17 +28,11 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let quiet = matches!(
+    let speaks = matches!(
         arguments.command,
-        Some(
-            Command::Demo
-                | Command::Route(_)
-                | Command::Connectors { .. }
-                | Command::Send(_)
-                | Command::Queue(_)
-        )
+        None | Some(Command::Run | Command::Check | Command::HashPassword { .. })
     );
-    logging::start(arguments.log_format, if quiet { "warn" } else { "info" });
+    logging::start(arguments.log_format, if speaks { "info" } else { "warn" });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
