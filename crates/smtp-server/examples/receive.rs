@@ -40,11 +40,7 @@ impl Verify for OneUser {
         password: Secret,
     ) -> BoxFuture<'a, PasswordVerdict> {
         let right = name == "app" && password.matches(&self.0);
-        Box::pin(std::future::ready(if right {
-            PasswordVerdict::Accepted
-        } else {
-            PasswordVerdict::Rejected
-        }))
+        Box::pin(async move { if right { PasswordVerdict::Accepted } else { PasswordVerdict::Rejected } })
     }
 }
 
@@ -57,8 +53,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (domain, postmaster) = (Domain::parse("example.net")?, Mailbox::parse("postmaster@example.net")?);
     let settings = ServerSettings::new("mail.example.net", vec![domain], postmaster);
     let verify = Arc::new(OneUser(Secret::new("only in clear text on loopback")));
-    let connectors = vec![(connector, TlsMaterial::none())];
-    let server = Server::bind(connectors, settings, Arc::new(Print), verify).await?;
+    let server =
+        Server::bind(vec![(connector, TlsMaterial::none())], settings, Arc::new(Print), verify).await?;
     println!("listening on {:?}", server.local_addrs());
     server.serve(std::future::pending()).await;
     Ok(())
