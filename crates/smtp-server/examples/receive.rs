@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use postroad_address_space::{Domain, Mailbox};
 use postroad_message::{Content, Envelope};
 use postroad_smtp_server::{
     AuthMechanism, BoxFuture, Client, PasswordVerdict, PermissionGroup, ReceiveConnector, Refusal, Secret,
@@ -50,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     connector.bindings = vec![std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:2525").parse()?];
     connector.auth_mechanism = vec![AuthMechanism::BasicAuth];
     connector.permission_groups = vec![PermissionGroup::AnonymousUsers, PermissionGroup::ExchangeUsers];
-    let (domain, postmaster) = (Domain::parse("example.net")?, Mailbox::parse("postmaster@example.net")?);
+    let (domain, postmaster) = ("example.net".parse()?, "postmaster@example.net".parse()?);
     let settings = ServerSettings::new("mail.example.net", vec![domain], postmaster);
     let verify = Arc::new(OneUser(Secret::new("only in clear text on loopback")));
     let server =
